@@ -1,0 +1,1 @@
+"""Adapters: one source or target a file; they know formats, never storage or routes."""

@@ -1,0 +1,1 @@
+"""The `lightship` command: one file a noun."""

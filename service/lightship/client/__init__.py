@@ -1,0 +1,1 @@
+"""The SDK: pull, publish, status over HTTP with a profile."""

@@ -1,0 +1,88 @@
+"""Who asks, for what, and the answer: values of the access decision.
+
+The built-in rule set and the later policy engine both stand behind `ports.Decisions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from lightship.core.collection import Collection
+from lightship.core.time import Micros
+
+Role = Literal["publisher", "consumer", "auditor", "joint-auditor", "approver"]
+Profile = Literal["standard", "empty-list"]
+
+
+class Action(StrEnum):
+    """The actions that rules speak about."""
+
+    LIST = "list"
+    READ = "read"
+    PUBLISH = "publish"
+    WITHDRAW = "withdraw"
+    READ_STATUS = "readStatus"
+    READ_AUDIT = "readAudit"
+    ADMINISTER = "administer"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A minted secret's record; the secret itself is never kept, only its SHA-256.
+
+    `name` is the Basic user name, a lower-case slug that is unique on the hub. `allowed` are networks
+    in CIDR form, empty = from anywhere. Times are microseconds since the epoch.
+    """
+
+    id: str
+    agreement: str
+    member: str
+    name: str
+    digest: bytes
+    created: Micros
+    expires: Micros | None
+    revoked: Micros | None = None
+    allowed: tuple[str, ...] = ()
+    profile: Profile = "standard"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated client of a member. `credential` is the credential's id, `name` its user name."""
+
+    agreement: str
+    member: str
+    credential: str
+    name: str
+    roles: frozenset[str] = frozenset()
+    profile: Profile = "standard"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Work without a principal (fsck, restore, recovery): `reason` is logged."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An answer and the rule that gave it; `say` is the rule's sentence for the user."""
+
+    allowed: bool
+    rule: str
+    say: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A permission to act on one collection: only a decision makes one, and every store read takes one."""
+
+    subject: Principal | System
+    action: Action
+    collection: Collection
+    epoch: int
+    decision: Decision = field(default_factory=lambda: Decision(True, "", ""))

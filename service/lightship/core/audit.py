@@ -1,0 +1,75 @@
+"""Access events: one for every request, with the deciding rule.
+
+`q` and `ip` are personal or sensitive; the store keeps them beside the leaf as salted digests with salt
+and value erasable, so that "Provable" can turn events into leaves without changing their meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lightship.core.time import Micros
+
+HUB_SCOPE = "hub"
+"""The log of what lies outside any agreement."""
+
+Outcome = Literal["ok", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessEvent:
+    """What one request or command did.
+
+    Args:
+        req: unique request id (UUIDv4 hex); recording the same `req` twice keeps one event.
+        at: when it was handled, microseconds.
+        act: what was asked for, e.g. `read-objects`, `publish`, `withdraw`, `credential-mint`.
+        agr: agreement id, or `hub`.
+        who: member, empty when nobody was authenticated.
+        cred: credential id, or its name's owner for commands (`steward`).
+        col: collection id, or empty.
+        q: the query as sent, or object ids; empty if none.
+        ip: the peer's address, empty for commands.
+        st: HTTP status, or exit code for commands.
+        why: the deciding rule.
+        n: number of objects offered, accepted or withdrawn.
+        first, last: `date_added` of the first and last one, 0 if none.
+    """
+
+    req: str
+    at: Micros
+    act: str
+    agr: str = HUB_SCOPE
+    who: str = ""
+    cred: str = ""
+    col: str = ""
+    q: str = ""
+    ip: str = ""
+    st: int = 0
+    why: str = ""
+    n: int = 0
+    first: int = 0
+    last: int = 0
+
+    @property
+    def outcome(self) -> Outcome:
+        """`ok` below 400, `refused` for 401, 403, 404 and 429, else `failed`."""
+        if self.st < 400:
+            return "ok"
+        return "refused" if self.st in {401, 403, 404, 429} else "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuery:
+    """Filters of an audit search, all ANDed; empty = any. `since` inclusive, `until` exclusive."""
+
+    agreement: str = ""
+    member: str = ""
+    principal: str = ""
+    collection: str = ""
+    outcome: Outcome | Literal[""] = ""
+    action: str = ""
+    since: Micros = Micros(0)
+    until: Micros | None = None
+    limit: int = 1000

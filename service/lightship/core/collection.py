@@ -1,0 +1,151 @@
+"""What a collection holds and the rules of holding it: keys, versions, verdicts.
+
+One id + version names one digest per collection for ever; `date_added` is unique,
+strictly rising and in commit order. One integer key is order, cursor and date at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from lightship.core.time import MAX_MICROS, Instant, Micros
+
+KEY_SHIFT = 52
+STATEMENT_ENTRIES = 256
+STATEMENT_BYTES = 45_000
+LEAD = Micros(250_000)
+"""How far ahead of the clock a stamp is chosen."""
+LEAST_LEAD = Micros(100_000)
+"""Less than this left at COMMIT: stamps are made again."""
+MAX_BACKLOG = Micros(30_000_000)
+"""Stamps further ahead of the clock than this: publishing waits (503)."""
+
+
+class Level(StrEnum):
+    """TLP 2.0 levels from open to strict; order by `LEVELS.index`."""
+
+    CLEAR = "clear"
+    GREEN = "green"
+    AMBER = "amber"
+    AMBER_STRICT = "amber+strict"
+    RED = "red"
+
+
+LEVELS: tuple[Level, ...] = tuple(Level)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSettings:
+    """What a collection takes; the defaults are the safe ones."""
+
+    unmarked: Literal["refuse"] | Level = "refuse"
+    authors: Literal["not-others", "own", "any"] | frozenset[str] = "not-others"
+    validation: Literal["strict", "lenient"] = "strict"
+    custom_objects: bool = True
+    max_future_s: int | None = 600
+    max_objects: int | None = None
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One collection of an agreement in force. `number` is the hub's own, `id` a UUIDv4, `alias` its slug."""
+
+    number: int
+    id: str
+    agreement: str
+    alias: str
+    title: str
+    description: str
+    ceiling: Level
+    audience: frozenset[str]
+    publishers: frozenset[str]
+    settings: CollectionSettings = field(default_factory=CollectionSettings)
+
+
+def pack(collection: int, micros: int) -> int:
+    """Return the storage key; `micros` is clamped so that no key of another collection can result."""
+    return (collection << KEY_SHIFT) | min(max(micros, 0), MAX_MICROS)
+
+
+def stamp_of(key: int) -> Micros:
+    """Return `date_added` of a storage key."""
+    return Micros(key & MAX_MICROS)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One object that passed every check that needs no store.
+
+    `version` is the instant of `modified`, else `created`, else empty; `version_text` is that timestamp
+    as written in the object (empty for observables). `body` is the JCS form, `digest` its SHA-256.
+    `created_by` and `level` (strictest TLP, None = unmarked) are what the access rules ask about.
+    `owned` is False for types without an owner: observables, marking- and extension-definitions.
+    """
+
+    position: int
+    id: str
+    type: str
+    spec_version: Literal["2.0", "2.1"]
+    version: Instant
+    version_text: str
+    digest: bytes
+    body: bytes
+    created_by: str | None = None
+    level: Level | None = None
+    owned: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a collection already knows about one object version, live or withdrawn.
+
+    `withdrawn` is None for a live version, else the reason it was withdrawn for.
+    """
+
+    spec_version: str
+    version: Instant
+    digest: bytes
+    owner: str
+    withdrawn: WithdrawReason | None = None
+
+
+class WithdrawReason(StrEnum):
+    """The four reasons that a withdrawal can have."""
+
+    PUBLISHER = "publisher"
+    EXPIRED = "expired"
+    ORDERED = "ordered"
+    DISTRUSTED = "distrusted"
+
+
+class Verdict(StrEnum):
+    """What becomes of a candidate; everything but ADD and DUPLICATE is a failure of that object."""
+
+    ADD = "add"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    NOT_OWNER = "not-owner"
+    WITHDRAWN = "withdrawn"
+
+
+def judge(held: Sequence[Held], candidate: Candidate, member: str) -> Verdict:
+    """Decide about a candidate of `member` against everything held under the same object id.
+
+    An exact duplicate is a success for everybody, checked before ownership. The first version's owner
+    owns the object for ever; other content under a known version is a conflict, also after withdrawal.
+    """
+    for one in held:
+        if one.version == candidate.version:
+            if one.digest != candidate.digest:
+                return Verdict.CONFLICT
+            if one.withdrawn is None:
+                return Verdict.DUPLICATE
+            if one.withdrawn is not WithdrawReason.PUBLISHER:
+                return Verdict.WITHDRAWN
+    if candidate.owned and held and held[0].owner != member:
+        return Verdict.NOT_OWNER
+    return Verdict.ADD

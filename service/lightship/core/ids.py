@@ -1,0 +1,45 @@
+"""Identifiers: STIX ids (STIX 2.1 section 2.9), UUIDv4s of TAXII (section 3.2), slugs, collection numbers."""
+
+from __future__ import annotations
+
+import re
+
+UNKNOWN_ID = "unknown--00000000-0000-4000-8000-000000000000"
+"""Stands in a status for an item that has no usable id."""
+
+MAX_COLLECTIONS = 2047
+"""Collections a hub can ever have: the number is 11 bits of the storage key, never used again."""
+
+_HEX = "[0-9a-f]"
+_UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
+_UUID4 = re.compile(f"{_HEX}{{8}}-{_HEX}{{4}}-4{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}", re.ASCII)
+_STIX_ID = re.compile(rf"[a-z0-9][a-z0-9-]{{1,248}}[a-z0-9]--{_UUID}", re.ASCII)
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+
+RESERVED_SLUGS = frozenset(
+    {
+        *{"taxii2", "log", "feeds", "metrics", "agreements", "audit", "witness", "healthz", "readyz"},
+        *{"api", "console", "static", "schemas", "docs", "hub", "well-known", "login"},
+    }
+)
+"""Path segments that no agreement id may take."""
+
+
+def is_uuid4(text: str) -> bool:
+    """True for a lower-case UUIDv4 (TAXII collection and status ids)."""
+    return _UUID4.fullmatch(text) is not None
+
+
+def is_stix_id(text: str) -> bool:
+    """True for `type--uuid` with a UUID of any version, lower case, at most 250 + 38 characters."""
+    return len(text) <= 300 and _STIX_ID.fullmatch(text) is not None
+
+
+def is_slug(text: str) -> bool:
+    """True for a lower-case name of 1 to 63 letters, digits and inner hyphens."""
+    return _SLUG.fullmatch(text) is not None
+
+
+def type_of(stix_id: str) -> str:
+    """Return the type part of a STIX id."""
+    return stix_id.partition("--")[0]

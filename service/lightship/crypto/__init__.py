@@ -1,0 +1,1 @@
+"""Signatures, verification, certificates: the only importer of `cryptography`."""

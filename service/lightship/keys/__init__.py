@@ -1,0 +1,1 @@
+"""Key files, the private certificate authority, minted secrets."""

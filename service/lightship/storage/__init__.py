@@ -1,0 +1,1 @@
+"""Drivers behind the ports of `core.ports`: memory and SQLite, each native."""

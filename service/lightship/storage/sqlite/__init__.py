@@ -1,0 +1,1 @@
+"""The embedded store: apsw, raw SQL, WAL, synchronous=FULL."""

@@ -1,0 +1,1 @@
+"""What every HTTP face shares: authentication, problem answers, negotiation, limits, access events."""
