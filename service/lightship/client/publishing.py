@@ -1,0 +1,138 @@
+"""Publishing: objects cut into envelopes that the hub takes, statuses merged, every failure named.
+
+TAXII 2.1 sections 4.3 and 5.5. Objects are passed on as the bytes they came in: nothing is parsed and written
+again. Publishing again is safe: the hub answers an object version that it holds with success.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lightship.client.connection import Answer, Connection
+from lightship.client.errors import NotTaxii
+from lightship.core.ids import UNKNOWN_ID
+
+DEFAULT_COUNT = 1000
+"""Objects in one envelope at most."""
+_HEAD, _TAIL = b'{"objects":[', b"]}"
+_POSITION = re.compile(r"(?i)\b(object at position )(\d+)")
+
+Progress = Callable[[int], None]
+"""Called with the number of objects answered since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An object that was not taken: the hub's message says which rule and what to do."""
+
+    id: str
+    version: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishReport:
+    """What came of all envelopes together. `pending` is 0 except on servers that answer later."""
+
+    total: int = 0
+    success: int = 0
+    pending: int = 0
+    failures: tuple[Failure, ...] = ()
+    statuses: tuple[str, ...] = ()
+
+    def __add__(self, other: PublishReport) -> PublishReport:
+        return PublishReport(
+            self.total + other.total,
+            self.success + other.success,
+            self.pending + other.pending,
+            self.failures + other.failures,
+            self.statuses + other.statuses,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    start: int
+    bodies: tuple[bytes, ...]
+
+
+def publish(
+    connection: Connection,
+    path: str,
+    objects: Iterable[bytes],
+    *,
+    max_bytes: int,
+    count: int = DEFAULT_COUNT,
+    progress: Progress | None = None,
+) -> PublishReport:
+    """Post objects to a collection, in order, one envelope after another.
+
+    Args:
+        connection: to the hub.
+        path: the collection's path, ending in a slash.
+        objects: JSON texts of STIX objects, UTF-8.
+        max_bytes: the API root's `max_content_length`.
+        count: objects in one envelope at most.
+        progress: told how many objects were answered.
+
+    Raises:
+        LightshipError: the hub refused an envelope as a whole, or could not be reached; what was answered
+            before is stored. Publish the same input again: what is held already counts as success.
+    """
+    report = PublishReport()
+    for part in _batches(objects, max_bytes, count):
+        if isinstance(part, PublishReport):
+            done = part
+        else:
+            answer = connection.post(f"{path}objects/", _HEAD + b",".join(part.bodies) + _TAIL)
+            done = status_of(answer, part.start)
+        report += done
+        if progress is not None:
+            progress(done.total)
+    return report
+
+
+def _batches(objects: Iterable[bytes], max_bytes: int, count: int) -> Iterator[_Batch | PublishReport]:
+    """Cut into envelopes; an object that no envelope can hold is a failure of its own."""
+    frame = len(_HEAD) + len(_TAIL)
+    held: list[bytes] = []
+    size, start = frame, 0
+    for position, body in enumerate(objects):
+        if frame + len(body) > max_bytes:
+            message = (
+                f"object at position {position} has {len(body)} bytes, the hub takes {max_bytes} a request"
+            )
+            if held:
+                yield _Batch(start, tuple(held))
+            held, size, start = [], frame, position + 1
+            yield PublishReport(1, failures=(Failure(UNKNOWN_ID, "", message),))
+            continue
+        if held and (len(held) == count or size + len(body) + 1 > max_bytes):
+            yield _Batch(start, tuple(held))
+            held, size, start = [], frame, position
+        held.append(body)
+        size += len(body) + 1
+    if held:
+        yield _Batch(start, tuple(held))
+
+
+def status_of(answer: Answer, start: int = 0) -> PublishReport:
+    """Read a TAXII status resource; positions in its messages become positions in the whole input."""
+    value = answer.value
+    if not isinstance(value, Mapping) or not isinstance(value.get("total_count"), int):
+        raise NotTaxii("The answer is no TAXII status")
+    return PublishReport(
+        total=value["total_count"],
+        success=int(value.get("success_count", 0)),
+        pending=int(value.get("pending_count", 0)),
+        failures=tuple(_failure(one, start) for one in value.get("failures", [])),
+        statuses=(str(value.get("id", "")),),
+    )
+
+
+def _failure(one: Mapping[str, Any], start: int) -> Failure:
+    message = _POSITION.sub(lambda m: f"{m[1]}{int(m[2]) + start}", str(one.get("message", "")))
+    return Failure(str(one.get("id", "")), str(one.get("version", "")), message)
