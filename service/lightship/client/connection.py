@@ -166,7 +166,7 @@ class Connection:
 
     def _backoff(self, attempt: int) -> float:
         """Half a second, doubled each time, with up to as much again by chance."""
-        return min(0.5 * 2 ** (attempt - 1) * (1 + self._chance()), self.limits.longest_wait_s)
+        return min(0.5 * (1 << (attempt - 1)) * (1 + self._chance()), self.limits.longest_wait_s)
 
     def _answer(self, response: httpx2.Response, url: str, wait: int | None) -> Answer:
         if response.status_code >= 300:

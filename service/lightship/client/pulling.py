@@ -104,10 +104,8 @@ def pull(
         first, last = answer.headers.get(FIRST, ""), answer.headers.get(LAST, "")
         after = last or start.added_after
         at = Cursor(after, token if more else "")
-        if more and not token and after == start.added_after:
-            raise NotTaxii(
-                "The server says that there is more, but not where", why="no `next`, no date header"
-            )
+        if more and (at.next, at.added_after) == (start.next, start.added_after):
+            raise NotTaxii("The server says that there is more, but not where", why="no new `next` or date")
         if fresh or not more:
             yield PulledPage(tuple(fresh), first, last, more, at, start)
         if not more:
