@@ -1,4 +1,4 @@
-"""Agreements: the values that the rest of the hub works with."""
+"""Agreements as values: what the rest of the hub works with once a version is in force."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class AgreementStatus(StrEnum):
 
 
 GRACE = Micros(30 * 86_400 * 1_000_000)
+AUDIT_RETENTION_DAYS = 1095
+"""Three years; 33 CFR 105.225 asks for two at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Member:
 class Agreement:
     """One version of an agreement as signed.
 
-    `digest` is the hex SHA-256 of its payload, `hub` that of version 1's.
+    `digest` is the hex SHA-256 of its payload, `hub` that of version 1's. `authority` says who signed.
+    `auditors` are the members that the agreement names for its audit, beside those with the role.
     """
 
     id: str
@@ -55,6 +58,8 @@ class Agreement:
     hub: str
     authority: str
     ended: bool = False
+    auditors: frozenset[str] = frozenset()
+    audit_retention_days: int = AUDIT_RETENTION_DAYS
 
     def status(self, now: Micros) -> AgreementStatus:
         """Return where the agreement stands at `now`."""
