@@ -1,0 +1,229 @@
+"""Group commit: one thread that runs jobs in transactions and delivers results only after COMMIT.
+
+There is no timer: whatever queued up during one commit is the next group. Across processes a blocking
+file lock orders the writers (SQLite's own busy handler sleeps and is unfair), then BEGIN IMMEDIATE.
+A fault of the file fails the group with `Unavailable`; the next group opens the file anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import apsw
+
+from lightship.core.errors import Unavailable
+from lightship.storage.sqlite.connection import CHECKPOINT_PAGES, FATAL, hub_error
+
+T = TypeVar("T")
+Job = Callable[[apsw.Connection], Any]
+
+GROUP_WEIGHT = 8_192
+"""A group takes no further job once its weight reaches this, so that one commit stays short."""
+IDLE_CHECKPOINT_PAGES = 16_384
+"""Pages in the write-ahead log that are copied into the file as soon as nobody waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The result of a job that failed alone; the other jobs of its group are committed."""
+
+    error: Exception
+
+
+Run = Callable[[apsw.Connection, Sequence[Job]], Sequence[object]]
+"""Runs the jobs of a group inside the open transaction; one result or `Failed` for each, in order.
+A FATAL error that it raises fails the group."""
+
+
+def run_each(db: apsw.Connection, jobs: Sequence[Job]) -> list[object]:
+    """Run each job in a savepoint of its own."""
+    results: list[object] = []
+    for job in jobs:
+        db.execute("SAVEPOINT job")
+        try:
+            results.append(job(db))
+        except FATAL:
+            raise
+        except Exception as error:
+            if not db.in_transaction:  # SQLite gave up the whole transaction
+                raise
+            db.execute("ROLLBACK TO job")
+            results.append(Failed(error))
+        db.execute("RELEASE job")
+    return results
+
+
+@dataclass(slots=True)
+class _Entry:
+    job: Job
+    future: Future[Any]
+    alone: bool
+    weight: int
+
+
+class Committer:
+    """The writer thread of one file in this process.
+
+    Args:
+        connect: opens the file; called in the thread, again after a fault.
+        lock_path: file whose lock is held during each transaction; created if missing.
+        name: of the thread.
+        run: how the jobs of a group are run; each in a savepoint of its own by default.
+        before_commit: called in the transaction after the jobs; what it raises fails the group.
+        after_commit: called once the transaction is durable, before the results are delivered.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], apsw.Connection],
+        lock_path: Path,
+        name: str,
+        *,
+        run: Run = run_each,
+        before_commit: Callable[[apsw.Connection], None] | None = None,
+        after_commit: Callable[[], None] | None = None,
+    ) -> None:
+        self._connect = connect
+        self._lock_path = lock_path
+        self._run = run
+        self._before_commit = before_commit
+        self._after_commit = after_commit
+        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._next: _Entry | None = None
+        self._db: apsw.Connection | None = None
+        self._lock_fd = -1
+        self._wal_pages = 0
+        self._closed = False
+        self._gate = threading.Lock()  # orders submit against close
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, job: Callable[[apsw.Connection], T], *, alone: bool = False, weight: int = 1
+    ) -> Future[T]:
+        """Queue a job. Its future completes after COMMIT, or with what the job raised.
+
+        Args:
+            job: runs in the writer's thread with an open transaction; must not commit.
+            alone: gets a transaction of its own.
+            weight: how much work it is, in rows.
+        """
+        future: Future[T] = Future()
+        with self._gate:
+            if self._closed:
+                future.set_exception(Unavailable("The store is closed", todo="Try again"))
+            else:
+                self._queue.put(_Entry(job, future, alone, weight))
+        return future
+
+    def close(self) -> None:
+        """Finish what is queued, then stop. Later jobs fail with `Unavailable`. May be called twice."""
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _loop(self) -> None:
+        while (group := self._take()) is not None:
+            self._commit(group)
+            del group  # results and bodies are not kept until the next one comes
+            self._checkpoint()
+        self._disconnect()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+
+    def _take(self) -> list[_Entry] | None:
+        """Return the next group; None when closed and empty. Blocks only while nothing is queued."""
+        first = self._next if self._next is not None else self._queue.get()
+        self._next = None
+        if first is None:
+            return None
+        group, weight = [first], first.weight
+        while not first.alone and weight < GROUP_WEIGHT:
+            try:
+                entry = self._queue.get_nowait()
+            except Empty:
+                break
+            if entry is None:  # closed: nothing can follow, come back for it
+                self._queue.put(None)
+                break
+            if entry.alone or weight + entry.weight > GROUP_WEIGHT:
+                self._next = entry
+                break
+            group.append(entry)
+            weight += entry.weight
+        return group
+
+    def _commit(self, group: list[_Entry]) -> None:
+        group = [entry for entry in group if entry.future.set_running_or_notify_cancel()]
+        if not group:
+            return
+        try:
+            results = self._transaction([entry.job for entry in group])
+        except Exception as error:
+            self._disconnect()
+            told = hub_error(error) if isinstance(error, apsw.Error | OSError) else error
+            for entry in group:
+                entry.future.set_exception(told)
+            return
+        for entry, result in zip(group, results, strict=True):
+            if isinstance(result, Failed):
+                entry.future.set_exception(result.error)
+            else:
+                entry.future.set_result(result)
+
+    def _transaction(self, jobs: list[Job]) -> Sequence[object]:
+        if self._lock_fd < 0:
+            self._lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        try:
+            if self._db is None:
+                self._db = self._connect()
+                self._db.set_wal_hook(self._on_wal)
+            db = self._db
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                results = self._run(db, jobs)
+                if self._before_commit is not None:
+                    self._before_commit(db)
+                db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(apsw.Error):
+                    if db.in_transaction:
+                        db.execute("ROLLBACK")
+                raise
+        finally:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+        if self._after_commit is not None:
+            self._after_commit()
+        return results
+
+    def _on_wal(self, db: apsw.Connection, name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        """Copy the write-ahead log into the file, after the results are out and without the lock."""
+        idle = self._next is None and self._queue.empty()
+        if self._db is None or self._wal_pages < (IDLE_CHECKPOINT_PAGES if idle else CHECKPOINT_PAGES):
+            return
+        self._wal_pages = 0  # asked again by the next commit if it could not be emptied
+        with contextlib.suppress(apsw.Error):
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _disconnect(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            with contextlib.suppress(apsw.Error):
+                db.close()
