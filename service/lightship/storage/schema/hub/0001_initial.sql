@@ -1,4 +1,5 @@
 -- The hub's data: collections, object versions, statements, agreements, credentials.
+-- needs: 0.1.0
 --
 -- `key` of an object is collection << 52 | date_added in microseconds: order, cursor and date in one.
 -- `key` of a statement is collection << 52 | index. The generated columns cost no space.
@@ -76,6 +77,7 @@ CREATE TABLE statement (
   by         TEXT    NOT NULL,   -- member, '' for the hub
   agreement  INTEGER NOT NULL,   -- version in force
   body       BLOB    NOT NULL,   -- JCS
+  req        TEXT    NOT NULL DEFAULT '',   -- request id of its access event: no effect without its event
   collection INTEGER GENERATED ALWAYS AS (key >> 52) VIRTUAL,
   idx        INTEGER GENERATED ALWAYS AS (key & 4503599627370495) VIRTUAL
 ) STRICT;
