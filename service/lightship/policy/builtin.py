@@ -13,14 +13,12 @@ from typing import Final
 
 from lightship.core.access import Action, Decision, Principal, System
 from lightship.core.agreement import Agreement, AgreementStatus, Member
+from lightship.core.agreement.consistency import AUDITING, RANK
 from lightship.core.collection import Candidate, Collection, Level
 from lightship.core.time import Micros
 
 UNLEVELLED_TYPES: Final = frozenset({"marking-definition", "extension-definition"})
 """They say what a marking or an extension means, and need no TLP themselves."""
-
-_RANK: Final = {Level.CLEAR: 0, Level.GREEN: 1, Level.AMBER: 2, Level.AMBER_STRICT: 2, Level.RED: 3}
-"""Against a ceiling AMBER+STRICT counts as AMBER: the same members receive both."""
 
 _OPEN: Final = {
     Action.READ: frozenset({AgreementStatus.IN_FORCE, AgreementStatus.GRACE}),
@@ -51,7 +49,7 @@ class BuiltinRules:
         agreement: Agreement,
         now: Micros,
     ) -> Decision:
-        """Answer for every combination; never raises. `now` in microseconds decides the agreement's status."""
+        """Answer for every combination; never raises. `now`, in microseconds, decides the status."""
         if collection.agreement != agreement.id:
             return _default(f"`{collection.alias}` does not belong to the agreement `{agreement.id}`.")
         if isinstance(subject, System):
@@ -126,7 +124,7 @@ def _decide_member(member: Member, action: Action, collection: Collection, agree
 
 def is_auditor_only(member: Member) -> bool:
     """True for a member that audits and neither consumes nor publishes: it reads no content."""
-    return bool(member.roles) and member.roles <= {"auditor", "joint-auditor"}
+    return bool(member.roles) and member.roles <= AUDITING
 
 
 def _forbid_level(collection: Collection, candidate: Candidate) -> Decision | None:
@@ -141,7 +139,7 @@ def _forbid_level(collection: Collection, candidate: Candidate) -> Decision | No
                 f"add object_marking_refs with a TLP level up to {_tlp(collection.ceiling)}.",
             )
         level = collection.settings.unmarked
-    if level is not None and _RANK[level] > _RANK[collection.ceiling]:
+    if level is not None and RANK[level] > RANK[collection.ceiling]:
         return Decision(
             False,
             "deny-publish-ceiling",

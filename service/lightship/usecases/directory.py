@@ -1,0 +1,113 @@
+"""Which agreements, collections and credentials there are: loaded once an epoch, looked up in memory.
+
+An agreement is served only if its whole signed chain holds; one that does not is named under `damaged`, and
+the others go on. Safe to use from several threads. Never caches across an epoch, so a revocation or a new
+version counts from the next `view()` on, also when another process made it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lightship.core.access import Credential
+from lightship.core.agreement import Agreement, Verify, load_chain
+from lightship.core.collection import Collection
+from lightship.core.errors import Damaged
+from lightship.core.ports import Registry, SignedAgreement
+from lightship.crypto import sign
+
+
+@dataclass(frozen=True, slots=True)
+class HubView:
+    """What a hub offers at one policy epoch. `damaged` maps an agreement to why it is not served."""
+
+    epoch: int
+    agreements: Mapping[str, Agreement]
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    _index: dict[tuple[str, str], Collection] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index: dict[tuple[str, str], Collection] = {}
+        for agreement in self.agreements.values():
+            for collection in agreement.collections:
+                index[agreement.id, collection.id] = collection
+                index[agreement.id, collection.alias] = collection
+        object.__setattr__(self, "_index", index)
+
+    def collection(self, agreement_id: str, id_or_alias: str) -> Collection | None:
+        """Return a collection of an agreement by its id or alias, None if there is none."""
+        return self._index.get((agreement_id, id_or_alias))
+
+
+class Directory:
+    """Looks up agreements and credentials, each once an epoch.
+
+    Args:
+        registry: where they are stored.
+        verify: the signature check of the agreement chain.
+        pinned_key: key id that must have signed each agreement's version 1; empty takes any.
+    """
+
+    def __init__(self, registry: Registry, verify: Verify = sign.verify, *, pinned_key: str = "") -> None:
+        self._registry = registry
+        self._verify = verify
+        self._pinned_key = pinned_key
+        self._lock = threading.Lock()
+        self._view: HubView | None = None
+        self._loaded: dict[str, tuple[Sequence[SignedAgreement], Mapping[str, int], Agreement]] = {}
+        self._credentials: tuple[int, dict[bytes, Credential]] = (-1, {})
+
+    def view(self) -> HubView:
+        """Return what the hub offers now. Reads the epoch; loads and verifies only if it changed."""
+        epoch = self._registry.epoch()
+        view = self._view
+        if view is not None and view.epoch == epoch:
+            return view
+        with self._lock:
+            if self._view is None or self._view.epoch != epoch:
+                # The epoch was read first, so what is loaded is at least as new as the view says.
+                self._view = self._load(epoch)
+                self._credentials = (epoch, {})
+            return self._view
+
+    def credential(self, view: HubView, digest: bytes) -> Credential | None:
+        """Return the credential whose secret has this SHA-256, revoked and expired ones too.
+
+        What is not found is not remembered, so guesses cannot fill the memory.
+        """
+        epoch, cache = self._credentials
+        if epoch != view.epoch:
+            return self._registry.credential_by_digest(digest)
+        found = cache.get(digest)
+        if found is None:
+            found = self._registry.credential_by_digest(digest)
+            if found is not None:
+                cache[digest] = found
+        return found
+
+    def _load(self, epoch: int) -> HubView:
+        numbers = dict(self._registry.collection_numbers())
+        agreements: dict[str, Agreement] = {}
+        damaged: dict[str, str] = {}
+        for name in self._registry.agreement_ids():
+            links = tuple(self._registry.chain(name))
+            known = self._loaded.get(name)
+            if known is not None and known[0] == links and known[1] == numbers:
+                agreements[name] = known[2]
+                continue
+            try:
+                agreements[name] = load_chain(
+                    name,
+                    [(one.envelope, one.payload) for one in links],
+                    numbers,
+                    self._verify,
+                    pinned_key=self._pinned_key,
+                )
+            except Damaged as error:
+                self._loaded.pop(name, None)
+                damaged[name] = str(error)
+            else:
+                self._loaded[name] = (links, numbers, agreements[name])
+        return HubView(epoch, agreements, damaged)
