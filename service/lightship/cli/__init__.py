@@ -1,1 +1,1 @@
-"""The `lightship` command: one file a noun."""
+"""The command line: `lightship NOUN [VERB]`. It holds no rules: it asks use cases and the SDK, and prints."""

@@ -1,0 +1,86 @@
+"""The command `lightship`: finds the command, turns errors into words and exit codes.
+
+Commands are imported when they are used, so that `--help` and the small ones start fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from lightship import __version__
+from lightship.cli import exits
+from lightship.cli.command import Group
+from lightship.cli.output import explain, say
+from lightship.core.errors import LightshipError
+
+COMMANDS = {
+    "run": ("lightship.cli.run:run", "Make a hub, run the exercise on it, then serve."),
+    "init": ("lightship.cli.init:init", "Make a hub's directory: keys, certificate, settings."),
+    "serve": ("lightship.cli.serve:serve", "Serve the hub."),
+    "agreement": ("lightship.cli.agreement:agreement", "Write, check and apply sharing agreements."),
+    "collection": ("lightship.cli.collection:collection", "Show the collections of a hub."),
+    "credential": ("lightship.cli.credential:credential", "Mint, list, rotate and revoke credentials."),
+    "login": ("lightship.cli.login:login", "Keep how to reach a remote hub as a profile."),
+    "publish": ("lightship.cli.publish:publish", "Publish STIX files to a collection."),
+    "pull": ("lightship.cli.pull:pull", "Pull a collection, or what is new in it."),
+    "status": ("lightship.cli.status:status", "Show what a credential sees, or what came of a post."),
+    "audit": ("lightship.cli.audit:audit", "Search the access log."),
+    "backup": ("lightship.cli.backup:backup", "Copy the hub's data while it serves."),
+    "restore": ("lightship.cli.backup:restore", "Put a backup in place of the hub's data."),
+    "fsck": ("lightship.cli.fsck:fsck", "Check that what is stored holds together."),
+    "migrate": ("lightship.cli.fsck:migrate", "Bring the hub's files to this version."),
+    "doctor": ("lightship.cli.doctor:doctor", "Look for what is wrong, at a remote hub or a local one."),
+    "version": ("lightship.cli.version:version", "Show the versions of Lightship and what it runs on."),
+}
+
+
+@click.group(
+    cls=Group,
+    lazy=COMMANDS,
+    examples="""
+    lightship run
+    lightship init --public-url https://hub.example:9443
+    lightship agreement new my-ports --member USLAX --member USLGB
+    lightship publish report.json --to my-ports/indicators
+    lightship pull my-ports/indicators --state pull.state --out indicators.ndjson
+    """,
+    epilog="Exit codes: 0 ok, 1 a check failed, 2 wrong use, 3 refused, 4 unreachable.",
+)
+@click.version_option(__version__, prog_name="lightship")
+def cli() -> None:
+    """A TAXII 2.1 hub over which seaports share cyber threat intelligence."""
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. Nothing is asked without a terminal."""
+    as_json = "--json" in arguments
+    try:
+        code = cli.main(list(arguments), prog_name="lightship", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return exits.USAGE
+    except click.Abort:
+        say("Interrupted")
+        return exits.INTERRUPTED
+    except LightshipError as error:
+        explain(error, as_json=as_json)
+        return exits.code_of(error)
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.OK
+    return code if isinstance(code, int) else exits.OK
+
+
+def main() -> None:
+    """Entry point of the command `lightship`."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

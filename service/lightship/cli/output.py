@@ -1,0 +1,88 @@
+"""What commands print: JSON or plain lines on stdout; notices, progress and errors on stderr.
+
+Colour only on a terminal and never with NO_COLOR. Never prints a secret except where a command is there to
+show a new one once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from lightship.core.errors import LightshipError
+
+
+def dumps(value: object) -> str:
+    """Return one line of JSON."""
+    import orjson
+
+    return orjson.dumps(value).decode()
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document on one line, so that lists of documents are NDJSON."""
+    click.echo(dumps(value))
+
+
+def print_rows(rows: Sequence[Sequence[str]], head: Sequence[str]) -> None:
+    """Print a table in columns; nothing at all without rows."""
+    if not rows:
+        return
+    lines = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[n]) for row in lines) for n in range(len(head))]
+    for number, row in enumerate(lines):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        click.echo(style(text, bold=True) if number == 0 else text)
+
+
+def say(text: str) -> None:
+    """Print a notice on stderr."""
+    click.echo(text, err=True)
+
+
+def style(text: str, *, err: bool = False, **look: Any) -> str:
+    """Return text with terminal looks, where they are wanted."""
+    stream = sys.stderr if err else sys.stdout
+    if os.environ.get("NO_COLOR") or not stream.isatty():
+        return text
+    return click.style(text, **look)
+
+
+def explain(error: LightshipError, *, as_json: bool) -> None:
+    """Print an error on stderr: what happened, why, what to do."""
+    if as_json:
+        body: dict[str, Any] = {"code": error.code, "title": error.title, "why": error.why}
+        body |= {"todo": error.todo, "details": error.details}
+        rule = getattr(error, "rule", "")
+        say(dumps({"error": body | ({"rule": rule} if rule else {})}))
+        return
+    say(style("Error: ", err=True, fg="red", bold=True) + str(error))
+
+
+def ask_secret(prompt: str) -> str:
+    """Return a secret: the first line of stdin, asked for without echo on a terminal."""
+    if sys.stdin.isatty():
+        return str(click.prompt(prompt, hide_input=True, err=True)).strip()
+    return sys.stdin.readline().strip()
+
+
+@contextmanager
+def progress(label: str, length: int | None) -> Iterator[Callable[[int], None]]:
+    """Yield a function that moves a bar on stderr by n steps; silent where stderr is no terminal."""
+    if not sys.stderr.isatty() or length is None:
+        yield lambda n: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update
+
+
+def listing(items: Mapping[str, str]) -> None:
+    """Print names and values in two columns."""
+    width = max((len(name) for name in items), default=0)
+    for name, value in items.items():
+        click.echo(f"{name.ljust(width)}  {value}".rstrip())

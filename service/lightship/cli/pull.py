@@ -1,0 +1,156 @@
+"""`lightship pull`: a collection, or what is new in it, as NDJSON or a bundle; the place kept in a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from lightship.cli.command import Command, json_option, profile_option
+from lightship.cli.output import dumps, progress, say
+from lightship.cli.remote import client_of, profile_of
+from lightship.core.time import format_stamp, parse_added_after
+
+if TYPE_CHECKING:
+    from lightship.client import Client, Cursor
+    from lightship.client.pulling import Object
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    lightship pull la-lb-mou/indicators --state pull.state --out indicators.ndjson
+    lightship pull la-lb-mou/indicators --format bundle --out indicators.json
+    lightship pull la-lb-mou/indicators --since 2026-04-01T00:00:00Z --type indicator | jq .pattern
+    """,
+)
+@click.argument("collection")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file, else to stdout."
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the place in this file: the next pull gives what is new. NDJSON is then appended.",
+)
+@click.option("--since", default="", help="Only what was added after this time; not with a kept --state.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after so many objects.")
+@click.option("--page", type=click.IntRange(1), help="Objects a request; else the hub's default.")
+@click.option("--type", "types", multiple=True, help="Only objects of this type; may be repeated.")
+@click.option("--all-versions", is_flag=True, help="Every version of each object, not only the latest.")
+@click.option(
+    "--format", "form", type=click.Choice(["ndjson", "bundle"]), default="ndjson", show_default=True
+)
+@profile_option
+@json_option
+def pull(
+    collection: str,
+    out: Path | None,
+    state: Path | None,
+    since: str,
+    limit: int | None,
+    page: int | None,
+    types: tuple[str, ...],
+    all_versions: bool,
+    form: str,
+    profile_name: str,
+    as_json: bool,
+) -> None:
+    """Pull a collection's objects, oldest first.
+
+    The place in --state moves only after the objects are written and synced; after a crash a page can come
+    twice, never not at all. With --json a summary goes to stdout, or to stderr where the objects take stdout.
+    """
+    from lightship.client import Cursor, load_cursor, save_cursor
+
+    match = {"type": ",".join(types)} if types else {}
+    match |= {"version": "all"} if all_versions else {}
+    source = " ".join([profile_of(profile_name).url, collection, *(f"{k}={v}" for k, v in match.items())])
+    cursor = load_cursor(state, source) if state is not None else Cursor()
+    fresh = cursor == Cursor()
+    if since:
+        if not fresh:
+            raise click.UsageError(f"{state} keeps a place already; leave out --since.")
+        cursor = Cursor(added_after=format_stamp(parse_added_after(since)))
+    total = 0
+    with (
+        client_of(profile_name) as client,
+        _sink(out, append=form == "ndjson" and not fresh) as file,
+        progress("Pulling", limit) as step,
+    ):
+        form_of = _write_bundle if form == "bundle" else _write_lines
+        for count, at in form_of(file, _parts(client, collection, cursor, limit, page, match)):
+            total += count
+            cursor = at
+            step(count)
+            if state is not None:
+                save_cursor(state, source, at)
+    summary = {"collection": collection, "objects": total, "added_after": cursor.added_after}
+    if as_json:
+        click.echo(dumps(summary), err=out is None)
+    elif out is not None:
+        say(f"{collection}: {total} objects to {out}")
+
+
+def _parts(
+    client: Client,
+    collection: str,
+    cursor: Cursor,
+    limit: int | None,
+    page: int | None,
+    match: dict[str, str],
+) -> Iterator[tuple[tuple[Object, ...], Cursor]]:
+    """Yield objects and the place after them, cut at `limit`."""
+    left = limit
+    for one in client.pull(collection, cursor, limit=page, match=match):
+        if left is not None and len(one.objects) >= left:
+            yield one.objects[:left], one.after(left)
+            return
+        if left is not None:
+            left -= len(one.objects)
+        yield one.objects, one.cursor
+
+
+def _write_lines(
+    file: BinaryIO, parts: Iterator[tuple[tuple[Object, ...], Cursor]]
+) -> Iterator[tuple[int, Cursor]]:
+    """Write a page of NDJSON, make it durable, then hand out its place."""
+    for objects, at in parts:
+        file.write("".join(f"{dumps(one)}\n" for one in objects).encode())
+        _settle(file)
+        yield len(objects), at
+
+
+def _write_bundle(
+    file: BinaryIO, parts: Iterator[tuple[tuple[Object, ...], Cursor]]
+) -> Iterator[tuple[int, Cursor]]:
+    """Write one bundle; its place is handed out when it is whole."""
+    from lightship.client import Cursor
+
+    count, place = 0, Cursor()
+    file.write(f'{{"type":"bundle","id":"bundle--{uuid.uuid4()}"'.encode())
+    for objects, at in parts:
+        place = at
+        for one in objects:
+            file.write((b"," if count else b',"objects":[') + dumps(one).encode())
+            count += 1
+    file.write(b"]}\n" if count else b"}\n")
+    _settle(file)
+    yield count, place
+
+
+def _settle(file: BinaryIO) -> None:
+    file.flush()
+    if file.fileno() != sys.stdout.fileno():
+        os.fsync(file.fileno())
+
+
+def _sink(out: Path | None, *, append: bool) -> BinaryIO:
+    if out is None:
+        return open(os.dup(sys.stdout.fileno()), "wb")
+    return out.open("ab" if append else "wb")
