@@ -1,0 +1,93 @@
+"""The canonical bytes of an access event: what becomes a leaf of the verifiable access log.
+
+RFC 8785 JSON of `{act, agr, at, col, cred, first, ip, last, n, q, req, st, who, why}`. `q` and `ip` in it are
+hex SHA-256(16-byte salt || UTF-8 value), so that a value can be erased without changing a byte here; times
+are RFC 3339 with six digits, empty where there is none. Never reads a clock and makes no salt itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import orjson
+
+from lightship.core.audit import AccessEvent
+from lightship.core.time import Micros, format_stamp, instant_micros, parse_instant
+
+SALT_BYTES = 16
+KEYS = frozenset(
+    {"act", "agr", "at", "col", "cred", "first", "ip", "last", "n", "q", "req", "st", "who", "why"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Salts:
+    """The two salts of one event, 16 random bytes each."""
+
+    q: bytes
+    ip: bytes
+
+
+def salted(salt: bytes, value: str) -> str:
+    """Return the hex digest that stands for `value` in a leaf."""
+    return sha256(salt + clean(value).encode()).hexdigest()
+
+
+def clean(text: str) -> str:
+    """Return `text` with lone surrogates replaced: what a hostile request line may hold, JSON cannot."""
+    return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def to_leaf(event: AccessEvent, salts: Salts) -> bytes:
+    """Return the canonical bytes of an event."""
+    return orjson.dumps(  # equal to RFC 8785 here: ASCII names, whole numbers below 2^53, no floats
+        {
+            "act": clean(event.act),
+            "agr": clean(event.agr),
+            "at": format_stamp(event.at),
+            "col": clean(event.col),
+            "cred": clean(event.cred),
+            "first": _stamp(event.first),
+            "ip": salted(salts.ip, event.ip),
+            "last": _stamp(event.last),
+            "n": event.n,
+            "q": salted(salts.q, event.q),
+            "req": clean(event.req),
+            "st": event.st,
+            "who": clean(event.who),
+            "why": clean(event.why),
+        },
+        option=orjson.OPT_SORT_KEYS,
+    )
+
+
+def from_leaf(leaf: bytes, q: str | None, ip: str | None) -> AccessEvent:
+    """Return the event of a leaf; an erased `q` or `ip` (None) is empty in it.
+
+    Raises:
+        ValueError: the bytes are not such a leaf.
+    """
+    value = orjson.loads(leaf)
+    if not isinstance(value, dict) or value.keys() != KEYS:
+        raise ValueError("not an access event")
+    texts = {name: value[name] for name in ("act", "agr", "col", "cred", "req", "who", "why")}
+    numbers = {name: value[name] for name in ("n", "st")}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError("a member that should be text is not")
+    if not all(type(number) is int for number in numbers.values()):
+        raise ValueError("a member that should be a number is not")
+    first, last = _micros(value["first"]), _micros(value["last"])
+    return AccessEvent(
+        **texts, **numbers, at=_micros(value["at"]), first=first, last=last, q=q or "", ip=ip or ""
+    )
+
+
+def _stamp(micros: int) -> str:
+    return format_stamp(micros) if micros else ""
+
+
+def _micros(text: object) -> Micros:
+    if not isinstance(text, str):
+        raise ValueError("a time that is not text")
+    return instant_micros(parse_instant(text)) if text else Micros(0)
