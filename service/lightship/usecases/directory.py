@@ -16,7 +16,6 @@ from lightship.core.agreement import Agreement, Verify, load_chain
 from lightship.core.collection import Collection
 from lightship.core.errors import Damaged
 from lightship.core.ports import Registry, SignedAgreement
-from lightship.crypto import sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,11 @@ class Directory:
 
     Args:
         registry: where they are stored.
-        verify: the signature check of the agreement chain.
+        verify: the signature check of the agreement chain (`lightship.crypto.sign.verify`).
         pinned_key: key id that must have signed each agreement's version 1; empty takes any.
     """
 
-    def __init__(self, registry: Registry, verify: Verify = sign.verify, *, pinned_key: str = "") -> None:
+    def __init__(self, registry: Registry, verify: Verify, *, pinned_key: str = "") -> None:
         self._registry = registry
         self._verify = verify
         self._pinned_key = pinned_key
