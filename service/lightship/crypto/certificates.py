@@ -1,7 +1,7 @@
-"""X.509 certificates from profiles (RFC 5280): a private authority, what it issues, and checks of given pairs.
+"""X.509 certificates from profiles (RFC 5280): a private authority, what it issues, checks of given pairs.
 
-Every certificate has AKI and SKI, EKU where it is no authority, and a SAN that is critical when the subject is
-empty. Certificates are for transport only: no right in an agreement hangs on one. Pure apart from the
+Every certificate has AKI and SKI, EKU where it is no authority, and a SAN that is critical when the subject
+is empty. Certificates are for transport only: no right in an agreement hangs on one. Pure apart from the
 operating system's randomness; touches no files; time is an argument.
 """
 
@@ -16,12 +16,13 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lightship.core.time import Micros
 
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+"""The kinds of keys that TLS servers have."""
 SKEW = timedelta(hours=1)
 """How far `not_before` lies back, for clients whose clock is behind."""
 
@@ -128,7 +129,7 @@ def issue(
         raise ValueError("a certificate needs a name")
     private = _private(key) if key is not None else _new_key(profile.key)
     authority = None if issuer is None else x509.load_pem_x509_certificate(issuer.certificate)
-    subject = _subject(profile.common_name.format(host=hosts[0]))
+    subject = _subject(profile.common_name.format(host=hosts[0]), profile.ca)
     begin = _moment(now)
     end = begin + timedelta(days=profile.days)
     builder = (
@@ -195,7 +196,7 @@ def covers(names: Sequence[str], host: str) -> bool:
 def _extensions(
     profile: Profile,
     hosts: Sequence[str],
-    private: CertificateIssuerPrivateKeyTypes,
+    private: PrivateKey,
     authority: x509.Certificate | None,
     has_subject: bool,
 ) -> list[tuple[x509.ExtensionType, bool]]:
@@ -255,25 +256,26 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     )
 
 
-def _subject(common_name: str) -> x509.Name:
-    """A common name has 64 characters at most (RFC 5280, ub-common-name); a longer one is left out."""
-    if len(common_name) > 64:
+def _subject(common_name: str, ca: bool) -> x509.Name:
+    """A common name has 64 characters at most (RFC 5280, ub-common-name): an authority's is cut, since it
+    must have a subject; otherwise a longer one is left out, and the SAN says it all."""
+    if len(common_name) > 64 and not ca:
         return x509.Name([])
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
 
 
-def _new_key(kind: str) -> CertificateIssuerPrivateKeyTypes:
+def _new_key(kind: str) -> PrivateKey:
     return (
         ed25519.Ed25519PrivateKey.generate() if kind == "ed25519" else ec.generate_private_key(ec.SECP256R1())
     )
 
 
-def _private(pem: bytes) -> CertificateIssuerPrivateKeyTypes:
+def _private(pem: bytes) -> PrivateKey:
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):
         raise ValueError("the private key is not an unencrypted PEM key") from None
-    if not isinstance(key, CertificateIssuerPrivateKeyTypes):
+    if not isinstance(key, PrivateKey):
         raise ValueError("the private key is of a kind that cannot be used for TLS")
     return key
 
@@ -285,7 +287,7 @@ def _first(pem: bytes) -> x509.Certificate:
         raise ValueError("there is no PEM certificate in it") from None
 
 
-def _pem(key: CertificateIssuerPrivateKeyTypes) -> bytes:
+def _pem(key: PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

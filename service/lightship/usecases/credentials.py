@@ -152,7 +152,7 @@ def mint(
         raise NotFound(
             f"There is no agreement `{order.agreement}` here",
             why=view.damaged.get(order.agreement, ""),
-            todo=f"There are: {', '.join(sorted(view.agreements)) or 'none; use `lightship agreement apply`'}",
+            todo=f"There are: {', '.join(sorted(view.agreements)) or 'none yet'}",
         )
     if order.member not in agreement.members:
         raise NotFound(
