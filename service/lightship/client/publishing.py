@@ -110,7 +110,7 @@ def _batches(objects: Iterable[bytes], max_bytes: int, count: int) -> Iterator[_
             held, size, start = [], frame, position + 1
             yield PublishReport(1, failures=(Failure(UNKNOWN_ID, "", message),))
             continue
-        if held and (len(held) == count or size + len(body) + 1 > max_bytes):
+        if held and (len(held) == count or size + len(body) > max_bytes):
             yield _Batch(start, tuple(held))
             held, size, start = [], frame, position
         held.append(body)
