@@ -1,0 +1,138 @@
+"""Posting objects (TAXII 2.1 section 5.5): check each, decide each, add what may enter, report on all.
+
+One object never spoils another: each has its entry in the status. What is reported as added is durable.
+Rights are decided before the body is read, each object before the write, and the policy epoch is compared
+inside the transaction; if it changed meanwhile everything is decided again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+from lightship.core.access import Action, Grant
+from lightship.core.audit import AccessEvent
+from lightship.core.collection import Candidate, CollectionSettings
+from lightship.core.errors import Unavailable
+from lightship.core.ports import Decisions, EpochChanged, Published, PublishOutcome, PublishRequest, Writer
+from lightship.core.stix.ingest import Item, Refusal
+from lightship.core.time import Micros
+from lightship.usecases.directory import Directory
+from lightship.usecases.entry import Place, open_collection, permit
+from lightship.usecases.status import Failure, render_status
+
+INLINE_BYTES = 16_384
+"""Bodies up to this size are checked in the event loop, larger ones in the executor."""
+EPOCH_TRIES = 5
+
+EventOf = Callable[[PublishOutcome], AccessEvent]
+"""Makes the access event of what was done; runs inside the write's transaction."""
+
+
+class Checks(Protocol):
+    """The object checks (`lightship.core.stix.ingest.Ingest`)."""
+
+    def read_envelope(self, body: bytes) -> list[Item]: ...
+
+    def check(
+        self, items: Sequence[Item], settings: CollectionSettings, now: Micros
+    ) -> tuple[list[Candidate], list[Refusal]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One body posted to a place, under a positive decision."""
+
+    place: Place
+    body: bytes
+    status_id: str
+    now: Micros
+    event_of: EventOf
+
+
+class Publish:
+    """Carries out posts."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        checks: Checks,
+        decisions: Decisions,
+        directory: Directory,
+        executor: Executor,
+    ) -> None:
+        self._writer = writer
+        self._checks = checks
+        self._decisions = decisions
+        self._directory = directory
+        self._executor = executor
+
+    def permit(self, place: Place, now: Micros) -> Grant:
+        """Decide, before anything of the body is read, whether the principal may post here.
+
+        Raises:
+            Refused, Hidden: it may not.
+        """
+        return permit(self._decisions, place, Action.PUBLISH, now)
+
+    async def __call__(self, post: Post) -> Published:
+        """Check, decide, write.
+
+        Raises:
+            MalformedRequest, Unprocessable: the body as a whole cannot be read.
+            Refused, Hidden: the right was lost meanwhile, or a quota is full; nothing was written.
+            Unavailable: for now nothing can be written.
+        """
+        place = post.place
+        for _ in range(EPOCH_TRIES):
+            grant = self.permit(place, post.now)
+            prepared = await self._prepared(post, grant)
+            try:
+                return await asyncio.wrap_future(self._writer.publish(prepared))
+            except EpochChanged:
+                place = open_collection(
+                    self._directory.view(), place.principal, place.agreement.id, place.collection.id
+                )
+                post = Post(place, post.body, post.status_id, post.now, post.event_of)
+        raise Unavailable("The hub's rules keep changing", todo="Try again in a moment")
+
+    async def _prepared(self, post: Post, grant: Grant) -> PublishRequest:
+        if len(post.body) <= INLINE_BYTES:
+            return self._prepare(post, grant)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._prepare, post, grant)
+
+    def _prepare(self, post: Post, grant: Grant) -> PublishRequest:
+        items = self._checks.read_envelope(post.body)
+        checked, refusals = self._checks.check(items, grant.collection.settings, post.now)
+        failures = [
+            Failure(one.position, one.id, one.version_text, f"{one.message} ({one.rule})") for one in refusals
+        ]
+        candidates = []
+        for candidate in checked:
+            decision = self._decisions.decide_object(
+                post.place.principal, grant.collection, post.place.agreement, candidate
+            )
+            if decision.allowed:
+                candidates.append(candidate)
+            else:
+                failures.append(
+                    Failure(
+                        candidate.position,
+                        candidate.id,
+                        candidate.version_text,
+                        f"{decision.say} ({decision.rule})",
+                    )
+                )
+        return PublishRequest(
+            grant=grant,
+            candidates=tuple(candidates),
+            status_id=post.status_id,
+            render_status=lambda outcome: render_status(post.status_id, post.now, outcome, failures),
+            render_event=post.event_of,
+            now=post.now,
+        )

@@ -1,0 +1,159 @@
+"""Who asks: a minted secret as HTTP Basic, Bearer, Token or in X-API-Key (RFC 7617, RFC 6750).
+
+All four carry the same secret; it is looked up by its SHA-256, so no slow hash is needed and no comparison
+can leak it. With Basic the user name has to be the credential's, capitals aside, since one client lower-cases
+it. A valid credential is never throttled; failures are, per address and per user name. A request without a
+credential is no failure. The address is the connection's; no header is believed about it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from lightship.core.access import Credential, Principal
+from lightship.core.errors import NotAuthenticated, Throttled
+from lightship.core.time import Micros
+from lightship.usecases.directory import Directory, HubView
+from lightship.web.throttle import Throttle, source_of
+
+MAX_SECRET = 1_024
+_SHOW = "Send Authorization: Basic with the credential's name and secret, or Bearer with the secret"
+
+
+class LoginRefused(NotAuthenticated):
+    """A credential that does not hold; `rule` names why."""
+
+    def __init__(self, rule: str, title: str, todo: str = _SHOW) -> None:
+        super().__init__(title, todo=todo)
+        self.rule = rule
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request brought. `name` is Basic's user name, None with the other schemes."""
+
+    secret: bytes
+    name: bytes | None = None
+
+
+def presented(headers: Mapping[bytes, bytes]) -> Presented | None:
+    """Return the credential that a request brought, None if it brought none.
+
+    Authorization goes before X-API-Key. What cannot be read is an empty secret, which nobody has.
+    """
+    header = headers.get(b"authorization", b"").strip()
+    if not header:
+        key = headers.get(b"x-api-key", b"").strip()
+        return Presented(key[:MAX_SECRET]) if key else None
+    scheme, _, rest = header.partition(b" ")
+    rest = rest.strip()
+    match scheme.lower():
+        case b"bearer" | b"token":
+            return Presented(rest[:MAX_SECRET])
+        case b"basic":
+            try:
+                name, colon, secret = base64.b64decode(rest, validate=True).partition(b":")
+            except binascii.Error:
+                return Presented(b"")
+            return Presented(secret[:MAX_SECRET] if colon else b"", name[:MAX_SECRET])
+        case _:
+            return Presented(b"")
+
+
+class Authenticator:
+    """Turns a request's headers and address into a principal."""
+
+    def __init__(self, directory: Directory, throttle: Throttle) -> None:
+        self._directory = directory
+        self._throttle = throttle
+
+    def __call__(self, view: HubView, headers: Mapping[bytes, bytes], address: str, now: Micros) -> Principal:
+        """Return the principal, which `view` knows as a member's.
+
+        Raises:
+            LoginRefused: no credential, or one that does not hold (401).
+            Throttled: one that does not hold, from a source that failed too often (429).
+        """
+        shown = presented(headers)
+        if shown is None:
+            raise LoginRefused("deny-no-credential", "A credential is needed")
+        credential = self._directory.credential(view, hashlib.sha256(shown.secret).digest())
+        try:
+            return _principal(view, credential, shown, address, now)
+        except LoginRefused:
+            self._failed(shown, address, now)
+            raise
+
+    def _failed(self, shown: Presented, address: str, now: Micros) -> None:
+        sources = [source_of(address)]
+        if shown.name:
+            sources.append("name " + shown.name[:128].decode("utf-8", "replace").lower())
+        wait = max(self._throttle.wait(source, now) for source in sources)
+        if wait:
+            raise Throttled(
+                "Too many failed logins",
+                retry_after=wait,
+                why="This address or this user name has failed too often; a valid credential still works",
+                todo=f"Correct the credential and try again in {wait} seconds",
+            )
+        for source in sources:
+            self._throttle.fail(source, now)
+
+
+def _principal(
+    view: HubView, credential: Credential | None, shown: Presented, address: str, now: Micros
+) -> Principal:
+    """Return the principal of a credential that holds.
+
+    Raises:
+        LoginRefused: it does not hold, or not from here, or not any more.
+    """
+    if credential is None:
+        raise LoginRefused("deny-unknown-credential", "The credential is not known")
+    if shown.name is not None and not hmac.compare_digest(
+        shown.name.lower(), credential.name.lower().encode()
+    ):
+        raise LoginRefused("deny-unknown-credential", "The credential is not known")
+    if credential.revoked is not None:
+        raise LoginRefused(
+            "deny-revoked", "The credential was revoked", "Ask the hub's steward for a new one"
+        )
+    if credential.expires is not None and credential.expires <= now:
+        raise LoginRefused(
+            "deny-expired", "The credential has expired", "Ask the hub's steward for a new one"
+        )
+    if credential.allowed and not _is_allowed(address, credential.allowed):
+        raise LoginRefused(
+            "deny-address", "The credential is not for this address", "Use it from an allowed address"
+        )
+    agreement = view.agreements.get(credential.agreement)
+    member = agreement.members.get(credential.member) if agreement is not None else None
+    if member is None:
+        raise LoginRefused(
+            "deny-no-member", "The credential's member has no access any more", "Ask the hub's steward"
+        )
+    return Principal(
+        agreement=credential.agreement,
+        member=credential.member,
+        credential=credential.id,
+        name=credential.name,
+        roles=member.roles,
+        profile=credential.profile,
+    )
+
+
+def _is_allowed(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    if mapped is not None:
+        parsed = mapped
+    return any(parsed in ip_network(network, strict=False) for network in networks)

@@ -1,0 +1,171 @@
+"""The life of one request, the same for every face: who, may they, do it, log it, then answer.
+
+Order: a new request id; the route, matched on the raw path; authentication; the method; Accept; the handler,
+which decides the rights before it reads a body; the access event, durable; only then the answer. Every
+request makes one event, refused and failed ones too, and names the rule that decided. If the access log
+cannot be written nothing is answered but 503. The event of a write is the one that its transaction holds as
+pending, so that no effect can be without its event; it is settled once it is in the log.
+
+Two things make no event, since they tell nothing about anybody: the health check, which never comes here, and
+bytes that are no HTTP request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+from lightship.core.audit import AccessEvent
+from lightship.core.errors import LightshipError, MethodNotAllowed, NotFound, Unavailable
+from lightship.core.ports import Access, Clock, Writer
+from lightship.usecases.directory import Directory, HubView
+from lightship.web.authenticate import Authenticator
+from lightship.web.limits import ClientGone, Limits, check_sizes, drain
+from lightship.web.message import Answer, Header, Receive, Request, Router, Scope, Send
+from lightship.web.negotiate import check_accept
+from lightship.web.problems import answer_error, answer_unknown, log_unknown, rule_of
+
+_log = logging.getLogger("lightship.web")
+_NO_BODY = frozenset({204, 304})
+_JOINABLE = b", "
+_NOTHING = HubView(-1, {})
+_SECURITY: tuple[Header, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"strict-transport-security", b"max-age=31536000"),
+)
+
+
+class Exchange:
+    """An ASGI application that carries out the order above for the routes of a router."""
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        directory: Directory,
+        authenticate: Authenticator,
+        access: Access,
+        writer: Writer,
+        clock: Clock,
+        new_id: Callable[[], UUID],
+        limits: Limits,
+        plain: bool = False,
+    ) -> None:
+        self._router = router
+        self._directory = directory
+        self._authenticate = authenticate
+        self._access = access
+        self._writer = writer
+        self._clock = clock
+        self._new_id = new_id
+        self._limits = limits
+        self._always = _SECURITY[:1] if plain else _SECURITY
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one `http` scope."""
+        request = self._request(scope, receive)
+        try:
+            request.view = self._directory.view()
+            answer = await self._handle(request, scope)
+        except LightshipError as error:
+            request.why = rule_of(error)
+            answer = answer_error(error, request.id)
+        except ClientGone:
+            request.why = "client-gone"
+            answer = Answer(400)
+        except Exception:  # the last line of defence: nothing of it may reach the client
+            log_unknown(request.id)
+            request.why = "internal-error"
+            answer = answer_unknown(request.id)
+        answer = await self._logged(request, answer)
+        await self._release(request, answer, send)
+
+    def _request(self, scope: Scope, receive: Receive) -> Request:
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            held = headers.get(name)
+            headers[name] = value if held is None else held + _JOINABLE + value
+        client = scope.get("client")
+        raw_path = scope.get("raw_path")
+        return Request(
+            id=self._new_id(),
+            at=self._clock.now(),
+            method=scope["method"],
+            path=raw_path.decode("latin-1") if raw_path is not None else scope["path"],
+            query=scope["query_string"],
+            headers=headers,
+            address=client[0] if client else "",
+            receive=receive,
+            view=_NOTHING,
+        )
+
+    async def _handle(self, request: Request, scope: Scope) -> Answer:
+        """Return the answer of the request's handler; raises what it raises."""
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        check_sizes(len(request.path) + len(request.query), size)
+        found = self._router(request.path)
+        if found is None:
+            raise NotFound("There is nothing here", todo="Start from discovery at /taxii2/")
+        route, values = found
+        method = "GET" if request.method == "HEAD" else request.method
+        request.act, handler = route.methods.get(method, ("other-method", None))
+        request.q = request.query.decode("latin-1")
+        principal = self._authenticate(request.view, request.headers, request.address, request.at)
+        request.belongs_to(principal)
+        if request.method == "OPTIONS":
+            request.act, request.why = "options", "allow-member-list"
+            return Answer(204, headers=((b"allow", ", ".join(route.allow).encode()),))
+        if handler is None:
+            raise MethodNotAllowed(
+                "This resource has no such method", allow=route.allow, todo=f"Use {', '.join(route.allow)}"
+            )
+        check_accept(request.headers.get(b"accept"))
+        return await handler(request, principal, values)
+
+    async def _logged(self, request: Request, answer: Answer) -> Answer:
+        """Return the answer once its event is durable, or the 503 that is answered instead."""
+        event = request.written or request.event(answer.status)
+        try:
+            await asyncio.wrap_future(self._access.record(event))
+        except LightshipError as error:
+            return self._unlogged(event, error, request)
+        except Exception:  # a log that fails in an unforeseen way is a log that cannot be written
+            log_unknown(request.id)
+            return self._unlogged(event, Unavailable("The access log cannot be written"), request)
+        if request.written is not None:
+            self._writer.settle([event.req])
+        return answer
+
+    def _unlogged(self, event: AccessEvent, error: LightshipError, request: Request) -> Answer:
+        _log.error("event %s could not be recorded: %s", event.req, error)
+        return answer_error(
+            Unavailable(
+                "The access log cannot be written, so nothing is answered",
+                retry_after=getattr(error, "retry_after", 5),
+                todo="Try again later, or tell the hub's steward",
+            ),
+            request.id,
+        )
+
+    async def _release(self, request: Request, answer: Answer, send: Send) -> None:
+        headers = [*answer.headers, *self._always, (b"x-request-id", request.id.hex.encode())]
+        if answer.status not in _NO_BODY:
+            headers.append((b"content-length", str(len(answer.body)).encode()))
+        unread = request.has_body() and not request.body_ended
+        if unread:
+            headers.append((b"connection", b"close"))
+        body = b"" if request.method == "HEAD" else answer.body
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        if unread and self._may_drain(request):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await drain(request, self._limits)
+            body = b""
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    @staticmethod
+    def _may_drain(request: Request) -> bool:
+        """False if the client waits for 100 Continue: it has sent nothing and now will not."""
+        waits = request.headers.get(b"expect", b"").lower() == b"100-continue"
+        return request.body_begun or not waits
