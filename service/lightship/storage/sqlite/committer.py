@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import apsw
 
@@ -24,6 +24,7 @@ from lightship.core.errors import Unavailable
 from lightship.storage.sqlite.connection import CHECKPOINT_PAGES, FATAL, hub_error
 
 T = TypeVar("T")
+J = TypeVar("J")
 Job = Callable[[apsw.Connection], Any]
 
 GROUP_WEIGHT = 8_192
@@ -37,11 +38,6 @@ class Failed:
     """The result of a job that failed alone; the other jobs of its group are committed."""
 
     error: Exception
-
-
-Run = Callable[[apsw.Connection, Sequence[Job]], Sequence[object]]
-"""Runs the jobs of a group inside the open transaction; one result or `Failed` for each, in order.
-A FATAL error that it raises fails the group."""
 
 
 def run_each(db: apsw.Connection, jobs: Sequence[Job]) -> list[object]:
@@ -63,21 +59,22 @@ def run_each(db: apsw.Connection, jobs: Sequence[Job]) -> list[object]:
 
 
 @dataclass(slots=True)
-class _Entry:
-    job: Job
+class _Entry(Generic[J]):
+    job: J
     future: Future[Any]
     alone: bool
     weight: int
 
 
-class Committer:
-    """The writer thread of one file in this process.
+class GroupCommit(Generic[J]):
+    """The writer thread of one file in this process, for any kind of job.
 
     Args:
         connect: opens the file; called in the thread, again after a fault.
         lock_path: file whose lock is held during each transaction; created if missing.
         name: of the thread.
-        run: how the jobs of a group are run; each in a savepoint of its own by default.
+        run: runs the jobs of a group inside the open transaction and returns one result or `Failed` for
+            each, in order; what it raises fails the group.
         before_commit: called in the transaction after the jobs; what it raises fails the group.
         after_commit: called once the transaction is durable, before the results are delivered.
     """
@@ -88,7 +85,7 @@ class Committer:
         lock_path: Path,
         name: str,
         *,
-        run: Run = run_each,
+        run: Callable[[apsw.Connection, Sequence[J]], Sequence[object]],
         before_commit: Callable[[apsw.Connection], None] | None = None,
         after_commit: Callable[[], None] | None = None,
     ) -> None:
@@ -97,8 +94,8 @@ class Committer:
         self._run = run
         self._before_commit = before_commit
         self._after_commit = after_commit
-        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
-        self._next: _Entry | None = None
+        self._queue: SimpleQueue[_Entry[J] | None] = SimpleQueue()
+        self._next: _Entry[J] | None = None
         self._db: apsw.Connection | None = None
         self._lock_fd = -1
         self._wal_pages = 0
@@ -107,9 +104,7 @@ class Committer:
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
 
-    def submit(
-        self, job: Callable[[apsw.Connection], T], *, alone: bool = False, weight: int = 1
-    ) -> Future[T]:
+    def put(self, job: J, *, alone: bool = False, weight: int = 1) -> Future[Any]:
         """Queue a job. Its future completes after COMMIT, or with what the job raised.
 
         Args:
@@ -117,7 +112,7 @@ class Committer:
             alone: gets a transaction of its own.
             weight: how much work it is, in rows.
         """
-        future: Future[T] = Future()
+        future: Future[Any] = Future()
         with self._gate:
             if self._closed:
                 future.set_exception(Unavailable("The store is closed", todo="Try again"))
@@ -125,11 +120,17 @@ class Committer:
                 self._queue.put(_Entry(job, future, alone, weight))
         return future
 
-    def close(self) -> None:
-        """Finish what is queued, then stop. Later jobs fail with `Unavailable`. May be called twice."""
+    def close(self, last: J | None = None) -> None:
+        """Finish what is queued, then stop. Later jobs fail with `Unavailable`. May be called twice.
+
+        Args:
+            last: a job to run after all others; nobody waits for its result.
+        """
         with self._gate:
             if not self._closed:
                 self._closed = True
+                if last is not None:
+                    self._queue.put(_Entry(last, Future(), False, 1))
                 self._queue.put(None)
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -143,7 +144,7 @@ class Committer:
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
 
-    def _take(self) -> list[_Entry] | None:
+    def _take(self) -> list[_Entry[J]] | None:
         """Return the next group; None when closed and empty. Blocks only while nothing is queued."""
         first = self._next if self._next is not None else self._queue.get()
         self._next = None
@@ -165,7 +166,7 @@ class Committer:
             weight += entry.weight
         return group
 
-    def _commit(self, group: list[_Entry]) -> None:
+    def _commit(self, group: list[_Entry[J]]) -> None:
         group = [entry for entry in group if entry.future.set_running_or_notify_cancel()]
         if not group:
             return
@@ -183,7 +184,7 @@ class Committer:
             else:
                 entry.future.set_result(result)
 
-    def _transaction(self, jobs: list[Job]) -> Sequence[object]:
+    def _transaction(self, jobs: list[J]) -> Sequence[object]:
         if self._lock_fd < 0:
             self._lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
@@ -227,3 +228,26 @@ class Committer:
         if db is not None:
             with contextlib.suppress(apsw.Error):
                 db.close()
+
+
+class Committer(GroupCommit[Job]):
+    """A writer thread whose jobs are functions, each run in a savepoint of its own."""
+
+    def __init__(
+        self,
+        connect: Callable[[], apsw.Connection],
+        lock_path: Path,
+        name: str,
+        *,
+        before_commit: Callable[[apsw.Connection], None] | None = None,
+        after_commit: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(
+            connect, lock_path, name, run=run_each, before_commit=before_commit, after_commit=after_commit
+        )
+
+    def submit(
+        self, job: Callable[[apsw.Connection], T], *, alone: bool = False, weight: int = 1
+    ) -> Future[T]:
+        """Queue a function; see `put`."""
+        return self.put(job, alone=alone, weight=weight)

@@ -7,6 +7,7 @@ overwritten (`secure_delete`), because a withdrawal promises that bodies are era
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -69,6 +70,11 @@ def open_database(path: Path, *, readonly: bool = False) -> apsw.Connection:
         db.close()
         raise
     return db
+
+
+def select(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return all rows; no cursor stays open, so the next statement sees the newest commit."""
+    return db.execute(sql, values).fetchall()
 
 
 def widen_cache(db: apsw.Connection) -> None:

@@ -1,0 +1,159 @@
+"""Agreements, collection numbers and credentials: few rows, changed seldom, each change raises the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import apsw
+import orjson
+
+from lightship.core.access import Credential
+from lightship.core.audit import AccessEvent
+from lightship.core.errors import Conflict
+from lightship.core.ids import MAX_COLLECTIONS
+from lightship.core.ports import SignedAgreement
+from lightship.storage import statements
+from lightship.storage.sqlite.connection import select
+from lightship.storage.sqlite.transaction import Head, Transaction, Writing
+
+_CHAIN = (
+    "SELECT id, version, payload, envelope, digest, activated FROM agreement WHERE id = ? ORDER BY version"
+)
+_CREDENTIAL = """
+SELECT id, agreement, member, name, digest, created, expires, revoked, allowed, profile, note
+FROM credential WHERE {} ORDER BY name"""
+_PUT_CREDENTIAL = """
+INSERT INTO credential
+  (id, agreement, member, name, digest, created, expires, revoked, allowed, profile, note)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET agreement = excluded.agreement, member = excluded.member, name = excluded.name,
+  digest = excluded.digest, created = excluded.created, expires = excluded.expires,
+  revoked = excluded.revoked, allowed = excluded.allowed, profile = excluded.profile, note = excluded.note"""
+
+
+def read_chain(db: apsw.Connection, agreement: str) -> tuple[SignedAgreement, ...]:
+    """Return all versions of an agreement, oldest first."""
+    return tuple(SignedAgreement(*row) for row in select(db, _CHAIN, (agreement,)))
+
+
+def read_credentials(db: apsw.Connection, where: str, values: tuple[Any, ...]) -> list[Credential]:
+    """Return the credentials for which an SQL condition holds, by name."""
+    rows = select(db, _CREDENTIAL.format(where), values)
+    return [Credential(*(*row[:8], tuple(orjson.loads(row[8])), *row[9:])) for row in rows]
+
+
+@dataclass(slots=True)
+class ChangePlan:
+    """A decided change: the epoch rises, the event waits for the access log."""
+
+    event: AccessEvent
+    writings: list[Writing] = field(default_factory=list)
+
+    def apply(self, txn: Transaction) -> None:
+        """Write the statements and the event."""
+        for writing in self.writings:
+            txn.append(writing)
+        txn.keep_event(self.event)
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """The job of a new agreement version. It MUST be alone in its transaction."""
+
+    signed: SignedAgreement
+    collections: Sequence[str]
+    event: AccessEvent
+    weight: int = 1
+
+    def needs(self) -> Iterable[tuple[int, str]]:
+        """No object."""
+        return ()
+
+    def decide(self, txn: Transaction) -> ChangePlan:
+        """Append the version, number new collections, plan a statement in each collection."""
+        signed = self.signed
+        chain = read_chain(txn.db, signed.agreement)
+        if signed.version != len(chain) + 1:
+            raise Conflict(
+                "This is not the agreement's next version",
+                why=f"version {len(chain)} is the newest here and this is version {signed.version}",
+                todo=f"Sign it as version {len(chain) + 1}",
+            )
+        known = _owners(txn.db)
+        new = [one for one in dict.fromkeys(self.collections) if one not in known]
+        if any(known.get(one, signed.agreement) != signed.agreement for one in self.collections):
+            raise Conflict("A collection of another agreement has this id", todo="Give it a new UUIDv4")
+        if len(known) + len(new) > MAX_COLLECTIONS:
+            raise Conflict(
+                "The hub has no collection numbers left",
+                why=f"it can have {MAX_COLLECTIONS} collections in its life",
+                todo="Host further agreements on another hub",
+            )
+        part = statements.agreement_change(signed.version, signed.digest)
+        theirs = txn.heads_of(signed.agreement)
+        hub = chain[0].digest if chain else signed.digest
+        for number, one in enumerate(new, len(known) + 1):
+            theirs.append(txn.adopt((number, one, signed.agreement, signed.version, hub, 0, 0, 0, 0, 0, 0)))
+        for head in theirs:
+            txn.check_room(head, [part])
+        self._write(txn, theirs[len(theirs) - len(new) :])
+        writings = []
+        for head in theirs:
+            head.agreement_version = signed.version
+            writings.append(txn.reserve(head, "", [part]))
+        txn.epoch += 1
+        return ChangePlan(self.event, writings)
+
+    def _write(self, txn: Transaction, new: Sequence[Head]) -> None:
+        signed = self.signed
+        txn.db.execute(
+            "INSERT INTO agreement (id, version, payload, envelope, digest, activated) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                signed.agreement,
+                signed.version,
+                signed.payload,
+                signed.envelope,
+                signed.digest,
+                signed.activated,
+            ),
+        )
+        txn.db.executemany(
+            "INSERT INTO collection (number, id, agreement, agreement_version, hub) VALUES (?, ?, ?, ?, ?)",
+            [(one.number, one.id, one.agreement, one.agreement_version, one.hub) for one in new],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PutCredential:
+    """The job of a credential minted, changed or revoked. It MUST be alone in its transaction."""
+
+    credential: Credential
+    event: AccessEvent
+    weight: int = 1
+
+    def needs(self) -> Iterable[tuple[int, str]]:
+        """No object."""
+        return ()
+
+    def decide(self, txn: Transaction) -> ChangePlan:
+        """Write the row."""
+        one = self.credential
+        values = (one.id, one.agreement, one.member, one.name, one.digest, one.created, one.expires)
+        try:
+            txn.db.execute(
+                _PUT_CREDENTIAL,
+                (*values, one.revoked, orjson.dumps(one.allowed).decode(), one.profile, one.note),
+            )
+        except apsw.ConstraintError:
+            raise Conflict(
+                "Another credential has this name or secret", todo="Take another name, or revoke that one"
+            ) from None
+        txn.epoch += 1
+        return ChangePlan(self.event)
+
+
+def _owners(db: apsw.Connection) -> dict[str, str]:
+    return {row[0]: row[1] for row in select(db, "SELECT id, agreement FROM collection")}

@@ -1,0 +1,169 @@
+"""The embedded store: one SQLite file for objects, statements, agreements, credentials and statuses.
+
+Reads run in the caller's thread, writes in one committing thread a process; several processes may share the
+directory. Everything acknowledged is durable against kill -9 and power loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+import apsw
+
+from lightship.core.access import Credential, Grant, Principal
+from lightship.core.audit import AccessEvent
+from lightship.core.ports import (
+    Clock,
+    CollectionState,
+    Page,
+    Published,
+    PublishRequest,
+    SignedAgreement,
+    Withdrawn,
+    WithdrawRequest,
+)
+from lightship.core.query import Filters, Query
+from lightship.core.time import Micros
+from lightship.storage.migrate import Kind, migrate
+from lightship.storage.sqlite.committer import GroupCommit
+from lightship.storage.sqlite.connection import open_database, select, widen_cache
+from lightship.storage.sqlite.groups import Groups, Step
+from lightship.storage.sqlite.publish import Publish
+from lightship.storage.sqlite.reader import SqliteReader
+from lightship.storage.sqlite.registry import Activate, PutCredential, read_chain, read_credentials
+from lightship.storage.sqlite.rows import decode_event
+from lightship.storage.sqlite.withdraw import Withdraw
+from lightship.storage.statements import Statement
+
+FILE = "hub.db"
+LOCK = "write.lock"
+
+
+def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
+    """Open the store in a directory, making or migrating its file if need be.
+
+    Raises:
+        BadFile, NewerStore, Damaged: see `migrate`.
+        Unavailable: the file cannot be opened.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    migrate(data_dir / FILE, Kind.HUB, clock.now())
+    return SqliteStore(data_dir, clock)
+
+
+class SqliteStore:
+    """`ports.Reader`, `Writer`, `Statuses` and `Registry` over one file."""
+
+    def __init__(self, data_dir: Path, clock: Clock) -> None:
+        path = data_dir / FILE
+
+        def connect() -> apsw.Connection:
+            db = open_database(path)
+            widen_cache(db)
+            return db
+
+        self._groups = Groups(clock)
+        self._reader = SqliteReader(path)
+        self._commits: GroupCommit[Step] = GroupCommit(
+            connect,
+            data_dir / LOCK,
+            "lightship-store",
+            run=self._groups.run,
+            after_commit=self._groups.committed,
+        )
+
+    def close(self) -> None:
+        """Finish what is queued and close the file. May be called twice."""
+        self._commits.close(self._groups.closing())
+        self._reader.close()
+
+    # --- Reader and Statuses --------------------------------------------------------------------
+
+    def state(self, grant: Grant) -> CollectionState:
+        """Return what every request reads."""
+        return self._reader.state(grant)
+
+    def page(self, grant: Grant, query: Query, *, bodies: bool, max_bytes: int) -> Page:
+        """Return matching rows in key order."""
+        return self._reader.page(grant, query, bodies=bodies, max_bytes=max_bytes)
+
+    def first_after(self, grant: Grant, filters: Filters, after: Micros) -> int | None:
+        """Return the first matching key after `after`."""
+        return self._reader.first_after(grant, filters, after)
+
+    def dropped_since(self, grant: Grant, generation: int) -> Sequence[int] | None:
+        """Return the keys whose visibility changed after `generation`; None if that is too long ago."""
+        return self._reader.dropped_since(grant, generation)
+
+    def exists(self, grant: Grant, object_id: str) -> bool:
+        """True if any live version of the object is in the collection."""
+        return self._reader.exists(grant, object_id)
+
+    def statements(self, collection: int, start: int = 0) -> list[Statement]:
+        """Return the statement rows of a collection from index `start`."""
+        return self._reader.statements(collection, start)
+
+    def status(self, principal: Principal, status_id: str) -> bytes | None:
+        """Return the status of this credential's own post."""
+        return self._reader.status(principal, status_id)
+
+    # --- Writer ---------------------------------------------------------------------------------
+
+    def publish(self, request: PublishRequest) -> Future[Published]:
+        """Judge and add objects; the future completes once that is durable."""
+        step = Publish(request)
+        return self._commits.put(step, weight=step.weight)
+
+    def withdraw(self, request: WithdrawRequest) -> Future[Withdrawn]:
+        """Take versions of one object out; the future completes once that is durable."""
+        return self._commits.put(Withdraw(request))
+
+    def settle(self, reqs: Iterable[str]) -> None:
+        """Note that events have reached the access log; the next write forgets them."""
+        self._groups.settle(reqs)
+
+    def pending(self) -> Sequence[AccessEvent]:
+        """Return the events that nobody settled."""
+        rows = self._reader.ask(lambda db: select(db, "SELECT body FROM pending_event"))
+        return sorted((decode_event(row[0]) for row in rows), key=lambda event: (event.at, event.req))
+
+    # --- Registry -------------------------------------------------------------------------------
+
+    def epoch(self) -> int:
+        """Return the policy epoch."""
+        rows = self._reader.ask(lambda db: select(db, "SELECT epoch FROM hub"))
+        return int(rows[0][0])
+
+    def chain(self, agreement: str) -> Sequence[SignedAgreement]:
+        """Return all versions of an agreement, oldest first."""
+        return self._reader.ask(lambda db: read_chain(db, agreement))
+
+    def agreement_ids(self) -> Sequence[str]:
+        """Return the ids of all agreements, sorted."""
+        rows = self._reader.ask(lambda db: select(db, "SELECT DISTINCT id FROM agreement ORDER BY id"))
+        return [row[0] for row in rows]
+
+    def collection_numbers(self) -> Mapping[str, int]:
+        """Return collection id -> number."""
+        rows = self._reader.ask(lambda db: select(db, "SELECT id, number FROM collection ORDER BY number"))
+        return {row[0]: row[1] for row in rows}
+
+    def activate(self, signed: SignedAgreement, collections: Sequence[str], event: AccessEvent) -> None:
+        """Append a version to its chain and log it in each collection of the agreement; waits."""
+        self._commits.put(Activate(signed, tuple(collections), event), alone=True).result()
+
+    def credential_by_digest(self, digest: bytes) -> Credential | None:
+        """Return the credential whose secret has this SHA-256."""
+        found = self._reader.ask(lambda db: read_credentials(db, "digest = ?", (digest,)))
+        return found[0] if found else None
+
+    def credentials(self, agreement: str | None = None) -> Sequence[Credential]:
+        """Return credentials in order of their names."""
+        where, values = ("1", ()) if agreement is None else ("agreement = ?", (agreement,))
+        return self._reader.ask(lambda db: read_credentials(db, where, values))
+
+    def put_credential(self, credential: Credential, event: AccessEvent) -> None:
+        """Insert, or replace by id; waits until it is durable."""
+        self._commits.put(PutCredential(credential, event), alone=True).result()

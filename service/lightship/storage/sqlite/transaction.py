@@ -1,0 +1,292 @@
+"""The working set of one write transaction: what its jobs have read and decided, before anything is written.
+
+Jobs of a group decide one after another against this set, so that later ones see earlier ones; then stamps
+are chosen, then rows are written. It lives as long as the transaction: nothing in it can be stale.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import apsw
+
+from lightship.core import stamps
+from lightship.core.access import Grant, Principal, System
+from lightship.core.audit import AccessEvent
+from lightship.core.collection import KEY_SHIFT, LEAD, Held, WithdrawReason, pack
+from lightship.core.errors import NotFound
+from lightship.core.ports import EpochChanged
+from lightship.core.time import Instant, Micros
+from lightship.storage.sqlite.classes import spec_of
+from lightship.storage.sqlite.connection import select
+from lightship.storage.sqlite.rows import encode_event, idhash
+from lightship.storage.statements import Part
+
+KEPT_DROPS = 10_000
+"""Changes of visibility that a collection remembers for caches."""
+STATUS_KEPT = Micros(25 * 3_600 * 1_000_000)
+"""Status resources older than this are purged with a later write (TAXII 2.1 asks for 24 hours)."""
+
+_HEAD = """
+SELECT number, id, agreement, agreement_version, hub, generation, size, last, last_added, objects,
+  stored_bytes FROM collection WHERE {}"""
+_SAVE_HEAD = """
+UPDATE collection SET agreement_version = ?, generation = ?, size = ?, last = ?, last_added = ?, objects = ?,
+  stored_bytes = ? WHERE number = ?"""
+_LIVE = """
+SELECT o.id, o.key, o.class, o.version, o.version_text, o.digest, o.owner, t.name, length(o.body)
+FROM carray(?) AS c CROSS JOIN object AS o INDEXED BY object_id ON o.idhash = c.value
+CROSS JOIN type AS t ON t.number = o.type"""
+_WITHDRAWN = """
+SELECT w.id, w.collection, w.version, w.version_text, w.digest, w.owner, w.spec_version, w.reason
+FROM carray(?) AS c CROSS JOIN withdrawn AS w INDEXED BY withdrawn_id ON w.idhash = c.value"""
+
+
+@dataclass(slots=True)
+class Head:
+    """One row of `collection`; `planned` is at least the newest stamp that decided jobs will take."""
+
+    number: int
+    id: str
+    agreement: str
+    agreement_version: int
+    hub: str
+    generation: int
+    size: int
+    last: Micros
+    last_added: Micros
+    objects: int
+    stored_bytes: int
+    planned: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Version:
+    """One version of an object, live or withdrawn. `key` is 0 until the row is stamped."""
+
+    held: Held
+    key: int
+    row_class: int
+    version_text: str
+    type: str
+    size: int
+
+
+@dataclass(slots=True)
+class Writing:
+    """The statements that one job appends to one collection; `ats` come with the stamps."""
+
+    head: Head
+    by: str
+    parts: Sequence[Part]
+    first_idx: int
+    ats: tuple[Micros, ...] = ()
+
+    def entry_keys(self) -> list[int]:
+        """Return the storage keys of all entries, in order."""
+        number = self.head.number
+        pairs = zip(self.ats, self.parts, strict=True)
+        return [pack(number, at) for end, part in pairs for at in stamps.entry_stamps(end, part.size)]
+
+
+@dataclass(slots=True)
+class Transaction:
+    """The working set.
+
+    Args:
+        db: in an open transaction.
+        now: when it began.
+        passed: time since the store was opened by the wall clock and by the monotonic one.
+    """
+
+    db: apsw.Connection
+    now: Micros
+    passed: tuple[int, int]
+    epoch: int = 0
+    heads: dict[int, Head] = field(default_factory=dict)
+    _epoch_read: int = 0
+    _versions: dict[tuple[int, str], list[Version]] = field(default_factory=dict)
+    _hashes: dict[tuple[int, str], int] = field(default_factory=dict)
+    _types: dict[str, int] = field(default_factory=dict)
+    _generations: dict[int, int] = field(default_factory=dict)
+    _statuses: int = 0
+
+    def __post_init__(self) -> None:
+        self.epoch = self._epoch_read = select(self.db, "SELECT epoch FROM hub")[0][0]
+
+    # --- what is held ---------------------------------------------------------------------------
+
+    def enter(self, grant: Grant) -> Head:
+        """Return the collection that a grant speaks of.
+
+        Raises:
+            EpochChanged: the grant was given under other rules.
+            NotFound: no agreement ever had this collection.
+        """
+        if grant.epoch != self.epoch:
+            raise EpochChanged
+        head = self.heads.get(grant.collection.number)
+        if head is None:
+            rows = select(self.db, _HEAD.format("number = ?"), (grant.collection.number,))
+            if not rows:
+                raise NotFound("No such collection")
+            head = self.adopt(rows[0])
+        return head
+
+    def heads_of(self, agreement: str) -> list[Head]:
+        """Return all collections that an agreement ever had, by number."""
+        rows = select(self.db, _HEAD.format("agreement = ? ORDER BY number"), (agreement,))
+        return [self.adopt(row) for row in rows]
+
+    def adopt(self, row: tuple[Any, ...]) -> Head:
+        """Make a row of `collection` part of the working set."""
+        head = self.heads[row[0]] = Head(*row)
+        self._generations[head.number] = head.generation
+        return head
+
+    def load(self, wanted: Iterable[tuple[int, str]]) -> None:
+        """Read the versions of many (collection, id) at once, in index order."""
+        hashes = {}
+        for pair in wanted:
+            if pair not in self._versions:
+                self._versions[pair] = []
+                hashes[pair] = self._hashes[pair] = idhash(*pair)
+        if not hashes:
+            return
+        codes = array("q", sorted(set(hashes.values())))
+        for row in select(self.db, _LIVE, (apsw.carray(codes),)):
+            object_id, key, row_class, version, text, digest, owner, type_name, size = row
+            if (pair := (key >> KEY_SHIFT, object_id)) in hashes:
+                held = Held(spec_of(row_class), Instant(version), digest, owner)
+                self._versions[pair].append(Version(held, key, row_class, text, type_name, size))
+        for object_id, number, version, text, digest, owner, spec, reason in select(
+            self.db, _WITHDRAWN, (apsw.carray(codes),)
+        ):
+            if (pair := (number, object_id)) in hashes:
+                held = Held(spec, Instant(version), digest, owner, WithdrawReason(reason))
+                self._versions[pair].append(Version(held, 0, 0, text, "", 0))
+
+    def versions(self, head: Head, object_id: str) -> list[Version]:
+        """Return what is held of an object; callers never change the list."""
+        pair = (head.number, object_id)
+        if pair not in self._versions:
+            self.load([pair])
+        return self._versions[pair]
+
+    def hold(self, head: Head, object_id: str, versions: list[Version]) -> None:
+        """Replace what is held of an object, for the jobs that decide after this one."""
+        self._versions[head.number, object_id] = versions
+
+    def hash_of(self, head: Head, object_id: str) -> int:
+        """Return the id hash of an object that was looked up before."""
+        return self._hashes[head.number, object_id]
+
+    def type_number(self, name: str) -> int:
+        """Return the number of a type, making one if need be."""
+        number = self._types.get(name)
+        if number is None:
+            rows = select(self.db, "SELECT number FROM type WHERE name = ?", (name,))
+            if not rows:
+                rows = select(self.db, "INSERT INTO type (name) VALUES (?) RETURNING number", (name,))
+            number = self._types[name] = rows[0][0]
+        return number
+
+    # --- stamps and statements ------------------------------------------------------------------
+
+    def check_room(self, head: Head, parts: Sequence[Part]) -> None:
+        """Raise Unavailable if the clock has jumped or stamps would lie too far ahead of it."""
+        stamps.check_drift(*self.passed)
+        if parts:
+            stamps.check_backlog(self._planned(head, parts), self.now)
+
+    def reserve(self, head: Head, by: str, parts: Sequence[Part]) -> Writing:
+        """Take the next statement indexes of a collection. Stamps come later, for the whole group."""
+        writing = Writing(head, by, parts, head.size)
+        head.planned = self._planned(head, parts)
+        head.size += len(parts)
+        return writing
+
+    def _planned(self, head: Head, parts: Sequence[Part]) -> Micros:
+        start = max(head.planned, head.last, self.now + LEAD)
+        return Micros(start + sum(part.size for part in parts))
+
+    def append(self, writing: Writing) -> None:
+        """Write a job's statement rows."""
+        head = writing.head
+        self.db.executemany(
+            "INSERT INTO statement (key, at, by, agreement, body) VALUES (?, ?, ?, ?, ?)",
+            (
+                (pack(head.number, idx), at, writing.by, head.agreement_version, part.body)
+                for idx, (at, part) in enumerate(
+                    zip(writing.ats, writing.parts, strict=True), writing.first_idx
+                )
+            ),
+        )
+
+    # --- what every job writes ------------------------------------------------------------------
+
+    def change_classes(self, changes: Sequence[tuple[Version, int]]) -> None:
+        """Write the new classes of rows whose visibility changed."""
+        self.db.executemany(
+            "UPDATE object SET class = ? WHERE key = ?", [(now, version.key) for version, now in changes]
+        )
+
+    def drop(self, head: Head, generation: int, keys: Sequence[int]) -> None:
+        """Record rows whose visibility changed; `generation` is the collection's before them."""
+        self.db.executemany(
+            "INSERT INTO dropped (collection, generation, key) VALUES (?, ?, ?)",
+            [(head.number, number, key) for number, key in enumerate(sorted(keys), generation + 1)],
+        )
+
+    def keep_status(self, subject: Principal, status_id: str, body: bytes) -> None:
+        """Write a status resource; apsw.ConstraintError if its id is taken."""
+        self._statuses += 1
+        self.db.execute(
+            "INSERT INTO status (id, agreement, credential, at, body) VALUES (?, ?, ?, ?, ?)",
+            (status_id, subject.agreement, subject.credential, self.now, body),
+        )
+
+    def keep_event(self, event: AccessEvent) -> None:
+        """Write an event that the access log does not have yet."""
+        self.db.execute(
+            "INSERT OR IGNORE INTO pending_event (req, body) VALUES (?, ?)", (event.req, encode_event(event))
+        )
+
+    def flush(self) -> None:
+        """Write what is written once a transaction: heads, epoch; forget what is too old."""
+        db = self.db
+        for one in self.heads.values():
+            db.execute(
+                _SAVE_HEAD,
+                (
+                    one.agreement_version,
+                    one.generation,
+                    one.size,
+                    one.last,
+                    one.last_added,
+                    one.objects,
+                    one.stored_bytes,
+                    one.number,
+                ),
+            )
+            if one.generation != self._generations[one.number]:
+                db.execute(
+                    "DELETE FROM dropped WHERE collection = ? AND generation <= ?",
+                    (one.number, one.generation - KEPT_DROPS),
+                )
+        if self.epoch != self._epoch_read:
+            db.execute("UPDATE hub SET epoch = ?", (self.epoch,))
+        if self._statuses:
+            db.execute(
+                "DELETE FROM status WHERE at < ? AND number IN "
+                "(SELECT number FROM status ORDER BY number LIMIT ?)",
+                (self.now - STATUS_KEPT, 8 + 2 * self._statuses),
+            )
+
+
+def member_of(subject: Principal | System) -> str:
+    """Return the acting member, empty for the hub itself."""
+    return subject.member if isinstance(subject, Principal) else ""
