@@ -1,0 +1,134 @@
+"""The exercise scenario is valid STIX 2.1, made up from end to end, and the same everywhere."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import uuid
+from typing import Any
+
+import pytest
+import stix2
+from stix2validator import ValidationOptions, validate_instance
+
+from lightship.data import policies_dir
+from lightship_feeds.stix_bundle import StixBundle
+
+FOLDER = policies_dir() / "exercise"
+NAMES = ("incidents", "indicators", "sightings", "warnings")
+MARITIME = "extension-definition--9bab803a-30ca-456c-b3b4-f5712e2340ae"
+INCIDENT_CORE = "extension-definition--ef765651-680c-498d-9894-99799f2fa126"
+AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
+GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
+DOCUMENTATION = [
+    ipaddress.ip_network(one)
+    for one in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+]
+OBSERVABLES = {"ipv4-addr", "ipv6-addr", "domain-name", "file", "url"}
+
+
+def bundle(name: str) -> list[dict[str, Any]]:
+    with (FOLDER / f"{name}.json").open("rb") as file:
+        return [json.loads(draft.raw) for draft in StixBundle().read(file, name)]
+
+
+def everything() -> dict[str, dict[str, Any]]:
+    return {one["id"]: one for name in NAMES for one in bundle(name)}
+
+
+OBJECTS = everything()
+
+
+def test_there_is_one_bundle_for_each_collection_of_the_exercise() -> None:
+    assert sorted(path.stem for path in FOLDER.glob("*.json")) == sorted(NAMES)
+    assert 30 <= len(OBJECTS) <= 60
+    assert {one["type"] for one in OBJECTS.values()} >= {
+        *{"identity", "indicator", "malware", "intrusion-set", "attack-pattern", "infrastructure"},
+        *{"observed-data", "relationship", "sighting", "incident", "course-of-action", "report"},
+        *{"grouping", "note", "location", "extension-definition", "marking-definition"},
+    }
+
+
+def test_an_object_says_the_same_in_every_bundle() -> None:
+    for name in NAMES:
+        for one in bundle(name):
+            assert one == OBJECTS[one["id"]]
+
+
+@pytest.mark.parametrize("one", OBJECTS.values(), ids=OBJECTS)
+def test_every_object_passes_stix2_and_the_validator(one: dict[str, Any]) -> None:
+    stix2.parse(one, allow_custom=True)
+    result = validate_instance(one, ValidationOptions(version="2.1"))
+    assert result.is_valid, [str(error) for error in result.errors]
+
+
+def test_every_reference_leads_to_an_object_of_the_scenario() -> None:
+    for one in OBJECTS.values():
+        for found in re.findall(r'"([a-z0-9-]+--[0-9a-f-]{36})"', json.dumps(one)):
+            assert found in OBJECTS or found in {
+                INCIDENT_CORE,
+                "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d",
+            }
+
+
+def test_ids_of_observables_are_those_that_stix_prescribes() -> None:
+    seen = 0
+    for one in OBJECTS.values():
+        if one["type"] in OBSERVABLES:
+            without = {key: value for key, value in one.items() if key != "id"}
+            assert stix2.parse(without, allow_custom=True)["id"] == one["id"]
+            seen += 1
+    assert seen >= 4
+
+
+def test_other_ids_are_fixed_and_times_lie_in_the_past() -> None:
+    for one in OBJECTS.values():
+        version = uuid.UUID(one["id"].split("--")[1]).version
+        assert (
+            version == 5
+            or one["type"] in {"marking-definition", "extension-definition"}
+            or one["name"] == "Lightship"
+        )
+        if "created" in one:
+            assert one["created"] <= one.get("modified", one["created"]) <= "2026-03-31"
+
+
+def test_everything_is_made_up() -> None:
+    text = json.dumps(list(OBJECTS.values()))
+    for found in re.findall(r"\b\d{1,3}(?:\.\d{1,3}){3}\b", text):
+        assert any(ipaddress.ip_address(found) in net for net in DOCUMENTATION), found
+    for found in re.findall(r"2001:[0-9a-f:]+", text):
+        assert ipaddress.ip_address(found.rstrip(":")) in DOCUMENTATION[3]
+    for found in re.findall(r"\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|example)\b", text):
+        assert found.endswith((".example.com", ".example")) or found == "example.com", found
+    for one in OBJECTS.values():
+        said = one.get("description", "EXERCISE")
+        assert "EXERCISE" in said or one["created"] == "2026-01-05T00:00:00.000Z"
+
+
+def test_markings_are_tlp_2_and_within_the_ceilings() -> None:
+    import tomllib
+
+    sample = tomllib.loads((policies_dir() / "agreements/exercise/agreement.toml").read_text())
+    levels = ["clear", "green", "amber", "amber+strict", "red"]
+    named = {GREEN: "green", AMBER_STRICT: "amber+strict"}
+    assert set(sample["collections"]) == set(NAMES)
+    for name in NAMES:
+        ceiling = levels.index(sample["collections"][name]["ceiling"])
+        for one in bundle(name):
+            marks = [named[mark] for mark in one.get("object_marking_refs", [])]
+            assert marks or one["type"] == "marking-definition"
+            assert all(levels.index(mark) <= ceiling for mark in marks)
+
+
+def test_the_maritime_context_is_defined_once_and_used() -> None:
+    definition = OBJECTS[MARITIME]
+    assert (definition["name"], definition["version"]) == ("maritime-context", "1.0")
+    users = [one for one in OBJECTS.values() if MARITIME in one.get("extensions", {})]
+    assert len(users) >= 10
+    known = set(re.findall(r"([a-z_]+): ", definition["schema"]))
+    for one in users:
+        used = set(one["extensions"][MARITIME]) - {"extension_type"}
+        assert used
+        assert used <= known
