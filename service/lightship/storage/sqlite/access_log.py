@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,8 +24,8 @@ from lightship.core.errors import Unavailable
 from lightship.core.ports import Clock
 from lightship.storage.event_leaf import SALT_BYTES, Salts, clean, from_leaf, to_leaf
 from lightship.storage.migrate import Kind, migrate, open_migrated
-from lightship.storage.sqlite.committer import Committer
-from lightship.storage.sqlite.connection import open_database
+from lightship.storage.sqlite.committer import GroupCommit, run_each
+from lightship.storage.sqlite.connection import FATAL, open_database
 
 OUTCOMES: dict[Outcome, int] = {"ok": 0, "refused": 1, "failed": 2}
 FEW = 20_000
@@ -79,7 +80,7 @@ class SqliteAccessLog:
     def record(self, event: AccessEvent) -> Future[None]:
         """Append an event unless its `req` is in the file already; fails with `Unavailable`, never blocks."""
         salts = Salts(self._random(SALT_BYTES), self._random(SALT_BYTES))
-        return self._year(year_of(event.at)).append(event, to_leaf(event, salts), salts)
+        return self._year(year_of(event.at)).append(_Entry(event, to_leaf(event, salts), salts))
 
     def search(self, query: AuditQuery) -> Iterator[AccessEvent]:
         """Yield matching events, oldest first, across years; holds no transaction open between batches."""
@@ -97,16 +98,13 @@ class SqliteAccessLog:
         with self._lock:
             years, self._years = self._years, {}
         for year in years.values():
-            year.committer.close()
+            year.close()
 
     def _year(self, year: int) -> _Year:
         with self._lock:
             found = self._years.get(year)
             if found is None:
-                path = self._dir / f"audit-{year}.db"
-                connect = partial(_connect, path, self._clock)
-                found = _Year(Committer(connect, path.with_suffix(".lock"), path.stem))
-                self._years[year] = found
+                found = self._years[year] = _Year(self._dir / f"audit-{year}.db", self._clock)
             return found
 
 
@@ -114,18 +112,29 @@ def _connect(path: Path, clock: Clock) -> apsw.Connection:
     return open_migrated(path, Kind.AUDIT, clock.now())
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One event on its way to the file."""
+
+    event: AccessEvent
+    leaf: bytes
+    salts: Salts
+
+
 class _Year:
     """The writing side of one file: its committer, and the words whose numbers are known to be committed."""
 
-    def __init__(self, committer: Committer) -> None:
-        self.committer = committer
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._words: dict[str, int] = {}
+        self._committer = GroupCommit(
+            partial(_connect, path, clock), path.with_suffix(".lock"), path.stem, run=self._run
+        )
+        self.close = self._committer.close
 
-    def append(self, event: AccessEvent, leaf: bytes, salts: Salts) -> Future[None]:
+    def append(self, entry: _Entry) -> Future[None]:
         done: Future[None] = Future()
         done.set_running_or_notify_cancel()  # it is on its way: a caller that goes away cannot take it back
-        committed = self.committer.submit(partial(self._insert, event=event, leaf=leaf, salts=salts))
-        committed.add_done_callback(partial(self._finish, done))
+        self._committer.put(entry).add_done_callback(partial(self._finish, done))
         return done
 
     def _finish(self, done: Future[None], committed: Future[dict[str, int]]) -> None:
@@ -133,43 +142,59 @@ class _Year:
         if error is not None:
             done.set_exception(_unavailable(error))
             return
-        if len(self._words) > _MAX_WORDS:
-            self._words = {}
-        self._words.update(committed.result())  # only now: what is rolled back must not be remembered
+        fresh = committed.result()
+        if fresh:  # only now: what is rolled back must not be remembered
+            if len(self._words) > _MAX_WORDS:
+                self._words = {}
+            self._words.update(fresh)
         done.set_result(None)
 
-    def _insert(
-        self, conn: apsw.Connection, *, event: AccessEvent, leaf: bytes, salts: Salts
-    ) -> dict[str, int]:
+    def _run(self, db: apsw.Connection, entries: Sequence[_Entry]) -> list[object]:
+        """Insert a group in one savepoint; only if an event fails, again in one each (10 us saved)."""
+        db.execute("SAVEPOINT together")
+        try:
+            results: list[object] = [self._insert(db, entry) for entry in entries]
+        except FATAL:
+            raise
+        except Exception:
+            if not db.in_transaction:
+                raise
+            db.execute("ROLLBACK TO together")
+            results = run_each(db, [partial(self._insert, entry=entry) for entry in entries])
+        db.execute("RELEASE together")
+        return results
+
+    def _insert(self, db: apsw.Connection, entry: _Entry) -> dict[str, int]:
+        event, salts = entry.event, entry.salts
         req = _req_key(event.req)
-        if conn.execute("SELECT 1 FROM event WHERE req = ?", (req,)).fetchone():
+        if db.execute("SELECT 1 FROM event WHERE req = ?", (req,)).fetchone():
             return {}
         fresh: dict[str, int] = {}
         agr, who, cred, col, act = (
-            self._word(conn, clean(text), fresh)
+            self._word(db, clean(text), fresh)
             for text in (event.agr, event.who, event.cred, event.col, event.act)
         )
-        row = conn.execute(
+        row = db.execute(
             "INSERT INTO scope(agr, size) VALUES (?, 1) ON CONFLICT(agr) DO UPDATE SET size = size + 1"
             " RETURNING size - 1",
             (agr,),
         ).fetchone()
         assert row is not None  # noqa: S101  (an upsert always returns its row)
-        conn.execute(
+        db.execute(
             "INSERT INTO event(agr, idx, at, who, cred, col, act, outcome, req, leaf, q_salt, q, ip_salt, ip)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(agr, row[0], event.at, who, cred, col, act, OUTCOMES[event.outcome]),
-                *(req, leaf, salts.q, clean(event.q), salts.ip, clean(event.ip)),
+                *(req, entry.leaf, salts.q, clean(event.q), salts.ip, clean(event.ip)),
             ),
         )
         return fresh
 
-    def _word(self, conn: apsw.Connection, text: str, fresh: dict[str, int]) -> int:
+    def _word(self, db: apsw.Connection, text: str, fresh: dict[str, int]) -> int:
         number = self._words.get(text) or fresh.get(text)
         if number is None:
-            conn.execute("INSERT INTO word(text) VALUES (?) ON CONFLICT DO NOTHING", (text,))
-            number = fresh[text] = _word_number(conn, text) or 0
+            db.execute("INSERT INTO word(text) VALUES (?) ON CONFLICT DO NOTHING", (text,))
+            number = fresh[text] = _word_number(db, text) or 0
         return number
 
 
