@@ -98,9 +98,9 @@ class PublishPlan:
         outcome = self._outcome(keys)
         if added:
             self._write(txn, head, writing.by)
-            txn.append(writing)
             head.last_added = outcome.added_last
         status, event = request.render_status(outcome), request.render_event(outcome)
+        txn.append(writing, event.req)
         if isinstance(request.grant.subject, Principal):
             try:
                 txn.keep_status(request.grant.subject, request.status_id, status)

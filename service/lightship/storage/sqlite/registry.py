@@ -54,7 +54,7 @@ class ChangePlan:
     def apply(self, txn: Transaction) -> None:
         """Write the statements and the event."""
         for writing in self.writings:
-            txn.append(writing)
+            txn.append(writing, self.event.req)
         txn.keep_event(self.event)
 
 

@@ -213,13 +213,13 @@ class Transaction:
         start = max(head.planned, head.last, self.now + LEAD)
         return Micros(start + sum(part.size for part in parts))
 
-    def append(self, writing: Writing) -> None:
-        """Write a job's statement rows."""
+    def append(self, writing: Writing, req: str) -> None:
+        """Write a job's statement rows; `req` names the access event of the request."""
         head = writing.head
         self.db.executemany(
-            "INSERT INTO statement (key, at, by, agreement, body) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO statement (key, at, by, agreement, body, req) VALUES (?, ?, ?, ?, ?, ?)",
             (
-                (pack(head.number, idx), at, writing.by, head.agreement_version, part.body)
+                (pack(head.number, idx), at, writing.by, head.agreement_version, part.body, req)
                 for idx, (at, part) in enumerate(
                     zip(writing.ats, writing.parts, strict=True), writing.first_idx
                 )

@@ -109,8 +109,8 @@ class WithdrawPlan:
             self.generation,
             [one.key for one in self.picked] + [version.key for version, _ in self.changed],
         )
-        txn.append(writing)
         event = self.request.render_event(rows)
+        txn.append(writing, event.req)
         txn.keep_event(event)
         return Withdrawn(rows, event)
 
