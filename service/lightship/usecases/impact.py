@@ -1,0 +1,151 @@
+"""What a change of an agreement means: who gains, who loses, collection by collection.
+
+Compares two versions as values. A widened audience of a collection that ever took TLP:RED is named apart: RED
+was meant for those who were in the audience when it was posted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from lightship.core.agreement import Agreement
+from lightship.core.collection import Collection, CollectionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionImpact:
+    """One collection: `what` is new, removed or changed; names are member slugs."""
+
+    alias: str
+    id: str
+    what: str
+    readers_gained: tuple[str, ...] = ()
+    readers_lost: tuple[str, ...] = ()
+    publishers_gained: tuple[str, ...] = ()
+    publishers_lost: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What changes from one version to the next; empty when nothing does."""
+
+    members_gained: tuple[str, ...] = ()
+    members_lost: tuple[str, ...] = ()
+    collections: tuple[CollectionImpact, ...] = ()
+    terms: tuple[str, ...] = ()
+
+    def sentences(self) -> list[str]:
+        """Say it in words, one sentence a fact."""
+        said = list(self.terms)
+        said += [f"`{slug}` becomes a member" for slug in self.members_gained]
+        said += [
+            f"`{slug}` is no member any more: its credentials stop working" for slug in self.members_lost
+        ]
+        for one in self.collections:
+            if one.what != "changed":
+                said.append(f"collection `{one.alias}` is {one.what}")
+            for verb, who in (
+                ("gains reading", one.readers_gained),
+                ("loses reading", one.readers_lost),
+                ("gains publishing", one.publishers_gained),
+                ("loses publishing", one.publishers_lost),
+            ):
+                said += [f"`{slug}` {verb} `{one.alias}`" for slug in who]
+            said += [f"`{one.alias}`: {change}" for change in one.changes]
+        return said
+
+
+def compare(old: Agreement | None, new: Agreement) -> Impact:
+    """Return what `new` changes; without an old version everything is gained."""
+    before = {one.id: one for one in old.collections} if old else {}
+    after = {one.id: one for one in new.collections}
+    found = [_collection(before.get(key), one) for key, one in after.items()]
+    found += [
+        CollectionImpact(
+            one.alias,
+            key,
+            "removed",
+            readers_lost=_sorted(one.audience),
+            publishers_lost=_sorted(one.publishers),
+            changes=("its objects are kept but can no longer be read",),
+        )
+        for key, one in before.items()
+        if key not in after
+    ]
+    members = set(old.members) if old else set()
+    return Impact(
+        members_gained=_sorted(set(new.members) - members),
+        members_lost=_sorted(members - set(new.members)),
+        collections=tuple(one for one in found if one is not None),
+        terms=tuple(_terms(old, new)) if old else (),
+    )
+
+
+def widened(impact: Impact) -> dict[str, tuple[str, ...]]:
+    """Return collection id -> members that gain reading something that exists already."""
+    return {
+        one.id: one.readers_gained
+        for one in impact.collections
+        if one.what == "changed" and one.readers_gained
+    }
+
+
+def _collection(old: Collection | None, new: Collection) -> CollectionImpact | None:
+    if old is None:
+        return CollectionImpact(
+            new.alias,
+            new.id,
+            "new",
+            readers_gained=_sorted(new.audience),
+            publishers_gained=_sorted(new.publishers),
+        )
+    changes = [
+        f"{name} changes from {before!s} to {after!s}"
+        for name, before, after in (
+            ("name", old.alias, new.alias),
+            ("title", old.title, new.title),
+            ("ceiling", old.ceiling, new.ceiling),
+        )
+        if before != after
+    ]
+    for one in fields(CollectionSettings):
+        before, after = getattr(old.settings, one.name), getattr(new.settings, one.name)
+        if before != after:
+            changes.append(f"{one.name} changes from {_text(before)} to {_text(after)}")
+    found = CollectionImpact(
+        new.alias,
+        new.id,
+        "changed",
+        readers_gained=_sorted(new.audience - old.audience),
+        readers_lost=_sorted(old.audience - new.audience),
+        publishers_gained=_sorted(new.publishers - old.publishers),
+        publishers_lost=_sorted(old.publishers - new.publishers),
+        changes=tuple(changes),
+    )
+    return None if found == CollectionImpact(new.alias, new.id, "changed") else found
+
+
+def _terms(old: Agreement, new: Agreement) -> Iterable[str]:
+    for name, before, after in (
+        ("title", old.title, new.title),
+        ("authority", old.authority, new.authority),
+    ):
+        if before != after:
+            yield f"the {name} changes from {before} to {after}"
+    if (old.not_before, old.not_after) != (new.not_before, new.not_after):
+        yield "the dates change"
+    if new.ended and not old.ended:
+        yield "the agreement ends: reading and publishing stop"
+    for slug in sorted(set(old.members) & set(new.members)):
+        if old.members[slug] != new.members[slug]:
+            yield f"the entry of member `{slug}` changes"
+
+
+def _sorted(slugs: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(slugs))
+
+
+def _text(value: object) -> str:
+    return ", ".join(sorted(value)) if isinstance(value, frozenset) else str(value)
