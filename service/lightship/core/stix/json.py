@@ -1,8 +1,8 @@
 """Strict JSON (RFC 8259, RFC 7493) and its canonical bytes (JCS, RFC 8785).
 
-The fast path is the C decoder with hooks, and orjson with sorted names; `rfc8785` writes the few values that
-orjson would write differently (exponents, member names outside ASCII). Only when something is refused does the
-slow scanner run, to say where. Nothing is ever repaired: a value is taken as it is or not at all.
+The fast path is the C decoder with hooks, and orjson with sorted names; `rfc8785` writes the few values
+that orjson would write differently (exponents, member names outside ASCII). Only when something is refused
+does the slow scanner run, to say where. Nothing is ever repaired: a value is taken as it is or not at all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import rfc8785
 from lightship.core.errors import MalformedRequest
 from lightship.core.stix.json_scan import MAX_DEPTH, MAX_INTEGER, Broken, Finding, Flaw, scan, skip_space
 
-type_names = {dict: "an object", list: "an array", str: "a string", bool: "true or false", type(None): "null"}
 _SORTED = orjson.OPT_SORT_KEYS
 _TINY = 1e-4  # below it ECMAScript and orjson write an exponent in different places
 _ADVICE = {
@@ -46,11 +45,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one value, where, and what to do about it."""
+    """What is wrong with one value, where, and what to do about it.
+
+    `value` is what the decoder made of it all the same, None if nothing: only to name the item by its id.
+    """
 
     what: str
     place: Place
     todo: str
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +211,12 @@ class _Reader:
         self.places = _Places(text)
         self.flawed = False
         self.exotic = False
-        decoder = json.JSONDecoder(
+        self._scan_once = json.JSONDecoder(
             object_pairs_hook=self._pairs,
             parse_float=self._float,
             parse_int=self._int,
             parse_constant=self._constant,
-        )
-        self._scan_once = decoder.scan_once
+        ).scan_once  # type: ignore[attr-defined]  # the C scanner of one value; in every release, in no stub
 
     def _pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
@@ -245,7 +247,7 @@ class _Reader:
         self.flawed = True
 
     def value(self, start: int, pointer: str) -> tuple[Decoded | Fault, int]:
-        """Read the value that begins at `start`; return it, or why it is not taken, and the index behind it."""
+        """Read the value that begins at `start`; return it, or its fault, and the index behind it."""
         self.flawed = self.exotic = False
         try:
             value, end = self._scan_once(self.text, start)
@@ -257,7 +259,7 @@ class _Reader:
             if written is not None:
                 return Decoded(value, written), end
         finding, _ = self._slow(start, pointer, to_end=False)
-        return self._fault(finding, start, pointer), end
+        return self._fault(finding, start, pointer, value), end
 
     def _canonical(self, value: Any) -> bytes | None:
         """Return the JCS bytes of a value without flaws so far, None if it has one after all."""
@@ -278,11 +280,11 @@ class _Reader:
         except Broken as broken:
             raise self.broken(broken.index, broken.expected, broken.pointer) from None
 
-    def _fault(self, finding: Finding | None, start: int, pointer: str) -> Fault:
+    def _fault(self, finding: Finding | None, start: int, pointer: str, value: Any = None) -> Fault:
         if finding is None:  # the decoder gave up for a reason of its own, such as a stack already deep
             return Fault("the value could not be read", self.places.at(start, pointer), "Send it again")
         place = self.places.at(finding.index, finding.pointer)
-        return Fault(str(finding.flaw), place, _ADVICE[finding.flaw])
+        return Fault(str(finding.flaw), place, _ADVICE[finding.flaw], value)
 
     def broken(self, index: int, expected: str, pointer: str) -> MalformedRequest:
         found = self.text[index : index + 1]

@@ -164,6 +164,9 @@ class _Walk:
     def _hurry(self, at: int, wants: str) -> tuple[int, str]:
         """Swallow runs of scalars, opening and closing brackets; all that matters now is the end."""
         text, kinds = self.text, self.kinds
+        if wants == "name" or (wants == "value" and kinds and kinds[-1] == 91):
+            run = (_MEMBERS if wants == "name" else _ELEMENTS).match(text, at)
+            at = run.end() if run is not None else at
         if wants in ("value", "first") and kinds:
             run = _OPENINGS.match(text, at)
             if run is not None and run.end() > at:
@@ -179,9 +182,6 @@ class _Walk:
                         del kinds[len(kinds) - len(closed) :]
                         return run.end(), wants
                     return self._last_close(at), wants
-        if wants == "name" or (wants == "value" and kinds and kinds[-1] == 91):
-            run = (_MEMBERS if wants == "name" else _ELEMENTS).match(text, at)
-            at = run.end() if run is not None else at
         return at, wants
 
     def _last_close(self, at: int) -> int:
