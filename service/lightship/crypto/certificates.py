@@ -193,6 +193,16 @@ def covers(names: Sequence[str], host: str) -> bool:
     return any(name.lower() == wanted or (bool(parent) and name.lower() == f"*.{parent}") for name in names)
 
 
+def may_issue(authority: bytes, host: str) -> bool:
+    """True if an authority's name constraints allow a certificate for `host`."""
+    found = _first(authority)
+    try:
+        permitted = found.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees
+    except x509.ExtensionNotFound:
+        return True
+    return permitted is None or _general(host, network=True) in permitted
+
+
 def _extensions(
     profile: Profile,
     hosts: Sequence[str],
