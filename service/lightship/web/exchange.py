@@ -121,7 +121,8 @@ class Exchange:
             raise MethodNotAllowed(
                 "This resource has no such method", allow=route.allow, todo=f"Use {', '.join(route.allow)}"
             )
-        check_accept(request.headers.get(b"accept"))
+        if route.negotiates:
+            check_accept(request.headers.get(b"accept"))
         return await handler(request, principal, values)
 
     async def _logged(self, request: Request, answer: Answer) -> Answer:

@@ -107,9 +107,13 @@ Handler = Callable[[Request, Principal, Mapping[str, str]], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What one path pattern answers: a handler and an action's name for each method (HEAD is GET's)."""
+    """What one path pattern answers: a handler and an action's name for each method (HEAD is GET's).
+
+    `negotiates` is False where another media type than TAXII's is answered.
+    """
 
     methods: Mapping[str, tuple[str, Handler]]
+    negotiates: bool = True
     allow: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,1 @@
+"""The declared surface beside TAXII: one file a noun, hosted by FastAPI."""
