@@ -24,7 +24,9 @@ from lightship.storage.sqlite.transaction import Transaction, Writing
 
 MAX_TRIES = 6
 ROW_MICROS = 15
-"""About how long writing one object takes: the lead grows by it, so that large groups need one try."""
+"""About how long writing one object takes: the lead of a large group grows by it, so that one try does."""
+LARGE = 1_000
+"""Objects from which on a group is large."""
 
 
 class Plan(Protocol):
@@ -94,7 +96,7 @@ class Groups:
         self._forget(db)
         results: list[object] = [None] * len(steps)
         alive = list(range(len(steps)))
-        lead = LEAD + ROW_MICROS * sum(step.weight for step in steps)
+        lead = LEAD + ROW_MICROS * max(0, sum(step.weight for step in steps) - LARGE)
         tries = 0
         db.execute("SAVEPOINT steps")
         while tries < MAX_TRIES:

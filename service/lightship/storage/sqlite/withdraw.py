@@ -18,6 +18,8 @@ _ENTOMB = """
 INSERT INTO withdrawn (collection, idhash, id, version, version_text, spec_version, digest, owner, reason, at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
+MAX_KEY = (1 << 63) - 1
+
 
 class Withdraw:
     """The job of one WithdrawRequest."""
@@ -38,6 +40,7 @@ class Withdraw:
         subject, object_id = request.grant.subject, request.object_id
         versions = txn.versions(head, object_id)
         live = [one for one in versions if one.held.withdrawn is None]
+        live.sort(key=lambda one: one.key or MAX_KEY)  # the unstamped ones are new, and in their order
         picked = [one for one in live if _picked(one, object_id, request.filters)]
         if not picked:
             raise NotFound("No such object in this collection")
@@ -78,9 +81,8 @@ class WithdrawPlan:
 
     def apply(self, txn: Transaction) -> Withdrawn:
         """Write everything, its stamps being chosen."""
-        writing, object_id = self.writings[0], self.request.object_id
+        writing, object_id, picked = self.writings[0], self.request.object_id, self.picked
         head, code = writing.head, txn.hash_of(writing.head, object_id)
-        picked = sorted(self.picked, key=lambda one: one.key)
         rows = tuple(
             Row(one.key, object_id, one.type, one.held.spec_version, one.version_text) for one in picked
         )
@@ -107,7 +109,7 @@ class WithdrawPlan:
         txn.drop(
             head,
             self.generation,
-            [one.key for one in self.picked] + [version.key for version, _ in self.changed],
+            [one.key for one in picked] + [version.key for version, _ in self.changed],
         )
         event = self.request.render_event(rows)
         txn.append(writing, event.req)
