@@ -138,23 +138,22 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
     for part in raw.split(b"&"):
         if part:
             name, _, value = part.partition(b"=")
-            found.append((_decode(name), _decode(value)))
+            decoded = _decode(name, "A parameter's name")
+            found.append((decoded, _decode(value, decoded)))
     return found
 
 
-def _decode(raw: bytes) -> str:
+def _decode(raw: bytes, what: str) -> str:
     if raw.isalnum():
         return raw.decode("ascii")
     if _ESCAPE.search(raw):
-        raise MalformedRequest("The query string has a broken % escape", todo="Write a % sign itself as %25")
+        raise MalformedRequest(f"{what} has a broken % escape", todo="Write a % sign itself as %25")
     try:
         text = unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8")
     except UnicodeDecodeError:
-        raise MalformedRequest("The query string is not UTF-8", todo="Percent-encode UTF-8 bytes") from None
+        raise MalformedRequest(f"{what} is not UTF-8", todo="Percent-encode UTF-8 bytes") from None
     if any(character < " " or character == "\x7f" for character in text):
-        raise MalformedRequest(
-            "The query string has a control character", todo="Leave out %00 to %1F and %7F"
-        )
+        raise MalformedRequest(f"{what} has a control character", todo="Leave out %00 to %1F and %7F")
     return text
 
 
