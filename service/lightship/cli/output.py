@@ -86,3 +86,20 @@ def listing(items: Mapping[str, str]) -> None:
     width = max((len(name) for name in items), default=0)
     for name, value in items.items():
         click.echo(f"{name.ljust(width)}  {value}".rstrip())
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function (what, done, total) that keeps one line on stderr; silent where it is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+
+    def show(what: str, done: int, total: int) -> None:
+        share = f"{100 * done // total:3d}%" if total else ""
+        click.echo(f"\r\x1b[2K{what} {share}", nl=False, err=True)
+
+    try:
+        yield show
+    finally:
+        click.echo("\r\x1b[2K", nl=False, err=True)

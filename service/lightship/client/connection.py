@@ -71,6 +71,16 @@ def trust(ca: Path | None) -> ssl.SSLContext:
     return context
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Any answer, as it came. `tls` is the protocol, `not_after` the certificate's end as TLS names it."""
+
+    status: int
+    headers: Mapping[str, str]
+    tls: str
+    not_after: str
+
+
 class Connection:
     """Requests to one origin, with one credential.
 
@@ -142,6 +152,27 @@ class Connection:
     def post(self, path: str, body: bytes) -> Answer:
         """POST an envelope; repeated too, since the same objects posted twice are stored once."""
         return self._send("POST", path, content=body, headers={"Content-Type": ACCEPT})
+
+    def look(self, path: str, *, accept: str = ACCEPT) -> Look:
+        """GET a path once and return what came, refusals too.
+
+        Raises:
+            Unreachable: no answer.  NotTrusted: TLS failed.
+        """
+        try:
+            with self._http.stream("GET", self.origin + path, headers={"Accept": accept}) as response:
+                stream = response.extensions.get("network_stream")
+                tls = stream.get_extra_info("ssl_object") if stream is not None else None
+                response.read()
+        except httpx2.TransportError as error:
+            raise self._failure(error) from None
+        certificate = tls.getpeercert() if tls is not None else None
+        return Look(
+            response.status_code,
+            response.headers,
+            str(tls.version()) if tls is not None else "",
+            str((certificate or {}).get("notAfter", "")),
+        )
 
     def _send(self, method: str, path: str, **how: Any) -> Answer:
         url = self.origin + path

@@ -1,0 +1,311 @@
+"""`lightship agreement new|check|apply|show`: files that people review, put in force by a signature."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lightship.cli import exits
+from lightship.cli.command import Command, Group, hub_option, json_option
+from lightship.cli.local import hub_of, new_request
+from lightship.cli.output import listing, print_json, print_rows, say
+from lightship.core.errors import BadFile, Conflict, MalformedRequest, NotFound
+from lightship.core.ids import is_slug
+from lightship.core.time import Micros, format_stamp
+
+if TYPE_CHECKING:
+    from lightship.core.agreement import Agreement
+    from lightship.usecases.agreements import Report
+    from lightship.wiring import Hub
+
+
+@click.group(
+    cls=Group,
+    examples="""
+    lightship agreement new la-lb-mou --from la-lb-mou
+    lightship agreement check la-lb-mou
+    lightship agreement apply la-lb-mou
+    lightship agreement show
+    """,
+)
+def agreement() -> None:
+    """Write, check and apply sharing agreements."""
+
+
+@agreement.command(
+    cls=Command,
+    examples="""
+    lightship agreement new my-ports --member USLAX --member USLGB
+    lightship agreement new la-lb-mou --from la-lb-mou
+    lightship agreement new our-bay --member "USLAX=Port of Los Angeles" --member JPTYO --title "Our bay"
+    """,
+)
+@click.argument("name", metavar="ID")
+@click.option("--from", "sample", default=None, help="Start from a shipped sample (or a file).")
+@click.option(
+    "--member", "members", multiple=True, metavar="LOCODE[=NAME]", help="A member; may be repeated."
+)
+@click.option("--title", default=None, help="Its title.")
+@hub_option
+@json_option
+def new(
+    name: str, sample: str | None, members: tuple[str, ...], title: str | None, hub_dir: Path, as_json: bool
+) -> None:
+    """Write a first agreement file to edit and review. Nothing is in force until `apply`."""
+    from lightship.core.agreement.chain import key_text
+    from lightship.keys.hub_key import load_hub_key
+    from lightship.usecases.new_agreement import new_text
+
+    if not is_slug(name):
+        raise MalformedRequest(f"{name!r} is no agreement id", todo="Use lower-case letters, digits, hyphens")
+    path = file_of(hub_dir, name)
+    if path.exists():
+        raise Conflict(f"{path} exists already", todo="Edit it, or choose another id")
+    text = new_text(
+        name,
+        hub_key=key_text(load_hub_key(hub_dir).public),
+        new_uuid=lambda: str(uuid.uuid4()),
+        sample=sample_text(sample) if sample is not None else None,
+        members=members,
+        title=title,
+    )
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    if as_json:
+        print_json({"agreement": name, "file": str(path)})
+        return
+    click.echo(str(path))
+    say(f"Read and edit it, then: lightship agreement apply {name} --hub {hub_dir}")
+
+
+@agreement.command(
+    cls=Command,
+    examples="""
+    lightship agreement check la-lb-mou
+    lightship agreement check reviewed/agreement.toml --json
+    """,
+)
+@click.argument("name", metavar="ID|FILE")
+@hub_option
+@json_option
+def check(name: str, hub_dir: Path, as_json: bool) -> int:
+    """Say what is wrong with an agreement file, or what applying it would change.
+
+    Changes nothing. Ends with 1 if the file has mistakes, each named with its line.
+    """
+    from lightship.core.agreement import BadAgreement
+    from lightship.crypto import sign
+    from lightship.keys.hub_key import load_hub_key
+    from lightship.usecases import agreements
+
+    path = file_of(hub_dir, name)
+    with hub_of(hub_dir) as hub:
+        try:
+            report = agreements.check(
+                hub.registry,
+                _read(path),
+                str(path),
+                hub_key=load_hub_key(hub_dir).public,
+                verify=sign.verify,
+                now=hub.clock.now(),
+            )
+        except BadAgreement as error:
+            found = error.problems
+        else:
+            _say_report(report, as_json=as_json, applied=None)
+            return exits.OK
+    if as_json:
+        print_json({"ok": False, "problems": [_problem(one) for one in found]})
+    else:
+        for one in found:
+            click.echo(str(one))
+    return exits.FAILED
+
+
+@agreement.command(
+    cls=Command,
+    examples="""
+    lightship agreement apply la-lb-mou
+    lightship agreement apply reviewed/agreement.toml --json
+    """,
+)
+@click.argument("name", metavar="ID|FILE")
+@hub_option
+@json_option
+def apply(name: str, hub_dir: Path, as_json: bool) -> None:
+    """Check, show the impact, sign with the hub's key, and put in force, also while the hub serves."""
+    path = file_of(hub_dir, name)
+    with hub_of(hub_dir) as hub:
+        applied = apply_file(hub, path)
+    _say_report(applied.report, as_json=as_json, applied=applied.changed)
+
+
+@agreement.command(
+    cls=Command,
+    examples="""
+    lightship agreement show
+    lightship agreement show la-lb-mou --json
+    """,
+)
+@click.argument("name", default="", metavar="[ID]")
+@hub_option
+@json_option
+def show(name: str, hub_dir: Path, as_json: bool) -> None:
+    """Show the agreements of a hub, or one with its members, collections and versions."""
+    from lightship.usecases import agreements
+
+    with hub_of(hub_dir) as hub:
+        now, view = hub.clock.now(), hub.directory.view()
+        if name:
+            shown = agreements.show(hub.registry, view, name, now)
+            value = shape(shown.agreement, now)
+            value["versions"] = [
+                {"version": one.version, "sha256": one.digest, "activated": format_stamp(one.activated)}
+                for one in shown.chain
+            ]
+        else:
+            values = [shape(one, now) for one in view.agreements.values()]
+            damaged = dict(view.damaged)
+    if not name:
+        for broken, why in damaged.items():
+            say(f"{broken} is not served: {why}")
+        if as_json:
+            for one in values:
+                print_json(one)
+            return
+        rows = [
+            (
+                one["id"],
+                one["status"],
+                str(one["version"]),
+                one["authority"],
+                ", ".join(one["members"]),
+                one["title"],
+            )
+            for one in values
+        ]
+        print_rows(rows, ("AGREEMENT", "STATUS", "VERSION", "AUTHORITY", "MEMBERS", "TITLE"))
+        return
+    if as_json:
+        print_json(value)
+        return
+    listing({key: str(one) for key, one in value.items() if not isinstance(one, dict | list)})
+    for slug, one in value["members"].items():
+        click.echo(f"member {slug}: {one['name']} ({', '.join(one['roles'])})")
+    for one in value["collections"]:
+        click.echo(f"collection {one['alias']}: {one['title']}, up to TLP:{one['ceiling'].upper()}")
+    for one in value["versions"]:
+        click.echo(f"version {one['version']}: in force since {one['activated']}, sha256 {one['sha256']}")
+
+
+def file_of(hub_dir: Path, name: str) -> Path:
+    """Return the agreement file that a name or a path means."""
+    if is_slug(name):
+        return hub_dir / "agreements" / name / "agreement.toml"
+    return Path(name)
+
+
+def sample_text(name: str) -> str:
+    """Return the text of a shipped sample, or of a file.
+
+    Raises:
+        NotFound: there is no such sample; names those that there are.
+    """
+    from lightship.data import policies_dir
+
+    folder = policies_dir() / "agreements"
+    shipped = folder / name / "agreement.toml"
+    if is_slug(name) and shipped.is_file():
+        return shipped.read_text(encoding="utf-8")
+    if not is_slug(name) and Path(name).is_file():
+        return Path(name).read_text(encoding="utf-8")
+    known = ", ".join(sorted(path.parent.name for path in folder.glob("*/agreement.toml")))
+    raise NotFound(f"There is no sample {name}", why=f"there are: {known}")
+
+
+def apply_file(hub: Hub, path: Path) -> Any:
+    """Put an agreement file in force on an open hub; see `usecases.agreements.apply`."""
+    from lightship.crypto import sign
+    from lightship.keys.hub_key import load_hub_key
+    from lightship.usecases import agreements
+
+    return agreements.apply(
+        hub.registry,
+        hub.directory,
+        _read(path),
+        str(path),
+        signer=load_hub_key(hub.dir),
+        verify=sign.verify,
+        req=new_request(),
+        now=hub.clock.now(),
+    )
+
+
+def shape(one: Agreement, now: Micros) -> dict[str, Any]:
+    """Return an agreement as `--json` prints it."""
+    return {
+        "id": one.id,
+        "title": one.title,
+        "status": one.status(now).value,
+        "version": one.version,
+        "authority": one.authority,
+        "legal_basis": one.legal_basis,
+        "not_before": format_stamp(one.not_before) if one.not_before is not None else None,
+        "not_after": format_stamp(one.not_after) if one.not_after is not None else None,
+        "sha256": one.digest,
+        "members": {
+            slug: {"name": member.name, "unlocode": member.unlocode, "roles": sorted(member.roles)}
+            for slug, member in one.members.items()
+        },
+        "collections": [
+            {"alias": held.alias, "id": held.id, "title": held.title, "ceiling": held.ceiling.value}
+            for held in one.collections
+        ],
+    }
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile(
+            "The agreement file cannot be read",
+            path=str(path),
+            why=getattr(error, "strerror", None) or str(error),
+            todo="Write one: lightship agreement new",
+        ) from None
+
+
+def _say_report(report: Report, *, as_json: bool, applied: bool | None) -> None:
+    one = report.agreement
+    if as_json:
+        print_json(
+            {
+                "ok": True,
+                "agreement": one.id,
+                "version": report.version,
+                "status": report.status.value,
+                "unchanged": report.unchanged,
+                "applied": applied,
+                "impact": report.impact.sentences(),
+                "notes": list(report.notes),
+            }
+        )
+        return
+    for sentence in report.impact.sentences():
+        click.echo(f"- {sentence}")
+    for note in report.notes:
+        say(f"Note: {note}")
+    if report.unchanged:
+        click.echo(f"{one.id} version {report.version} is in force already; nothing changes.")
+    elif applied:
+        click.echo(f"{one.id} version {report.version} is applied: {report.status.value}, {one.authority}.")
+    else:
+        click.echo(f"{one.id} has no mistakes; it would become version {report.version}.")
+
+
+def _problem(one: BadFile) -> dict[str, Any]:
+    return {"file": one.path, "line": one.line, "title": one.title, "why": one.why, "todo": one.todo}

@@ -1,0 +1,266 @@
+"""`lightship credential mint|list|rotate|revoke`: a new secret is shown once, or written to a file."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lightship.cli.command import Command, Group, hub_option, json_option
+from lightship.cli.local import hub_of, new_request
+from lightship.cli.output import print_json, print_rows, say
+from lightship.core.errors import Conflict
+from lightship.core.time import Micros, format_stamp
+
+if TYPE_CHECKING:
+    from lightship.core.access import Credential
+    from lightship.usecases.credentials import Minted
+    from lightship.wiring import Hub
+
+PRODUCTS = ("splunk", "opencti", "sentinel", "misp", "taxii2-client", "curl")
+
+
+@click.group(cls=Group, examples="lightship credential mint la-lb-mou uslax/splunk --for splunk")
+def credential() -> None:
+    """Mint, list, rotate and revoke the credentials of members."""
+
+
+@credential.command(
+    cls=Command,
+    examples="""
+    lightship credential mint la-lb-mou uslax/splunk --for splunk
+    lightship credential mint la-lb-mou uslgb/feeder --days 90 --allow 192.0.2.0/24 --out feeder.secret
+    lightship credential mint la-lb-mou uslax/elastic --profile empty-list --json
+    """,
+)
+@click.argument("agreement")
+@click.argument("name", metavar="MEMBER/NAME")
+@click.option("--for", "product", type=click.Choice(PRODUCTS), help="Print settings under its field names.")
+@click.option("--days", type=click.IntRange(1), help="How long it lasts; else `credential_days` of the hub.")
+@click.option("--allow", "allowed", multiple=True, metavar="NETWORK", help="Only from here; may be repeated.")
+@click.option(
+    "--profile",
+    type=click.Choice(["standard", "empty-list"]),
+    default="standard",
+    show_default=True,
+    help="`empty-list` sends `objects: []` on empty pages (Elastic needs it).",
+)
+@click.option("--note", default="", help="What it is for.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout.",
+)
+@hub_option
+@json_option
+def mint(
+    agreement: str,
+    name: str,
+    product: str | None,
+    days: int | None,
+    allowed: tuple[str, ...],
+    profile: Any,
+    note: str,
+    out: Path | None,
+    hub_dir: Path,
+    as_json: bool,
+) -> None:
+    """Make a credential for a member; its secret is shown this once and kept only as a digest.
+
+    Its user name is MEMBER-NAME. It works as Basic password, Bearer, Token and X-API-Key.
+    """
+    from lightship.usecases import credentials
+
+    member, short = credentials.split_name(name)
+    _refuse_existing(out)
+    with hub_of(hub_dir) as hub:
+        order = credentials.Order(
+            agreement=agreement,
+            member=member,
+            name=short,
+            days=hub.settings.credential_days if days is None else days,
+            allowed=allowed,
+            profile=profile,
+            note=note,
+            days_max=hub.settings.credential_days_max,
+        )
+        minted = credentials.mint(
+            hub.registry,
+            hub.directory.view(),
+            order,
+            entropy=secrets.token_bytes(32),
+            credential_id=str(uuid.uuid4()),
+            req=new_request(),
+            now=hub.clock.now(),
+        )
+        _show(hub, minted, product, out, as_json=as_json)
+
+
+@credential.command(
+    "list",
+    cls=Command,
+    examples="""
+    lightship credential list
+    lightship credential list la-lb-mou --json
+    """,
+)
+@click.argument("agreement", default="", metavar="[AGREEMENT]")
+@hub_option
+@json_option
+def list_(agreement: str, hub_dir: Path, as_json: bool) -> None:
+    """List credentials, revoked and expired ones too; never secrets. With --json one a line."""
+    from lightship.usecases import credentials
+
+    with hub_of(hub_dir) as hub:
+        now = hub.clock.now()
+        found = credentials.listing(hub.registry, agreement or None)
+    if as_json:
+        for one in found:
+            print_json(shape(one, now))
+        return
+    rows = [
+        (
+            one.name,
+            one.agreement,
+            _state(one, now),
+            _day(one.expires),
+            ", ".join(one.allowed) or "anywhere",
+            one.note,
+        )
+        for one in found
+    ]
+    print_rows(rows, ("NAME", "AGREEMENT", "STATE", "EXPIRES", "FROM", "NOTE"))
+
+
+@credential.command(
+    cls=Command,
+    examples="""
+    lightship credential rotate uslax-splunk
+    lightship credential rotate uslax/splunk --days 90 --out splunk.secret
+    """,
+)
+@click.argument("name")
+@click.option("--for", "product", type=click.Choice(PRODUCTS), help="Print settings under its field names.")
+@click.option("--days", type=click.IntRange(1), help="How long the new one lasts; else as long as the old.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout.",
+)
+@hub_option
+@json_option
+def rotate(
+    name: str, product: str | None, days: int | None, out: Path | None, hub_dir: Path, as_json: bool
+) -> None:
+    """Give a credential a new secret; the old one stops with the next request."""
+    from lightship.usecases import credentials
+
+    _refuse_existing(out)
+    with hub_of(hub_dir) as hub:
+        minted = credentials.rotate(
+            hub.registry,
+            name,
+            entropy=secrets.token_bytes(32),
+            req=new_request(),
+            now=hub.clock.now(),
+            days=days,
+            days_max=hub.settings.credential_days_max,
+        )
+        _show(hub, minted, product, out, as_json=as_json)
+
+
+@credential.command(
+    cls=Command,
+    examples="""
+    lightship credential revoke uslax-splunk
+    lightship credential revoke uslax/splunk --json
+    """,
+)
+@click.argument("name")
+@hub_option
+@json_option
+def revoke(name: str, hub_dir: Path, as_json: bool) -> None:
+    """Revoke a credential for good; its next request is refused, also while the hub serves."""
+    from lightship.usecases import credentials
+
+    with hub_of(hub_dir) as hub:
+        gone = credentials.revoke(hub.registry, name, req=new_request(), now=hub.clock.now())
+        now = hub.clock.now()
+    if as_json:
+        print_json(shape(gone, now))
+    else:
+        say(f"{gone.name} is revoked since {_day(gone.revoked)}.")
+
+
+def shape(one: Credential, now: Micros) -> dict[str, Any]:
+    """Return a credential as `--json` prints it; never a secret or its digest."""
+    return {
+        "name": one.name,
+        "id": one.id,
+        "agreement": one.agreement,
+        "member": one.member,
+        "state": _state(one, now),
+        "created": format_stamp(one.created),
+        "expires": format_stamp(one.expires) if one.expires is not None else None,
+        "revoked": format_stamp(one.revoked) if one.revoked is not None else None,
+        "allowed": list(one.allowed),
+        "profile": one.profile,
+        "note": one.note,
+    }
+
+
+def _refuse_existing(out: Path | None) -> None:
+    """Refuse before anything is minted: a secret that cannot be written would be lost."""
+    if out is not None and out.exists():
+        raise Conflict(f"{out} exists already", todo="Name a file that does not exist yet")
+
+
+def _show(hub: Hub, minted: Minted, product: str | None, out: Path | None, *, as_json: bool) -> None:
+    """Hand the secret over, once: to stdout or to a new file, bare or within a product's settings."""
+    one, secret = minted.credential, minted.secret.reveal()
+    settings = _settings(hub, minted, product) if product else ""
+    if out is not None:
+        from lightship.client.profiles import write_private
+
+        write_private(out, settings or secret + "\n")
+    if as_json:
+        value = shape(one, hub.clock.now())
+        if out is not None:
+            value["secret_file"] = str(out)
+        else:
+            value |= {"secret": secret} | ({"settings": settings} if product else {})
+        print_json(value)
+        return
+    say(f"Credential {one.name} for {one.agreement}, until {_day(one.expires)}.")
+    if out is not None:
+        say(f"{'The settings with the secret are' if product else 'The secret is'} in {out}.")
+        return
+    click.echo(settings or f"user: {one.name}\nsecret: {secret}", nl=not settings)
+    say("The secret is shown this once: keep it now.")
+
+
+def _settings(hub: Hub, minted: Minted, product: str) -> str:
+    from lightship.usecases.product_settings import settings_for
+
+    agreement = hub.directory.view().agreements[minted.credential.agreement]
+    ca = hub.dir.absolute() / "tls" / "ca.pem"
+    return settings_for(
+        product,
+        minted,
+        agreement,
+        public_url=hub.settings.public_url,
+        ca_file=str(ca) if ca.exists() else "",
+    )
+
+
+def _state(one: Credential, now: Micros) -> str:
+    if one.revoked is not None:
+        return "revoked"
+    return "expired" if one.expires is not None and one.expires <= now else "valid"
+
+
+def _day(at: Micros | None) -> str:
+    return format_stamp(at)[:10] if at is not None else "never"

@@ -1,0 +1,90 @@
+"""`lightship run`: a hub with an exercise on it, in one command. Kept between runs; nothing in it is real."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lightship.cli import exits
+from lightship.cli.command import REPORTING, Command, json_option
+from lightship.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from lightship.cli.exercise import Outcome
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    lightship run
+    lightship run --hub /tmp/try --no-serve --json
+    """,
+)
+@click.option(
+    "--hub",
+    "hub_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("run"),
+    show_default=True,
+    help="The hub's directory; made if need be, kept between runs.",
+)
+@click.option("--no-serve", is_flag=True, help="End after the exercise.")
+@json_option
+def run(hub_dir: Path, no_serve: bool, as_json: bool) -> int:
+    """Make a hub, publish an exercise as Long Beach, pull it as Los Angeles, then serve.
+
+    The exercise is a made-up ransomware case at a terminal operating system. A second run publishes only
+    what is missing. Ends with 3 if an object was refused, with 1 if what came back was not what was sent.
+    """
+    from lightship.cli import exercise
+    from lightship.cli.serve import log_to_stderr, server_of
+    from lightship.wiring import open_hub
+
+    log_to_stderr()
+    say(REPORTING)
+    settings, bound = exercise.prepare(hub_dir)
+    hub = open_hub(hub_dir, settings=settings)
+    results: list[Outcome | BaseException] = []
+
+    def play() -> None:
+        try:
+            outcome = exercise.play(hub, credentials)
+            results.append(outcome)
+            served = not no_serve and exit_code(outcome) == exits.OK
+            _tell(outcome, served=served, as_json=as_json)
+            if not served:
+                server.stop()
+        except BaseException as error:  # handed to the main thread, which raises it
+            results.append(error)
+            server.stop()
+
+    try:
+        credentials = exercise.credentials_of(hub)
+        player = threading.Thread(target=play, name="exercise")
+        server = server_of(hub, ready=lambda _: player.start())
+        server.run(sockets=[bound])
+        if player.ident is not None:
+            player.join()
+    finally:
+        hub.close()
+    for one in results:
+        if isinstance(one, BaseException):
+            raise one
+    return exit_code(results[0]) if results else exits.OK  # type: ignore[arg-type] # errors were raised above
+
+
+def exit_code(outcome: Outcome) -> int:
+    """Return what an exercise that went this way ends with."""
+    if outcome.refused:
+        return exits.REFUSED
+    return exits.OK if outcome.equal else exits.FAILED
+
+
+def _tell(outcome: Outcome, *, served: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(outcome.shape())
+        return
+    click.echo("\n".join(outcome.lines(served=served)))
