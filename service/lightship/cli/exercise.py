@@ -22,7 +22,7 @@ from lightship.cli.agreement import apply_file, file_of, sample_text
 from lightship.cli.local import new_request, wall_clock
 from lightship.cli.output import say
 from lightship.cli.serve import bind
-from lightship.core.errors import StewardError
+from lightship.core.errors import LightshipError, StewardError
 
 if TYPE_CHECKING:
     from lightship.settings import Settings
@@ -170,7 +170,9 @@ def play(hub: Hub, credentials: Mapping[str, tuple[str, str]]) -> Outcome:
     }
     try:
         outcome.client, pulled = _pull(url, *credentials[READER], ca)
-    except (OSError, ValueError) as error:  # what requests, and taxii2-client on top of it, raise
+    except LightshipError:
+        raise
+    except Exception as error:  # a stock client raises what it likes
         raise Unreachable("The stock client could not pull", why=str(error)) from error
     outcome.pulled = sum(map(len, pulled.values()))
     outcome.equal = all(

@@ -85,7 +85,7 @@ def listing(items: Mapping[str, str]) -> None:
     """Print names and values in two columns."""
     width = max((len(name) for name in items), default=0)
     for name, value in items.items():
-        click.echo(f"{name.ljust(width)}  {value}".rstrip())
+        click.echo(f"{name.ljust(width)}  {'-' if value in {'', 'None'} else value}")
 
 
 @contextmanager
