@@ -15,7 +15,16 @@ import orjson
 import rfc8785
 
 from lightship.core.errors import MalformedRequest
-from lightship.core.stix.json_scan import MAX_DEPTH, MAX_INTEGER, Broken, Finding, Flaw, scan, skip_space
+from lightship.core.stix.json_scan import (
+    LEAST_EXPONENT,
+    MAX_DEPTH,
+    MAX_INTEGER,
+    Broken,
+    Finding,
+    Flaw,
+    scan,
+    skip_space,
+)
 
 _SORTED = orjson.OPT_SORT_KEYS
 _TINY = 1e-4  # below it ECMAScript and orjson write an exponent in different places
@@ -141,9 +150,9 @@ def _survey(value: Any) -> tuple[int, bool]:
 
 
 def _depth_and_names(value: Any) -> tuple[int, bool]:
-    """As `_survey`, for a decoded value whose numbers are known to be plain."""
+    """As `_survey`, for a decoded value in a list, which is a level of its own; its numbers are plain."""
     depth, plain, level = 0, True, [value]
-    while level and depth <= MAX_DEPTH:
+    while level and depth <= MAX_DEPTH + 1:
         below: list[Any] = []
         for one in level:
             if isinstance(one, dict):
@@ -235,11 +244,12 @@ class _Reader:
 
     def _float(self, text: str) -> float | int:
         number = float(text)
-        if number in (float("inf"), float("-inf")):
+        size = abs(number)
+        if size == float("inf") or MAX_INTEGER < size < LEAST_EXPONENT:
             self.flawed = True
-        elif number.is_integer() and -MAX_INTEGER <= number <= MAX_INTEGER:
+        elif size <= MAX_INTEGER and number.is_integer():
             return int(number)  # JCS writes 1.0 and -0.0 as 1 and 0
-        elif number.is_integer() or -_TINY < number < _TINY:
+        elif size > MAX_INTEGER or size < _TINY:
             self.exotic = True
         return number
 

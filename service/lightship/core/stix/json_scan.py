@@ -15,6 +15,8 @@ MAX_DEPTH = 64
 """Arrays and objects inside each other that one item may have, itself included."""
 MAX_INTEGER = (1 << 53) - 1
 """The greatest integer that every JSON implementation keeps (RFC 7493 section 2.2)."""
+LEAST_EXPONENT = 1e21
+"""From here on JCS writes an exponent; a whole number below it becomes an integer, however it was sent."""
 
 _STRING = r'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
@@ -238,8 +240,11 @@ class _Walk:
             self._found(Flaw.CONSTANT, match.start(3))
         elif number is not None:
             if not number.lstrip("-").isdigit():
-                if float(number) in (float("inf"), float("-inf")):
+                size = abs(float(number))
+                if size == float("inf"):
                     self._found(Flaw.INFINITE, match.start(4))
+                elif MAX_INTEGER < size < LEAST_EXPONENT:
+                    self._found(Flaw.INTEGER, match.start(4))
             elif len(number) > 17 or abs(int(number)) > MAX_INTEGER:
                 self._found(Flaw.INTEGER, match.start(4))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _ID = re.compile(
-    r"([a-z0-9][a-z0-9-]+[a-z0-9])--"
+    r"([a-z0-9]++(?:-[a-z0-9]++)*+)--"
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
     re.ASCII,
 )
