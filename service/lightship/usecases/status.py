@@ -104,6 +104,8 @@ def _failure(item: ItemOutcome, when: str) -> dict[str, str]:
 
 
 def _entry(object_id: str, version: str, message: str) -> dict[str, str]:
+    # A message can quote a name out of a hostile body: what is no Unicode text is spelled out.
+    message = message.encode("utf-8", "backslashreplace").decode("utf-8")
     entry = {"id": object_id, "version": version}
     return entry | {"message": message} if message else entry
 

@@ -69,7 +69,7 @@ def check_accept(header: bytes | None) -> None:
     best, q = -1, 0.0
     for one in ranges:
         rank = _rank(one)
-        if rank > best or (rank == best and one.q > q):
+        if rank >= 0 and (rank > best or (rank == best and one.q > q)):
             best, q = rank, one.q
     if q <= 0:
         raise _not_acceptable(ranges)
