@@ -197,7 +197,7 @@ def _schema_of(path: Path, kind: Kind, newest: int) -> int:
 
 def _apply(conn: apsw.Connection, kind: Kind, step: Migration, now: Micros) -> None:
     conn.execute(_META)
-    conn.execute(step.sql)
+    conn.execute(step.sql).fetchall()  # to the end: it stops at each row that a statement gives
     conn.execute(
         "INSERT INTO meta(schema, needs, applied_at) VALUES (?, ?, ?)", (step.number, step.needs, now)
     )

@@ -166,7 +166,7 @@ class _Year:
 
     def _insert(self, db: apsw.Connection, entry: _Entry) -> dict[str, int]:
         event, salts = entry.event, entry.salts
-        req = _req_key(event.req)
+        req = req_key(event.req)
         if db.execute("SELECT 1 FROM event WHERE req = ?", (req,)).fetchone():
             return {}
         fresh: dict[str, int] = {}
@@ -208,7 +208,8 @@ def _unavailable(error: BaseException) -> Unavailable:
     )
 
 
-def _req_key(req: str) -> bytes:
+def req_key(req: str) -> bytes:
+    """Return what stands in column `req`: 16 bytes of a UUID in hex, else the text."""
     try:
         raw = bytes.fromhex(req)
     except ValueError:

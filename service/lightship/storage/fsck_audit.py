@@ -1,0 +1,108 @@
+"""fsck of the access log: no gap, no altered event, no statement without its event. Read-only.
+
+An event's canonical bytes are compared with the columns made from them, and with `q` and `ip` through their
+salted digests as long as these are not erased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import apsw
+import orjson
+
+from lightship.core.audit import AccessEvent
+from lightship.storage.event_leaf import Salts, from_leaf, salted, to_leaf
+from lightship.storage.fsck_scratch import Scratch
+from lightship.storage.sqlite.access_log import OUTCOMES, req_key, year_of
+
+_ROWS = """
+SELECT e.seq, a.text, e.idx, e.at, w.text, c.text, l.text, v.text, e.outcome, e.req, e.leaf,
+  e.q_salt, e.q, e.ip_salt, e.ip
+FROM event AS e LEFT JOIN word AS a ON a.id = e.agr LEFT JOIN word AS w ON w.id = e.who
+  LEFT JOIN word AS c ON c.id = e.cred LEFT JOIN word AS l ON l.id = e.col LEFT JOIN word AS v ON v.id = e.act
+ORDER BY e.agr, e.idx"""
+
+
+def check_events(db: apsw.Connection, path: Path, year: int, scratch: Scratch) -> Iterator[int]:
+    """Check one file; yield the number of events looked at so far."""
+    sizes: dict[str | None, int] = {}
+    for count, row in enumerate(db.execute(_ROWS), 1):
+        agr, idx = row[1], row[2]
+        where = f"{path.name}, {agr} event {idx}"
+        expected = sizes.get(agr, 0)
+        if idx != expected:
+            scratch.find(where, f"events {expected} to {idx - 1} before it are missing")
+        sizes[agr] = idx + 1
+        _check_event(row, year, where, scratch)
+        yield count
+    for agr, size in db.execute("SELECT text, size FROM scope LEFT JOIN word ON id = agr"):
+        if sizes.pop(agr, 0) != size:
+            scratch.find(f"{path.name}, {agr}", f"the newest events are missing: there were {size}")
+    for agr in sizes:
+        scratch.find(f"{path.name}, {agr}", "the number of its events is not kept")
+
+
+def _check_event(row: tuple[Any, ...], year: int, where: str, scratch: Scratch) -> None:
+    _, agr, _, at, who, cred, col, act, outcome, req, leaf, q_salt, q, ip_salt, ip = row
+    try:
+        value = orjson.loads(leaf)
+        event = from_leaf(leaf, q, ip)
+    except (ValueError, KeyError, TypeError) as error:
+        scratch.find(where, f"it cannot be read: {error}")
+        return
+    if orjson.dumps(value, option=orjson.OPT_SORT_KEYS) != leaf:
+        scratch.find(where, "it is not in canonical form (RFC 8785)")
+    columns = (
+        ("agr", agr, event.agr),
+        ("at", at, event.at),
+        ("who", who, event.who),
+        ("cred", cred, event.cred),
+        ("col", col, event.col),
+        ("act", act, event.act),
+        ("outcome", outcome, OUTCOMES[event.outcome]),
+        ("req", req, req_key(event.req)),
+    )
+    for name, kept, said in columns:
+        if kept != said:
+            scratch.find(where, f"column {name} says {kept!r}, the event says {said!r}")
+    for name, salt, text in (("q", q_salt, q), ("ip", ip_salt, ip)):
+        if (salt is None) != (text is None):
+            scratch.find(where, f"only one of {name} and its salt is erased")
+        elif salt is not None and salted(salt, text) != value[name]:
+            scratch.find(where, f"{name} is not what its digest in the event says")
+    if year_of(event.at) != year:
+        scratch.find(where, "it belongs to another year")
+
+
+def check_effects(
+    logs: list[tuple[int, apsw.Connection]], pending: dict[str, AccessEvent], scratch: Scratch
+) -> None:
+    """Check that the event of every statement is in the access log or pending, and that both agree."""
+    for req, at, where in scratch.rows("SELECT req, min(at), min(place) FROM event GROUP BY req"):
+        if req not in pending and _find(logs, req, year_of(at)) is None:
+            what = f"the event of its request {req} is in no access log" if req else "it names no event"
+            scratch.find(where, what)
+    for req, event in pending.items():
+        found = _find(logs, req, year_of(event.at))
+        if found is not None and _bare(event) != _bare(found):
+            scratch.find(f"pending event {req}", "the access log has another event of this request")
+
+
+def _find(logs: list[tuple[int, apsw.Connection]], req: str, year: int) -> AccessEvent | None:
+    for _, db in sorted(logs, key=lambda log: log[0] != year):
+        row = db.execute("SELECT leaf, q, ip FROM event WHERE req = ?", (req_key(req),)).fetchone()
+        if row is not None:
+            try:
+                return from_leaf(*row)
+            except (ValueError, KeyError, TypeError):
+                return AccessEvent(req=req, at=0, act="unreadable")  # type: ignore[arg-type]  # named elsewhere
+    return None
+
+
+def _bare(event: AccessEvent) -> bytes:
+    """Return an event's bytes without q and ip, which may be erased in one place."""
+    return to_leaf(replace(event, q="", ip=""), Salts(b"", b""))

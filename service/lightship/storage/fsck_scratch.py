@@ -1,0 +1,86 @@
+"""What the passes of fsck leave for each other: the findings, and a temporary file of loose ends.
+
+The loose ends are adds whose object is not stored, withdrawals, and the events that statements ask for;
+there may be millions, so they lie in a temporary database that vanishes when it is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import apsw
+
+from lightship.core.ports import FsckFinding
+
+MOST_FINDINGS = 1000
+
+_SCHEMA = """
+CREATE TABLE gone (collection INTEGER, id TEXT, version TEXT, stamp INTEGER, digest TEXT, place TEXT);
+CREATE TABLE withdrawal (collection INTEGER, id TEXT, version TEXT, stamp INTEGER, reason TEXT, place TEXT);
+CREATE TABLE event (req TEXT, at INTEGER, place TEXT);
+"""
+_INDEXES = """
+CREATE INDEX gone_id ON gone(collection, id, version, stamp);
+CREATE INDEX withdrawal_id ON withdrawal(collection, id, version, stamp);
+"""
+
+
+@dataclass(slots=True)
+class Scratch:
+    """Findings and loose ends of one run."""
+
+    findings: list[FsckFinding] = field(default_factory=list)
+    more: int = 0
+    db: apsw.Connection = field(default_factory=lambda: apsw.Connection(""))
+
+    def __post_init__(self) -> None:
+        self.db.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;" + _SCHEMA).fetchall()
+
+    def find(self, where: str, what: str) -> None:
+        """Note something that does not hold together; beyond MOST_FINDINGS they are only counted."""
+        if len(self.findings) < MOST_FINDINGS:
+            self.findings.append(FsckFinding(where, what))
+        else:
+            self.more += 1
+
+    def report(self) -> tuple[FsckFinding, ...]:
+        """Return all findings, and a last one that says how many were left out."""
+        if not self.more:
+            return tuple(self.findings)
+        return (*self.findings, FsckFinding("fsck", f"{self.more} further findings are not listed"))
+
+    def gone(self, collection: int, entry: list[str], stamp: int, place: str) -> None:
+        """Note an add whose object is not stored: it must have been withdrawn."""
+        self._loose("gone", collection, entry, stamp, place)
+
+    def withdrawal(self, collection: int, entry: list[str], stamp: int, place: str) -> None:
+        """Note a withdrawal."""
+        self._loose("withdrawal", collection, entry, stamp, place)
+
+    def _loose(self, table: str, collection: int, entry: list[str], stamp: int, place: str) -> None:
+        self.db.execute(
+            f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  (one of two fixed names)
+            (collection, entry[0], entry[1], stamp, entry[2], place),
+        )
+
+    def event(self, req: str, at: int, place: str) -> None:
+        """Note that a statement asks for this event."""
+        self.db.execute("INSERT INTO event VALUES (?, ?, ?)", (req, at, place))
+
+    def index(self) -> None:
+        """Make the loose ends searchable, once all are there."""
+        self.db.execute(_INDEXES)
+
+    def rows(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield rows of a query over the loose ends."""
+        yield from self.db.execute(sql, values)
+
+    def has(self, sql: str, values: tuple[Any, ...]) -> bool:
+        """True if the query has a row."""
+        return self.db.execute(sql, values).fetchone() is not None
+
+    def close(self) -> None:
+        """Let the temporary file vanish."""
+        self.db.close()
