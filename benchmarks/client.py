@@ -1,7 +1,7 @@
 """The generator for what wrk cannot do: follow `next`, fill a collection, ask a slow server a few times.
 
-Run as `python -m benchmarks.client SPEC` (JSON). Prints one JSON line of progress at a time, the last one is
-the result. Cheap on purpose: bodies are not parsed where a look at their ends will do. Loopback only.
+Run as `python -m benchmarks.client` with a spec as one line of JSON on standard input. Prints one JSON line of
+progress at a time, the last one is the result. Cheap on purpose: bodies are not parsed where a look at their ends will do. Loopback only.
 """
 
 from __future__ import annotations
@@ -95,8 +95,12 @@ def pull(spec: dict[str, Any]) -> dict[str, Any]:
             break
     seconds = time.perf_counter() - began
     return {
-        **{"requests": requests, "objects": objects, "seconds": seconds, "bytes": line.bytes},
-        **{"note": note, "stamps": stamps},
+        "requests": requests,
+        "objects": objects,
+        "seconds": seconds,
+        "bytes": line.bytes,
+        "note": note,
+        "stamps": stamps,
     }
 
 
@@ -117,8 +121,11 @@ def repeat(spec: dict[str, Any]) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     took.sort()
     return {
-        **{"requests": len(took), "objects": len(took) * int(spec.get("objects", 0)), "note": note},
-        **{"seconds": seconds, "bytes": line.bytes},
+        "requests": len(took),
+        "objects": len(took) * int(spec.get("objects", 0)),
+        "note": note,
+        "seconds": seconds,
+        "bytes": line.bytes,
         "p50_ms": statistics.median(took) * 1000 if took else None,
         "p99_ms": took[int(len(took) * 0.99)] * 1000 if len(took) >= 100 else None,
     }
@@ -178,4 +185,4 @@ def main(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.stdin.readline())

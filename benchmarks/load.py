@@ -1,4 +1,4 @@
-"""The load: `wrk` for requests that repeat, a small client of our own for chains of pages; own processes both.
+"""The load, in processes of its own: `wrk` for requests that repeat, a small client for chains of pages.
 
 What a server's CPU time is divided by is what the generator saw completed. A run with an answer other than
 2xx, or with a broken connection, has no figure.
@@ -86,7 +86,7 @@ def wrk_path() -> str:
 
 def _lua(value: object) -> str:
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"[{_lua(key)}]={_lua(one)}" for key, one in value.items()) + "}"
+        return "{" + ",".join(f"[ {_lua(key)} ]={_lua(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "{" + ",".join(map(_lua, value)) + "}"
     level = "=" * 3
@@ -102,7 +102,7 @@ def fast(
     objects: int = 0,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-    warm: float = 0.3,
+    warm: float = 1,
 ) -> Sample:
     """Ask for `paths` in turn (or post `body`, its `@@` made unique) with wrk on one thread.
 
@@ -168,7 +168,12 @@ def _children_cpu() -> float:
 
 
 def client(
-    target: Target, verb: str, *, timeout: float = 900, progress: Callable[[int], None] | None = None, **more: Any
+    target: Target,
+    verb: str,
+    *,
+    timeout: float = 900,
+    progress: Callable[[int], None] | None = None,
+    **more: Any,
 ) -> tuple[Sample, dict[str, Any]]:
     """Run `benchmarks.client` in a process of its own and return its measurement and what it reported.
 
@@ -185,8 +190,8 @@ def client(
     }
     cpu, own = cpu_seconds(target.pid), _children_cpu()
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.client", json.dumps(spec)],
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-m", "benchmarks.client"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -194,7 +199,11 @@ def client(
     )
     last = ""
     try:
+        assert process.stdin is not None
         assert process.stdout is not None
+        process.stdin.write(json.dumps(spec) + "\n")
+        process.stdin.close()
+        process.stdin = None
         for line in process.stdout:
             last = line
             if progress is not None and line.startswith("{"):

@@ -1,7 +1,7 @@
 """Processes that are measured: started, awaited, their CPU time and memory read from /proc, ended.
 
-Only processes started here are ever signalled, by their own id; each runs in a session of its own, so that its
-children end with it.
+Only processes started here are ever signalled, by their own id; each runs in a session of its own, so that
+its children end with it.
 """
 
 from __future__ import annotations

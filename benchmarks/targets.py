@@ -294,6 +294,14 @@ def serve_nginx(directory: Path, files: Mapping[str, bytes], *, certificate: Pat
     if os.geteuid() == 0:
         text = "user root;\n" + text  # its folder may be closed to other users
     (directory / "nginx.conf").write_text(text)
-    command = [binary, "-e", str(directory / "log"), "-p", str(directory), "-c", str(directory / "nginx.conf")]
+    command = [
+        binary,
+        "-e",
+        str(directory / "log"),
+        "-p",
+        str(directory),
+        "-c",
+        str(directory / "nginx.conf"),
+    ]
     server = start("nginx", command, port, directory / "log")
     return Running("nginx", server, "/", {"Accept": TAXII}, "https" if tls else "http")

@@ -1,8 +1,8 @@
 """OpenTAXII's WSGI application with one mend, run in its own environment (gunicorn loads this module).
 
 OpenTAXII 0.9.3 answers every POST of objects with 500 after it has stored them, because its status resource
-holds a `uuid.UUID` that `json.dumps` refuses (its issue 243). Here such a value is written as text, nothing else
-is touched.
+holds a `uuid.UUID` that `json.dumps` refuses (its issue 243). Here such a value is written as text,
+nothing else is touched.
 """
 
 import json
