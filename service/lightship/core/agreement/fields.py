@@ -28,6 +28,7 @@ RESERVED_MEMBERS: Final = frozenset({"all", "hub", "steward", "system", "none", 
 
 _LOCODE = re.compile(r"[A-Z]{2}[A-Z2-9]{3}", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _SPAN = re.compile(r"([1-9]\d{0,4}) (second|minute|hour|day)s?", re.ASCII)
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -174,7 +175,7 @@ def read_moment(value: Any, *, end: bool) -> Micros | None:
         if _MOMENT.fullmatch(value):
             when = datetime.fromisoformat(value)
         else:
-            if len(value) != 10:
+            if not _DATE.fullmatch(value):
                 return None
             when = datetime.combine(date.fromisoformat(value), datetime.min.time(), UTC)
             when += timedelta(days=1 if end else 0)

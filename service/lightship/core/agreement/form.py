@@ -193,7 +193,7 @@ def notes(payload: Mapping[str, Any]) -> list[Note]:
     for alias, one in payload["collections"].items():
         for key, text in (
             ("retention_days", "objects are kept: retention is signed but not acted on yet"),
-            ("max_age_s", "the age of checkpoints is signed but not looked at yet"),
+            ("max_age_s", "the age of checkpoints is signed but not acted on yet"),
         ):
             if key in one:
                 said.append(Note(("collections", alias, key), text))
