@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cc_taxii2_client import CCTaxiiClient
-from cytaxii2 import cytaxii2
+from cytaxii2.cytaxii2 import cytaxii2
 from stix2 import TAXIICollectionSource
 from stix2.datastore.filters import Filter
 from taxii2client.v21 import Collection, Server, as_pages
