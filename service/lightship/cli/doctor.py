@@ -49,7 +49,8 @@ def doctor(hub_dir: Path | None, profile_name: str, as_json: bool) -> int:
     """Look for what is wrong: at the hub of a profile, or with --hub in a hub's directory.
 
     Remote: address, TLS, clock, credential, Accept headers, rights, paging. Local: settings, file modes,
-    certificate, disk, data, agreements, credentials; then every setting with its value. Changes nothing. Ends with 1 if a check failed.
+    certificate, disk, data, agreements, credentials; then every setting with its value. Changes nothing.
+    Ends with 1 if a check failed.
     """
     findings: list[Finding] = []
     for one in _remote(profile_name) if hub_dir is None else _local(hub_dir):

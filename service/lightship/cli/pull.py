@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import uuid
 from collections.abc import Iterator
@@ -146,7 +147,7 @@ def _write_bundle(
 
 def _settle(file: BinaryIO) -> None:
     file.flush()
-    if file.fileno() != sys.stdout.fileno():
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # not a pipe or a terminal
         os.fsync(file.fileno())
 
 
