@@ -117,6 +117,7 @@ def load_settings(hub_dir: Path) -> Settings:
         BadFile: the file or an environment variable cannot be used; names every mistake.
     """
     path = hub_dir / FILE
+    text = ""
     try:
         text = path.read_text("utf-8")
         values: dict[str, Any] = tomllib.loads(text)
@@ -129,7 +130,10 @@ def load_settings(hub_dir: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         found = re.search(r"at line (\d+)", str(error))
         raise BadFile(
-            "The settings are not TOML", path=str(path), line=int(found[1]) if found else 0, why=str(error)
+            "The settings are not TOML",
+            path=str(path),
+            line=int(found[1]) if found else len(text.splitlines()),
+            why=str(error),
         ) from None
     try:
         settings = Settings(**values)

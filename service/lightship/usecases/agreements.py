@@ -25,7 +25,7 @@ from lightship.core.agreement import (
 from lightship.core.agreement import lines as toml_lines
 from lightship.core.agreement.chain import HUB_PARTY, Link, key_text, make_root
 from lightship.core.agreement.form import notes
-from lightship.core.agreement.load import POLICY, as_written
+from lightship.core.agreement.load import POLICY, as_written, replay
 from lightship.core.agreement.problems import Problem
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Level
@@ -190,9 +190,7 @@ def _prepare(
 
 def _replay(name: str, links: Sequence[SignedAgreement], verify: Verify) -> tuple[Chain, Agreement | None]:
     """Verify what is in force, and return it as a value."""
-    chain = Chain(name, verify)
-    for one in links:
-        chain.append(one.envelope)
+    chain = replay(name, [(one.envelope, one.payload) for one in links], verify)
     return chain, None if chain.last is None else _as_value(chain.last.content, chain.hub)
 
 

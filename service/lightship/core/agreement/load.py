@@ -41,6 +41,20 @@ def load_chain(
     Raises:
         Damaged: any link does not hold, or the newest version cannot be used.
     """
+    chain = replay(agreement, links, verify, pinned_key=pinned_key)
+    if chain.last is None:
+        raise Damaged(f"Agreement `{agreement}` has no version")
+    return load_payload(chain.last.payload, numbers, hub=chain.hub)
+
+
+def replay(
+    agreement: str, links: Sequence[tuple[bytes, bytes]], verify: Verify, *, pinned_key: str = ""
+) -> Chain:
+    """Return the chain of the stored versions; arguments as for `load_chain`, none stored gives an empty one.
+
+    Raises:
+        Damaged: a link does not hold, or the payload stored beside its envelope is not the signed one.
+    """
     chain = Chain(agreement, verify, pinned_key=pinned_key)
     try:
         for envelope, payload in links:
@@ -52,9 +66,7 @@ def load_chain(
             why=str(error),
             todo="Nothing of it is served. Restore the data from a backup; `lightship fsck` tells more",
         ) from None
-    if chain.last is None:
-        raise Damaged(f"Agreement `{agreement}` has no version")
-    return load_payload(chain.last.payload, numbers, hub=chain.hub)
+    return chain
 
 
 def load_payload(
