@@ -455,7 +455,7 @@ TLP_GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
 def sdo(rng: Rng, stix_type: str, *, full: bool = False) -> dict[str, Any]:
     """Return a domain or relationship object, or one of the meta types that have `modified`."""
     needed, possible = SDO[stix_type]
-    made = {
+    made: dict[str, Any] = {
         "type": stix_type,
         "spec_version": "2.1",
         "id": stix_id(rng, stix_type),
@@ -480,7 +480,7 @@ def sdo(rng: Rng, stix_type: str, *, full: bool = False) -> dict[str, Any]:
 
 def sco(rng: Rng, stix_type: str) -> dict[str, Any]:
     """Return an observable."""
-    made = {
+    made: dict[str, Any] = {
         "type": stix_type,
         "spec_version": "2.1",
         "id": stix_id(rng, stix_type, 4 if stix_type == "process" else 5),

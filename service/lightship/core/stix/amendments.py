@@ -113,12 +113,6 @@ AMENDMENTS: tuple[Amendment, ...] = (
         "2.0 part 4 2.12",
     ),
     Amendment(
-        _21 + "observables/ipv4-addr.json",
-        "/allOf/1/properties/value",
-        {"type": "string", "format": IPV4},
-        "2.1 6.8",
-    ),
-    Amendment(
         _21 + "observables/ipv6-addr.json",
         "/allOf/1/properties/value",
         {"type": "string", "format": IPV6},

@@ -18,8 +18,8 @@ _STRING = r"'(?:[^'\\]++|\\['\\])*+'"
 _WORD = r"(?!(?:true|false|hashes)\b)[a-z][a-z0-9_]*+"
 _HASH = r"(?:(?:MD5|'MD5') ?= ?'[0-9a-fA-F]{32}|'SHA-1' ?= ?'[0-9a-fA-F]{40}|'SHA-256' ?= ?'[0-9a-fA-F]{64})'"
 _SIMPLE = re.compile(
-    rf"\[ ?(?:(?!(?:true|false):)[a-z][a-z0-9-]*+:{_WORD}(?:\.{_WORD})*+ ?"
-    rf"(?:=|!=|LIKE |MATCHES |ISSUBSET ) ?{_STRING}"
+    rf"\[ ?(?:(?!(?:true|false):)[a-z][a-z0-9-]*+:{_WORD}(?:\.{_WORD})*+"
+    rf"(?: ?!?= ?| (?:LIKE|MATCHES|ISSUBSET) ){_STRING}"
     rf"|file:hashes\.{_HASH}) ?\]",
     re.ASCII,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import jcs
 import pytest
@@ -63,5 +64,5 @@ def test_nesting_is_bounded_without_recursion() -> None:
 
 
 def test_oracles_agree_on_a_sorted_object() -> None:
-    value = {"b": [1.5, 1e-7, 1e21], "\U0001f602": 1, "\ufb33": 2, "a": "\u007f"}
+    value: Any = {"b": [1.5, 1e-7, 1e21], "\U0001f602": 1, "\ufb33": 2, "a": "\u007f"}
     assert canonical(value) == rfc8785.dumps(value) == jcs.canonicalize(value)
