@@ -76,11 +76,19 @@ class SqliteAccessLog:
         self._random = random
         self._lock = Lock()
         self._years: dict[int, _Year] = {}
+        self._closed = False
 
     def record(self, event: AccessEvent) -> Future[None]:
         """Append an event unless its `req` is in the file already; fails with `Unavailable`, never blocks."""
         salts = Salts(self._random(SALT_BYTES), self._random(SALT_BYTES))
-        return self._year(year_of(event.at)).append(_Entry(event, to_leaf(event, salts), salts))
+        entry = _Entry(event, to_leaf(event, salts), salts)
+        with self._lock:
+            year = None if self._closed else self._year(year_of(event.at))
+        if year is None:
+            failed: Future[None] = Future()
+            failed.set_exception(Unavailable("The access log is closed", todo="Try again"))
+            return failed
+        return year.append(entry)
 
     def search(self, query: AuditQuery) -> Iterator[AccessEvent]:
         """Yield matching events, oldest first, across years; holds no transaction open between batches."""
@@ -96,16 +104,15 @@ class SqliteAccessLog:
     def close(self) -> None:
         """Finish what was handed in, then close the files."""
         with self._lock:
-            years, self._years = self._years, {}
-        for year in years.values():
+            self._closed = True
+        for year in self._years.values():
             year.close()
 
     def _year(self, year: int) -> _Year:
-        with self._lock:
-            found = self._years.get(year)
-            if found is None:
-                found = self._years[year] = _Year(self._dir / f"audit-{year}.db", self._clock)
-            return found
+        found = self._years.get(year)
+        if found is None:
+            found = self._years[year] = _Year(self._dir / f"audit-{year}.db", self._clock)
+        return found
 
 
 def _connect(path: Path, clock: Clock) -> apsw.Connection:
@@ -232,7 +239,7 @@ def _search_file(path: Path, query: AuditQuery, limit: int) -> Iterator[AccessEv
         if wanted is None:
             return
         span = (query.since, (1 << 62) if query.until is None else query.until)
-        sql = _statement(wanted, _best_index(conn, wanted, span))
+        sql = search_sql(wanted, _best_index(conn, wanted, span))
         at, seq = query.since, -1
         while limit > 0:
             rows: list[tuple[Any, ...]] = conn.execute(
@@ -288,7 +295,8 @@ def _best_index(conn: apsw.Connection, wanted: dict[str, int], span: tuple[int, 
     return best
 
 
-def _statement(wanted: dict[str, int], index: str) -> str:
+def search_sql(wanted: dict[str, int], index: str) -> str:
+    """Return the query of one batch: equal to these columns, along `event_<index>`, oldest first."""
     filters = "".join(f" AND {column} = :{column}" for column in wanted)
     if index == "outcome":
         filters += " AND outcome <> 0"

@@ -1,0 +1,155 @@
+"""The access log under kill -9, two writing processes, a full disk and a file that cannot be opened."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audit_samples import YEAR_2026, StillClock, event
+from fsckhub import AUDIT
+from lightship.core.audit import AuditQuery
+from lightship.core.errors import Unavailable
+from lightship.core.time import Micros
+from lightship.storage.fsck_audit import check_events
+from lightship.storage.fsck_scratch import Scratch
+from lightship.storage.sqlite.access_log import open_access_log
+from lightship.storage.sqlite.connection import open_database
+
+TESTS = Path(__file__).parents[1]
+ROUNDS = 8
+BIG_LIMIT = 1_000_000
+
+RECORD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from audit_samples import StillClock, event
+from lightship.storage.sqlite.access_log import open_access_log
+log = open_access_log(Path(sys.argv[1]), StillClock())
+number, last = int(sys.argv[2]), int(sys.argv[4])
+while number < last:
+    group = range(number, min(number + 20, last))
+    for one, done in [(one, log.record(event(one))) for one in group]:
+        done.result(30)
+        print(one, flush=True)
+    number += 20
+log.close()
+"""
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from audit_samples import StillClock, event
+from lightship.core.errors import Unavailable
+from lightship.storage.sqlite.access_log import open_access_log
+data_dir = Path(sys.argv[1])
+log = open_access_log(data_dir, StillClock())
+log.record(event(0)).result(30)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+size = (data_dir / "audit-2026.db-wal").stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20_000, hard))
+refused = 0
+for number in range(1, 200):
+    try:
+        log.record(event(number)).result(30)
+        print("kept", number)
+    except Unavailable as error:
+        print("refused", number, flush=True)
+        refused += 1
+        if refused == 5:
+            break
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+log.record(event(500)).result(30)
+print("kept", 500)
+log.close()
+"""
+
+
+def start(data_dir: Path, first: int, last: int = BIG_LIMIT) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", RECORD, str(data_dir), str(first), str(TESTS), str(last)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def recorded(data_dir: Path) -> set[str]:
+    """Return the requests of all events, after checking that the file holds together."""
+    scratch = Scratch()
+    db = open_database(data_dir / AUDIT, readonly=True)
+    assert [row[0] for row in db.execute("PRAGMA integrity_check")] == ["ok"]
+    for _ in check_events(db, data_dir / AUDIT, 2026, scratch):
+        pass
+    assert scratch.report() == ()
+    db.close()
+    scratch.close()
+    log = open_access_log(data_dir, StillClock())
+    found = [one.req for one in log.search(AuditQuery(limit=BIG_LIMIT))]
+    log.close()
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def test_after_kill_9_every_acknowledged_event_is_there(tmp_path: Path) -> None:
+    acknowledged: list[int] = []
+    for turn in range(ROUNDS):
+        with start(tmp_path, turn * 10_000) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(5 + 37 * turn)]
+            process.kill()
+            lines += process.stdout.readlines()
+        acknowledged += [int(line) for line in lines if line.endswith("\n")]
+        assert process.returncode == -9
+        assert {event(number).req for number in acknowledged} <= recorded(tmp_path)
+
+
+def test_two_processes_record_at_once_without_gap_or_loss(tmp_path: Path) -> None:
+    with start(tmp_path, 0, 600) as one, start(tmp_path, 400, 1000) as two:
+        said = [process.communicate(timeout=60)[0].split() for process in (one, two)]
+    assert [len(numbers) for numbers in said] == [600, 600]
+    assert recorded(tmp_path) == {event(number).req for number in range(1000)}
+
+
+def test_a_full_disk_is_unavailable_and_the_log_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path), str(TESTS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    said = [line.split() for line in done.stdout.splitlines()]
+    kept = {int(number) for verdict, number in said if verdict == "kept"} | {0}
+    assert sum(verdict == "refused" for verdict, _ in said) == 5
+    assert 500 in kept
+    assert recorded(tmp_path) == {event(number).req for number in kept}
+
+
+def test_a_file_that_cannot_be_opened_is_unavailable_until_it_can(tmp_path: Path) -> None:
+    log = open_access_log(tmp_path, StillClock(YEAR_2026 - 1))
+    (tmp_path / AUDIT).mkdir()
+    new = event(1)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            log.record(new).result(30)
+    old = event(2, at=Micros(YEAR_2026 - 5))
+    log.record(old).result(30)
+    (tmp_path / AUDIT).rmdir()
+    log.record(new).result(30)
+    assert list(log.search(AuditQuery())) == [old, new]
+    log.close()
+
+
+def test_a_file_of_somebody_else_is_unavailable_and_left_alone(tmp_path: Path) -> None:
+    log = open_access_log(tmp_path, StillClock(YEAR_2026 - 1))
+    (tmp_path / AUDIT).write_text("not a database, but precious\n" * 100)
+    with pytest.raises(Unavailable, match="access log cannot be written"):
+        log.record(event(1)).result(30)
+    log.close()
+    assert (tmp_path / AUDIT).read_text() == "not a database, but precious\n" * 100
+
+
+def test_after_closing_events_are_refused_not_lost_in_silence(tmp_path: Path) -> None:
+    log = open_access_log(tmp_path, StillClock())
+    done = [log.record(event(number)) for number in range(500)]
+    log.close()
+    assert all(one.done() and one.exception() is None for one in done)
+    with pytest.raises(Unavailable):
+        log.record(event(501)).result(30)
