@@ -24,6 +24,7 @@ from lightship.core.agreement import (
 )
 from lightship.core.agreement import lines as toml_lines
 from lightship.core.agreement.chain import HUB_PARTY, Link, key_text, make_root
+from lightship.core.agreement.consistency import resolve
 from lightship.core.agreement.form import notes
 from lightship.core.agreement.load import POLICY, as_written, replay
 from lightship.core.agreement.problems import Problem
@@ -33,7 +34,7 @@ from lightship.core.errors import Damaged, NotFound
 from lightship.core.ports import Registry, SignedAgreement
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory, HubView
-from lightship.usecases.impact import Impact, compare, widened
+from lightship.usecases.impact import Impact, compare
 
 
 class Signer(Protocol):
@@ -178,7 +179,7 @@ def _prepare(
     version = 1 if last is None else last.version + (0 if unchanged else 1)
     new = _as_value(_content(written, version, last), chain.hub)
     impact = Impact() if unchanged else compare(old, new)
-    problems = list(_red_problems(impact, links))
+    problems = _red_problems(new, links)
     if problems:
         raise BadAgreement(path, toml_lines.index(text), problems)
     said = tuple(f"{'.'.join(one.path)}: {one.text}" for one in notes(written))
@@ -249,23 +250,36 @@ def _taken(registry: Registry, written: dict[str, Any]) -> list[Problem]:
     return found
 
 
-def _red_problems(impact: Impact, links: Sequence[SignedAgreement]) -> list[Problem]:
-    """Refuse to widen the audience of what may hold TLP:RED: RED was for those who were in it."""
-    red = {key for link in links for key, level in _collections(link).items() if level == Level.RED}
-    aliases = {one.id: one.alias for one in impact.collections}
-    return [
-        Problem(
-            ("collections", aliases[key], "audience"),
-            f"The audience of `{aliases[key]}` cannot be widened",
-            f"it may hold TLP:RED objects, which were not meant for {', '.join(who)}",
-            "Make a new collection for the wider audience",
-        )
-        for key, who in widened(impact).items()
-        if key in red
-    ]
+def _red_problems(new: Agreement, links: Sequence[SignedAgreement]) -> list[Problem]:
+    """Refuse to widen the audience of what may hold TLP:RED: RED was for those who were in it.
+
+    What counts is the newest version that has the collection, so that taking it out and putting it back, or
+    lowering its ceiling first, widens nothing either.
+    """
+    contents = [json.loads(link.payload) for link in links]
+    found = []
+    for one in new.collections:
+        held = [
+            (old, content["members"])
+            for content in contents
+            for old in content["collections"].values()
+            if old["id"] == one.id
+        ]
+        if not any(old["ceiling"] == Level.RED for old, _ in held):
+            continue
+        gained = sorted(one.audience - resolve(held[-1][0], "audience", held[-1][1]))
+        if gained:
+            found.append(
+                Problem(
+                    ("collections", one.alias, "audience"),
+                    f"The audience of `{one.alias}` cannot be widened",
+                    f"it may hold TLP:RED objects, which were not meant for {', '.join(gained)}",
+                    "Make a new collection for the wider audience",
+                )
+            )
+    return found
 
 
-def _collections(link: SignedAgreement) -> dict[str, str]:
-    """Return collection id -> ceiling of a stored version."""
-    listed = json.loads(link.payload)["collections"].values()
-    return {one["id"]: one["ceiling"] for one in listed}
+def _collections(link: SignedAgreement) -> set[str]:
+    """Return the collection ids of a stored version."""
+    return {one["id"] for one in json.loads(link.payload)["collections"].values()}

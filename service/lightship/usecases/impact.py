@@ -1,7 +1,6 @@
 """What a change of an agreement means: who gains, who loses, collection by collection.
 
-Compares two versions as values. A widened audience of a collection that ever took TLP:RED is named apart: RED
-was meant for those who were in the audience when it was posted.
+Compares two versions as values; knows nothing of the objects that are held.
 """
 
 from __future__ import annotations
@@ -81,15 +80,6 @@ def compare(old: Agreement | None, new: Agreement) -> Impact:
         collections=tuple(one for one in found if one is not None),
         terms=tuple(_terms(old, new)) if old else (),
     )
-
-
-def widened(impact: Impact) -> dict[str, tuple[str, ...]]:
-    """Return collection id -> members that gain reading something that exists already."""
-    return {
-        one.id: one.readers_gained
-        for one in impact.collections
-        if one.what == "changed" and one.readers_gained
-    }
 
 
 def _collection(old: Collection | None, new: Collection) -> CollectionImpact | None:

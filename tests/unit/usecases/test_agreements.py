@@ -228,7 +228,13 @@ def test_the_audience_of_what_may_hold_red_is_not_widened() -> None:
     with pytest.raises(BadAgreement, match="TLP:RED") as caught:
         hub.apply(lower.replace('audience = ["uslax"]', 'audience = ["uslax", "uslgb"]'))
     assert caught.value.line > 1
-    assert hub.directory.view().agreements["la-lb-mou"].version == 2
+    # nor by taking the collection out and putting it back
+    head, _, rest = lower.partition("[collections.incidents]")
+    hub.apply(head + "[collections.indicators]" + rest.partition("[collections.indicators]")[2])
+    with pytest.raises(BadAgreement, match="TLP:RED"):
+        hub.apply(lower.replace('audience = ["uslax"]', 'audience = ["uslax", "uslgb"]'))
+    hub.apply(lower)
+    assert hub.directory.view().agreements["la-lb-mou"].version == 4
 
 
 def test_another_hubs_key_is_refused_with_the_right_one_named() -> None:

@@ -132,7 +132,7 @@ def test_a_revoked_credential_stays_revoked(hub: Hub) -> None:
         (Order("la-lb-mou", "uslax", "a", allowed=("192.0.2.1/24",)), MalformedRequest, "host bits"),
         (Order("la-lb-mou", "uslax", "a", allowed=("here",)), MalformedRequest, "192.0.2.0/24"),
         (Order("la-lb-mou", "uslax", "a", allowed=("::1",) * 65), MalformedRequest, "Too many"),
-        (Order("la-lb-mou", "uslax", "a", profile="x"), MalformedRequest, "profile"),  # type: ignore[arg-type]
+        (Order("la-lb-mou", "uslax", "a", profile="x"), MalformedRequest, "profile"),  # type: ignore[arg-type]  # not a profile, on purpose
     ],
 )
 def test_orders_that_cannot_be_carried_out(

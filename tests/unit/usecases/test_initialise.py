@@ -23,7 +23,7 @@ KEYS = KeyMaker(data.cert_profile)
 
 
 def init(hub: Path, url: str = "https://localhost:9443", **more: object) -> Initialised:
-    return init_hub(hub, url, keys=KEYS, cursor_key=bytes(32), now=NOW, **more)  # type: ignore[arg-type]
+    return init_hub(hub, url, keys=KEYS, cursor_key=bytes(32), now=NOW, **more)  # type: ignore[arg-type]  # any argument by name
 
 
 def pair(folder: Path, *hosts: str, at: int = NOW, mode: int = 0o600) -> tuple[Path, Path]:
