@@ -14,7 +14,7 @@ from typing import Protocol
 import apsw
 
 from lightship.core import stamps
-from lightship.core.collection import LEAD, LEAST_LEAD
+from lightship.core.collection import LEAD, LEAST_LEAD, MAX_BACKLOG
 from lightship.core.errors import Unavailable
 from lightship.core.ports import Clock
 from lightship.core.time import Micros
@@ -23,6 +23,8 @@ from lightship.storage.sqlite.connection import FATAL
 from lightship.storage.sqlite.transaction import Transaction, Writing
 
 MAX_TRIES = 6
+MAX_LEAD = MAX_BACKLOG // 2
+"""A group that needs a longer lead than this, microseconds, is given up."""
 ROW_MICROS = 15
 """About how long writing one object takes: the lead of a large group grows by it, so that one try does."""
 LARGE = 1_000
@@ -99,7 +101,7 @@ class Groups:
         lead = LEAD + ROW_MICROS * max(0, sum(step.weight for step in steps) - LARGE)
         tries = 0
         db.execute("SAVEPOINT steps")
-        while tries < MAX_TRIES:
+        while tries < MAX_TRIES and lead <= MAX_LEAD:
             now = self._clock.now()
             passed = (now - self._started[0], self._clock.monotonic() - self._started[1])
             txn = Transaction(db, now, passed)

@@ -76,8 +76,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """Finish what is queued and close the file. May be called twice."""
+        self._reader.close()  # first: the last connection to leave empties the write-ahead log
         self._commits.close(self._groups.closing())
-        self._reader.close()
 
     # --- Reader and Statuses --------------------------------------------------------------------
 

@@ -1,0 +1,296 @@
+"""The embedded store against the store in memory, step by step: they must never be told apart.
+
+Stamps may differ by rounding (several requests share a transaction in one of them), so rows are compared by
+their names: the n-th row that was ever added under an id and version.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from lightship.core.collection import (
+    Candidate,
+    Collection,
+    CollectionSettings,
+    Verdict,
+    WithdrawReason,
+    pack,
+    stamp_of,
+)
+from lightship.core.errors import LightshipError
+from lightship.core.ports import EpochChanged, NotOwner, Published, Withdrawn
+from lightship.core.query import Filters, Query, Versions
+from lightship.core.time import Micros, format_stamp, parse_instant
+from lightship.storage.memory import MemoryStore
+from lightship.storage.sqlite import reader, transaction
+from lightship.storage.sqlite.store import open_store
+from storekit import (
+    ALICE,
+    BOB,
+    WAIT,
+    HandClock,
+    HubStore,
+    activate,
+    candidate,
+    check_statements,
+    collection,
+    credential,
+    event,
+    grant,
+    object_id,
+    publishing,
+    withdrawing,
+)
+
+VERSIONS = [f"2026-0{month}-01T00:00:00{digits}Z" for month in (1, 2) for digits in ("", ".5", ".000")]
+TYPES = ["indicator", "malware", "ipv4-addr"]
+Name = tuple[int, str, str, int]
+
+numbers = st.integers(1, 2)
+objects = st.tuples(st.integers(0, 2), st.sampled_from(TYPES)).map(lambda pair: object_id(*pair))
+
+
+@st.composite
+def candidates(draw: st.DrawFn) -> Candidate:
+    kind = draw(st.sampled_from(TYPES))
+    return candidate(
+        draw(st.integers(0, 2)),
+        "" if kind == "ipv4-addr" else draw(st.sampled_from(VERSIONS)),
+        content=draw(st.sampled_from(["", "", "", "other"])),
+        type_name=kind,
+        spec=draw(st.sampled_from(["2.0", "2.1", "2.1"])),
+        owned=kind == "indicator",
+        size=draw(st.integers(0, 300)),
+    )
+
+
+@st.composite
+def filters(draw: st.DrawFn) -> Filters:
+    instants = draw(st.sets(st.sampled_from(VERSIONS).map(parse_instant), max_size=2))
+    versions = Versions(draw(st.booleans()), draw(st.booleans()), draw(st.booleans()), frozenset(instants))
+    if not (versions.last or versions.first or versions.every or versions.instants):
+        versions = Versions()
+    return Filters(
+        ids=tuple(sorted(draw(st.sets(objects, max_size=3)))),
+        types=tuple(sorted(draw(st.sets(st.sampled_from([*TYPES, "tool"]), max_size=2)))),
+        versions=draw(st.sampled_from([versions, Versions()])),
+        spec_versions=draw(st.sampled_from([(), (), ("2.0",), ("2.1",), ("2.0", "2.1")])),
+    )
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[int, Callable[[HubStore], Future[Any]]]:
+    """Draw a write that can be sent to any store, and the collection it goes to."""
+    number, member = draw(numbers), draw(st.sampled_from([ALICE, ALICE, BOB, None]))
+    quota = draw(st.sampled_from([None, None, None, 3]))
+    where: Collection = collection(number, CollectionSettings(max_objects=quota))
+    late = draw(st.sampled_from([0, 0, 0, 0, 0, 1]))
+    tag = draw(st.uuids(version=4)).hex
+    if draw(st.booleans()) or draw(st.booleans()):
+        posted = draw(st.lists(candidates(), max_size=5))
+        return number, lambda store: store.publish(
+            publishing(
+                grant(store, member, on=where, epoch=store.epoch() - late), posted, status_id=tag, req=tag
+            )
+        )
+    name, picked = draw(objects), draw(filters())
+    reason = draw(st.sampled_from(WithdrawReason))
+    return number, lambda store: store.withdraw(
+        withdrawing(
+            grant(store, member, on=where, epoch=store.epoch() - late), name, picked, reason=reason, req=tag
+        )
+    )
+
+
+class Side:
+    """One of the two stores, and the names of all rows that it ever had."""
+
+    def __init__(self, store: HubStore) -> None:
+        self.store = store
+        self.names: dict[int, Name] = {}
+        self.counts: dict[tuple[int, str, str], int] = {}
+
+    def answer(self, number: int, future: Future[Any]) -> object:
+        """Return what a write came to, by names."""
+        try:
+            done = future.result(WAIT)
+        except (LightshipError, EpochChanged, NotOwner) as error:
+            return type(error), getattr(error, "rule", "")
+        if isinstance(done, Withdrawn):
+            return [self.names[row.key] for row in done.rows]
+        assert isinstance(done, Published)
+        for item in done.outcome.items:
+            if item.verdict is Verdict.ADD:
+                identity = (number, item.candidate.id, item.candidate.version)
+                self.counts[identity] = self.counts.get(identity, 0) + 1
+                self.names[pack(number, item.stamp)] = (*identity, self.counts[identity])
+        return [
+            (item.verdict, self.names[pack(number, item.stamp)] if item.stamp else None)
+            for item in done.outcome.items
+        ]
+
+
+class Twins(RuleBasedStateMachine):
+    """Sends the same to both stores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dir = Path(tempfile.mkdtemp(prefix="twin-"))
+        self.clock = HandClock()
+        self.sides = (Side(MemoryStore(self.clock)), Side(open_store(self.dir, self.clock)))
+        self.agreement = 0
+
+    def teardown(self) -> None:
+        for side in self.sides:
+            side.store.close()
+        shutil.rmtree(self.dir)
+
+    def same(self, ask: Callable[[Side], object]) -> Any:
+        answers = [ask(side) for side in self.sides]
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    @initialize()
+    def begin(self) -> None:
+        self.activate()
+
+    @rule(micros=st.sampled_from([0, 1, 999, 5_000, 2_000_000]))
+    def time_passes(self, micros: int) -> None:
+        self.clock.advance(micros)
+
+    @rule(sent=st.lists(requests(), min_size=1, max_size=6))
+    def writes_at_once(self, sent: list[tuple[int, Callable[[HubStore], Future[Any]]]]) -> None:
+        def write(side: Side) -> list[object]:
+            futures = [(number, send(side.store)) for number, send in sent]
+            return [side.answer(number, future) for number, future in futures]
+
+        self.same(write)
+
+    @rule(number=numbers, asked=filters(), limit=st.integers(1, 6), size=st.sampled_from([1, 900, 1 << 24]))
+    def reads_page_by_page(self, number: int, asked: Filters, limit: int, size: int) -> None:
+        def read(side: Side) -> list[object]:
+            allowed = grant(side.store, on=number)
+            seen: list[object] = []
+            after = Micros(-1)
+            for _ in range(200):
+                first = side.store.first_after(allowed, asked, after)
+                page = side.store.page(allowed, Query(asked, after, limit), bodies=True, max_bytes=size)
+                assert first == (page.rows[0].key if page.rows else None)
+                seen += [(side.names[row.key], row.spec_version, row.type, row.body) for row in page.rows]
+                seen.append(page.more)
+                if not page.more:
+                    return seen
+                after = stamp_of(page.rows[-1].key)
+            raise AssertionError("no end of pages")
+
+        self.same(read)
+
+    @precondition(lambda self: self.sides[0].names)
+    @rule(data=st.data(), asked=filters())
+    def reads_by_date_added(self, data: st.DataObject, asked: Filters) -> None:
+        name = data.draw(st.sampled_from(sorted(self.sides[0].names.values())))
+
+        def read(side: Side) -> list[Name]:
+            key = next(key for key, known in side.names.items() if known == name)
+            versions = Versions(False, instants=frozenset({parse_instant(format_stamp(stamp_of(key)))}))
+            query = Query(Filters(asked.ids, asked.types, versions, asked.spec_versions))
+            page = side.store.page(grant(side.store, on=name[0]), query, bodies=False, max_bytes=1)
+            return [side.names[row.key] for row in page.rows]
+
+        self.same(read)
+
+    @rule(number=numbers, back=st.integers(-2, 12))
+    def asks_what_was_dropped(self, number: int, back: int) -> None:
+        def read(side: Side) -> object:
+            allowed = grant(side.store, on=number)
+            since = side.store.state(allowed).generation - back
+            keys = side.store.dropped_since(allowed, since) if since >= 0 else None
+            return None if keys is None else [side.names[key] for key in keys]
+
+        self.same(read)
+
+    @rule(number=numbers, name=objects)
+    def asks_whether_it_exists(self, number: int, name: str) -> None:
+        self.same(lambda side: side.store.exists(grant(side.store, on=number), name))
+
+    @rule()
+    def activate(self) -> None:
+        self.agreement += 1
+        for side in self.sides:
+            activate(side.store, 1, 2, version=self.agreement)
+
+    @rule(name=st.sampled_from("ab"), number=st.integers(1, 3))
+    def puts_a_credential(self, name: str, number: int) -> None:
+        def put(side: Side) -> object:
+            try:
+                side.store.put_credential(credential(name, number), event(f"{name}{number}"))
+            except LightshipError as error:
+                return type(error)
+            return side.store.credential_by_digest(credential(name, number).digest)
+
+        self.same(put)
+
+    @rule()
+    def settles(self) -> None:
+        """Settle what is pending; both forget it by their next write."""
+        for side in self.sides:
+            side.store.settle([one.req for one in side.store.pending()])
+        self.activate()
+
+    @invariant()
+    def all_else_is_equal(self) -> None:
+        self.same(lambda side: (side.store.epoch(), list(side.store.credentials())))
+        self.same(lambda side: len(side.store.chain("exercise")))
+        if not self.agreement:
+            return
+        for number in (1, 2):
+            self.same(partial(summary, number=number))
+
+
+def summary(side: Side, number: int) -> object:
+    """Return statements and counters of a collection, without stamps."""
+    rows = check_statements(side.store, number)
+    state = side.store.state(grant(side.store, on=number))
+    return (
+        [(row.idx, row.by, row.agreement, row.body) for row in rows],
+        (state.generation, state.objects, state.stored_bytes),
+    )
+
+
+BOUNDED = settings(
+    max_examples=25,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def test_the_embedded_store_and_the_one_in_memory_cannot_be_told_apart() -> None:
+    run_state_machine_as_test(Twins, settings=BOUNDED)
+
+
+def test_nor_where_all_ids_of_all_collections_share_two_hash_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    def colliding(number: int, name: str) -> int:
+        return -(2**63) if name.endswith("1") else 2**63 - 1
+
+    monkeypatch.setattr(reader, "idhash", colliding)
+    monkeypatch.setattr(transaction, "idhash", colliding)
+    run_state_machine_as_test(Twins, settings=BOUNDED)
