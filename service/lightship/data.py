@@ -1,8 +1,8 @@
 """Data that ships with Lightship: policies, certificate profiles, and the OASIS STIX schemas.
 
 In an installed wheel the policies and profiles lie in `lightship/_data`; in a checkout (an editable install)
-they are `policies/` and `certs/profiles/` beside `service/`. The STIX schemas lie in the `stix2-validator` wheel,
-of which only the files are read: its code is never imported.
+they are `policies/` and `certs/profiles/` beside `service/`. The STIX schemas lie in the `stix2-validator`
+wheel, of which only the files are read: its code is never imported.
 """
 
 from __future__ import annotations
