@@ -18,7 +18,7 @@ from pathlib import Path
 import apsw
 
 from lightship import __version__
-from lightship.core.errors import BadFile, Conflict, Damaged
+from lightship.core.errors import BadFile, Conflict, Damaged, Unavailable
 from lightship.core.time import Micros, format_stamp
 from lightship.storage.archive import (
     CHUNK,
@@ -32,6 +32,7 @@ from lightship.storage.archive import (
 from lightship.storage.migrate import Kind, check, integrity, load
 from lightship.storage.progress import Progress, no_progress
 from lightship.storage.sqlite.access_log import audit_files
+from lightship.storage.sqlite.connection import FATAL
 from lightship.storage.sqlite.snapshot import copy_database
 
 
@@ -43,13 +44,14 @@ def backup(hub_dir: Path, target: Path, now: Micros, progress: Progress = no_pro
 
     Raises:
         Conflict: `target` exists.  BadFile: `hub_dir` holds no hub, or a file that a backup cannot hold.
-        Damaged: a copy does not hold together.  NewerStore: a newer version wrote the data.
+        Damaged: a copy does not hold together.  Unavailable: no room for it.
+        NewerStore: a newer version wrote the data.
     """
     if target.exists():
         raise Conflict(f"{target} exists", todo="Name another file; a backup never replaces one")
     if not (hub_dir / "data" / "hub.db").is_file():
         raise BadFile("This is no hub directory", path=str(hub_dir), why="data/hub.db is missing")
-    work = Path(tempfile.mkdtemp(prefix=".lightship-backup-", dir=target.absolute().parent))
+    work = _work_folder(target)
     try:
         staged = work / "hub"
         (staged / "data").mkdir(mode=0o700, parents=True)
@@ -67,9 +69,27 @@ def backup(hub_dir: Path, target: Path, now: Micros, progress: Progress = no_pro
         _sync_folder(target.absolute().parent)
     except FileExistsError:
         raise Conflict(f"{target} exists", todo="Name another file; a backup never replaces one") from None
+    except (OSError, *FATAL) as error:
+        raise Unavailable(
+            f"The backup {target} cannot be written",
+            why=str(error),
+            todo="See that there is room for the hub twice beside it, and try again",
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return manifest
+
+
+def _work_folder(target: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=".lightship-backup-", dir=target.absolute().parent))
+    except OSError as error:
+        raise BadFile(
+            "No backup can be written here",
+            path=str(target),
+            why=error.strerror or "",
+            todo="Name another file",
+        ) from None
 
 
 def _copy_databases(data_dir: Path, staged: Path, progress: Progress) -> dict[str, int]:

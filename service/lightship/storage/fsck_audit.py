@@ -99,7 +99,7 @@ def _find(logs: list[tuple[int, apsw.Connection]], req: str, year: int) -> Acces
             try:
                 return from_leaf(*row)
             except (ValueError, KeyError, TypeError):
-                return AccessEvent(req=req, at=0, act="unreadable")  # type: ignore[arg-type]  # named elsewhere
+                return AccessEvent(req=req, at=0, act="unreadable")  # type: ignore[arg-type]  # what it holds is never read
     return None
 
 

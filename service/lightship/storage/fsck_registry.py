@@ -71,7 +71,7 @@ def check_heads(
 def _numbers(db: apsw.Connection, table: str) -> set[int]:
     """Return the collections that rows of a table lie in, hopping from one to the next."""
     found, low = set(), -(1 << 63)
-    while row := db.execute(f"SELECT min(key) FROM {table} WHERE key >= ?", (low,)).fetchone():  # noqa: S608  (fixed names)
+    while row := db.execute(f"SELECT min(key) FROM {table} WHERE key >= ?", (low,)).fetchone():  # noqa: S608  (one of two fixed names)
         if row[0] is None or (number := int(row[0]) >> KEY_SHIFT) in found:
             break
         found.add(number)

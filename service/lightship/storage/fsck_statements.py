@@ -26,8 +26,8 @@ _HEADS = """
 SELECT number, id, agreement, agreement_version, hub, generation, size, last, last_added, objects,
   stored_bytes FROM collection ORDER BY number"""
 _SAME = "collection = ? AND id = ? AND version = ?"
-_WITHDRAWN_LATER = f"SELECT 1 FROM withdrawal WHERE {_SAME} AND stamp > ?"  # noqa: S608  (fixed text)
-_WITHDRAWN_FOR = f"SELECT 1 FROM withdrawal WHERE {_SAME} AND reason = ?"  # noqa: S608  (fixed text)
+_WITHDRAWN_LATER = f"SELECT 1 FROM withdrawal WHERE {_SAME} AND stamp > ?"  # noqa: S608  (no value in it)
+_WITHDRAWN_FOR = f"SELECT 1 FROM withdrawal WHERE {_SAME} AND reason = ?"  # noqa: S608  (no value in it)
 _MEMBERS = {"add", "collection", "hub", "key", "prev", "seq", "withdraw"}
 
 

@@ -22,7 +22,7 @@ import apsw
 
 from lightship.core.errors import BadFile, Damaged, NewerStore
 from lightship.core.time import Micros
-from lightship.storage.sqlite.connection import open_database
+from lightship.storage.sqlite.connection import FATAL, hub_error, open_database
 from lightship.storage.sqlite.snapshot import copy_database
 
 BUSY_MS = 60_000
@@ -114,6 +114,8 @@ def check(path: Path, kind: Kind, migrations: Sequence[Migration] | None = None)
     if path.exists() and path.stat().st_size:
         try:
             found = _schema_of(path, kind, len(steps))
+        except (apsw.CantOpenError, apsw.IOError, apsw.BusyError) as error:
+            raise hub_error(error) from error
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise BadFile(
                 "This is no Lightship data file",
@@ -130,7 +132,8 @@ def migrate(
     """Bring `path` to the newest schema, creating it (mode 0600) if need be; return what was run.
 
     Several processes may call this at once: each migration runs once. A file that is up to date is not
-    locked. Raises as `check`, and Damaged if the copy made before a migration does not hold together.
+    locked. Raises as `check`, Damaged if the copy made before a migration does not hold together, and
+    Unavailable if the disk is full or cannot be written.
     """
     steps = load(kind) if migrations is None else migrations
     report = check(path, kind, steps)
@@ -139,7 +142,7 @@ def migrate(
     with _locked(path.with_name("migrate.lock")):
         report = check(path, kind, steps)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        conn = open_database(path)
+        conn = _open(path)
         try:
             conn.set_busy_timeout(BUSY_MS)
             backup = None
@@ -152,6 +155,8 @@ def migrate(
                         backup = _backup(path, step.number - 1, now)
                     _apply(conn, kind, step, now)
                     ran.append(step.label)
+        except FATAL as error:
+            raise hub_error(error) from error
         finally:
             conn.close()
     return MigrationReport(path, kind, report.found, len(steps), tuple(ran), backup)
@@ -163,6 +168,13 @@ def open_migrated(
     """Return a writable connection to `path` at the newest schema. Raises as `migrate`."""
     migrate(path, kind, now, migrations)
     return open_database(path)
+
+
+def _open(path: Path) -> apsw.Connection:
+    try:
+        return open_database(path)
+    except apsw.Error as error:
+        raise hub_error(error) from error
 
 
 def _schema_of(path: Path, kind: Kind, newest: int) -> int:

@@ -6,6 +6,8 @@ import gzip
 import io
 import os
 import stat
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Callable
@@ -72,6 +74,13 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
+def content(tar: tarfile.TarFile, name: str) -> bytes:
+    """Return one file of an archive as Python's own reader sees it."""
+    found = tar.extractfile(name)
+    assert found is not None
+    return found.read()
+
+
 # --- backup -------------------------------------------------------------------------------------
 
 
@@ -102,9 +111,9 @@ def test_a_backup_is_one_private_file_and_leaves_nothing_else(sound: Path, tmp_p
 def test_a_backup_can_be_read_with_tar(archive: Path) -> None:
     with tarfile.open(archive) as tar:
         names = tar.getnames()
-        manifest = orjson.loads(tar.extractfile("manifest.json").read())  # type: ignore[union-attr]
+        manifest = orjson.loads(content(tar, "manifest.json"))
         for entry in manifest["files"]:
-            assert sha256(tar.extractfile(entry["path"]).read()).hexdigest() == entry["sha256"]  # type: ignore[union-attr]
+            assert sha256(content(tar, entry["path"])).hexdigest() == entry["sha256"]
     assert names == ["manifest.json", "data/hub.db", f"data/{AUDIT}", *sorted(FILES)]
     assert manifest["schemas"] == {"data/hub.db": len(load(Kind.HUB)), f"data/{AUDIT}": len(load(Kind.AUDIT))}
 
@@ -130,6 +139,36 @@ def test_a_damaged_hub_is_not_passed_off_as_a_backup(archive: Path, tmp_path: Pa
     with pytest.raises(Damaged, match="no backup was made"):
         backup(tmp_path / "hub", tmp_path / "new.tar", START)
     assert [path.name for path in tmp_path.iterdir()] == ["hub"]
+
+
+def test_a_place_that_cannot_be_written_to_is_refused(sound: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match="No backup can be written here"):
+        backup(sound, tmp_path / "nowhere" / "hub.tar", START)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from lightship.core.errors import Unavailable
+from lightship.core.time import Micros
+from lightship.storage.backup import backup
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), -1))
+try:
+    backup(Path(sys.argv[1]), Path(sys.argv[2]), Micros(0))
+except Unavailable as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("during", ["copying", "packing"])
+def test_a_full_disk_leaves_no_half_backup(sound: Path, archive: Path, tmp_path: Path, during: str) -> None:
+    with open_archive(archive) as (manifest, _):
+        room = manifest.files[0].size + (10_000 if during == "packing" else -10_000)
+        assert 100_000 < room < manifest.total
+    command = [sys.executable, "-c", FULL, str(sound), str(tmp_path / "hub.tar"), str(room)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "cannot be written" in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_linked_certificate_is_backed_up_by_content(archive: Path, tmp_path: Path) -> None:
@@ -260,7 +299,7 @@ def rebuild(
 ) -> Path:
     """Write an archive again with other contents (their digests made right), then change its manifest."""
     with tarfile.open(archive) as tar:
-        files = {info.name: tar.extractfile(info).read() for info in tar}  # type: ignore[union-attr]
+        files = {name: content(tar, name) for name in tar.getnames()}
     manifest = orjson.loads(files.pop("manifest.json"))
     files |= contents or {}
     for entry in manifest["files"]:
@@ -279,7 +318,7 @@ def test_an_archive_written_again_by_tar_is_restored(archive: Path, tmp_path: Pa
     assert restore(rebuild(archive, tmp_path / "a.tar"), tmp_path / "hub", START).fsck.findings == ()
 
 
-def renamed(path: str) -> Callable[[dict[str, Any]], object]:
+def renamed(path: object) -> Callable[[dict[str, Any]], object]:
     return lambda manifest: manifest["files"][-1].update(path=path)
 
 
@@ -290,7 +329,7 @@ MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "a path with an empty step": renamed("tls//evil"),
     "a path with a NUL": renamed("tls/evil\0"),
     "a path with a backslash": renamed("tls\\..\\evil"),
-    "a path that is not text": renamed(7),  # type: ignore[arg-type]
+    "a path that is not text": renamed(7),
     "a file that is no part of a hub": renamed(".ssh/authorized_keys"),
     "a write-ahead log": renamed("data/hub.db-wal"),
     "a folder": renamed("tls"),
@@ -354,7 +393,7 @@ def test_an_archive_with_anything_but_regular_files_is_refused(
     hostile = tmp_path / "a.tar"
     with tarfile.open(archive) as tar, hostile.open("wb") as out:
         for index, info in enumerate(tar.getmembers()):
-            body = tar.extractfile(info).read()  # type: ignore[union-attr]
+            body = content(tar, info.name)
             if index == place:
                 MEMBERS[name](info)
             out.write(info.tobuf(tarfile.GNU_FORMAT) + body + bytes(-len(body) % 512))

@@ -167,7 +167,7 @@ def test_a_damaged_file_is_not_migrated(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[(page - 1) * size + 2] ^= 0xFF
     path.write_bytes(raw)
-    with pytest.raises((Damaged, apsw.CorruptError)):
+    with pytest.raises(Damaged):
         migrate(path, Kind.HUB, NOW, (FIRST, SECOND))
     assert rows(path, "PRAGMA user_version") == [(1,)]
     assert list((tmp_path / "backups").iterdir()) == []

@@ -284,7 +284,7 @@ def _best_index(conn: apsw.Connection, wanted: dict[str, int], span: tuple[int, 
             continue
         partly = " AND outcome <> 0" if column == "outcome" else ""
         sql = (
-            f"SELECT count(*) FROM (SELECT 1 FROM event INDEXED BY event_{column}"  # noqa: S608  (fixed names)
+            f"SELECT count(*) FROM (SELECT 1 FROM event INDEXED BY event_{column}"  # noqa: S608  (names of columns only)
             f" WHERE {column} = ? AND at >= ? AND at < ?{partly} LIMIT {FEW + 1})"
         )
         count = int(conn.execute(sql, (number, *span)).get)
@@ -301,6 +301,6 @@ def search_sql(wanted: dict[str, int], index: str) -> str:
     if index == "outcome":
         filters += " AND outcome <> 0"
     return (
-        f"SELECT at, seq, leaf, q, ip FROM event INDEXED BY event_{index}"  # noqa: S608  (fixed names)
+        f"SELECT at, seq, leaf, q, ip FROM event INDEXED BY event_{index}"  # noqa: S608  (names of columns only)
         f" WHERE at >= :at AND at < :until AND (at > :at OR seq > :seq){filters} ORDER BY at, seq LIMIT :n"
     )
