@@ -31,6 +31,11 @@ class Plan:
     bound: float
     cold_pages: int
 
+    @property
+    def middle(self) -> int:
+        """The second size, for rows that are measured at one size only."""
+        return self.sizes[min(1, len(self.sizes) - 1)]
+
 
 FULL = Plan(3, 5, (1_000, 100_000, 1_000_000), (10_000, 100_000), 10_000, 1_000, 60, 8_000)
 QUICK = Plan(1, 1, (1_000, 10_000), (2_000,), 2_000, 200, 5, 1_000)

@@ -1,7 +1,8 @@
 """The generator for what wrk cannot do: follow `next`, fill a collection, ask a slow server a few times.
 
-Run as `python -m benchmarks.client` with a spec as one line of JSON on standard input. Prints one JSON line of
-progress at a time, the last one is the result. Cheap on purpose: bodies are not parsed where a look at their ends will do. Loopback only.
+Run as `python -m benchmarks.client` with a spec as one line of JSON on standard input. Prints one JSON line
+of progress at a time, the last one is the result. Cheap on purpose: bodies are not parsed where a look at
+their ends will do. Loopback only.
 """
 
 from __future__ import annotations
@@ -177,11 +178,12 @@ def fill(spec: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[st
 def main(text: str) -> None:
     """Carry out one spec and print its result as the last line."""
     spec = json.loads(text)
+    spent = time.process_time()
     if spec["verb"] == "fill":
         found = fill(spec, lambda news: print(json.dumps(news), flush=True))
     else:
         found = {"pull": pull, "repeat": repeat}[spec["verb"]](spec)
-    print(json.dumps(found), flush=True)
+    print(json.dumps({**found, "busy": time.process_time() - spent}), flush=True)
 
 
 if __name__ == "__main__":

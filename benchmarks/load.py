@@ -188,7 +188,7 @@ def client(
         "tls": target.scheme == "https",
         **more,
     }
-    cpu, own = cpu_seconds(target.pid), _children_cpu()
+    cpu = cpu_seconds(target.pid)
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.client"],
         stdin=subprocess.PIPE,
@@ -213,7 +213,7 @@ def client(
         if process.poll() is None:
             process.kill()
             process.wait(timeout=10)
-    cpu, own = cpu_seconds(target.pid) - cpu, _children_cpu() - own
+    cpu = cpu_seconds(target.pid) - cpu
     if process.returncode != 0 or not last:
         raise Failed((errors.strip().splitlines() or ["the client ended without a word"])[-1][:300])
     seen: dict[str, Any] = json.loads(last)
@@ -229,7 +229,7 @@ def client(
             p50_ms=seen.get("p50_ms"),
             p99_ms=seen.get("p99_ms"),
             rss_mib=memory_mib(target.pid),
-            busy=own / seen["seconds"],
+            busy=seen["busy"] / seen["seconds"],
             note=seen.get("note", ""),
         ),
         seen,

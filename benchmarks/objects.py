@@ -14,16 +14,18 @@ from typing import Any
 
 GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
 STAMP = "2026-04-01T12:00:00.000Z"
-_WORDS = (
-    "access account address after agent alert analyst archive attempt badge backup barge beacon berth bridge "
-    "broker bundle cable camera cargo carrier channel client command contact container control crane customs "
-    "dispatch dock domain dredge drive engine export failure fender ferry file firewall folder forward freight "
-    "gate gateway harbor host import index invoice kernel label ledger link loader login macro mail manifest "
-    "module mooring name network office operator outage parser payload pilot port process proxy query quay rail "
-    "relay remote replay report response route router sample scan schedule script sensor server service session "
-    "shell signal source station storage stream switch system tanker target terminal ticket token traffic tug "
-    "tunnel update upload user valve vendor vessel visitor warning weather window worker yard"
-).split()
+_VOCABULARY = """
+access account address after agent alert analyst archive attempt badge backup barge beacon berth
+bridge broker bundle cable camera cargo carrier channel client command contact container control
+crane customs dispatch dock domain dredge drive engine export failure fender ferry file firewall
+folder forward freight gate gateway harbor host import index invoice kernel label ledger link loader
+login macro mail manifest module mooring name network office operator outage parser payload pilot
+port process proxy query quay rail relay remote replay report response route router sample scan
+schedule script sensor server service session shell signal source station storage stream switch
+system tanker target terminal ticket token traffic tug tunnel update upload user valve vendor vessel
+visitor warning weather window worker yard
+"""
+_WORDS = _VOCABULARY.split()
 
 
 def make_object(kind: str, object_id: str, number: int) -> dict[str, Any]:

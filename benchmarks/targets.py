@@ -161,16 +161,16 @@ def environment_of(peer: str, work: Path) -> Path:
     if mark.exists() and mark.read_bytes() == lock.read_bytes():
         return place
     run([sys.executable, "-m", "venv", "--clear", place])
-    pip = [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run([*pip, "--require-hashes", "-r", lock], timeout=600)
+    pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run([*pip, "--require-hashes", "-r", str(lock)], timeout=600)
     mark.write_bytes(lock.read_bytes())
     return place
 
 
-def _gunicorn(place: Path, port: int, *more: str) -> list[str | Path]:
+def _gunicorn(place: Path, port: int, *more: str) -> list[str]:
     # A peer's answer may take minutes: no worker timeout.
     fixed = ["--workers", "1", "--timeout", "0", "--keep-alive", "75", "--no-control-socket"]
-    return [place / "bin" / "gunicorn", *fixed, "--bind", f"127.0.0.1:{port}", *more]
+    return [str(place / "bin" / "gunicorn"), *fixed, "--bind", f"127.0.0.1:{port}", *more]
 
 
 def serve_medallion(work: Path, directory: Path, count: int) -> Running:
