@@ -146,7 +146,7 @@ class HubKit:
     hub: Hub
     app: HostApp
     agreement: str
-    held: dict[str, tuple[str, str]]
+    held: dict[str, tuple[str, str]] = field(repr=False)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
 
     def close(self) -> None:

@@ -23,6 +23,10 @@ from lightship.core.time import Micros, format_stamp
 Compress = Callable[[bytes], bytes]
 OVERHEAD = 1_000
 """Bytes that a kept page is counted for beside its bodies."""
+MAX_FIRSTS = 2_000
+"""Starting places whose first row is remembered."""
+MAX_REMEMBERED_VALUES = 20
+"""Filters with more values are not remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,29 @@ class Pages:
         self._kept: OrderedDict[PageKey, PageBody] = OrderedDict()
         self._of: dict[int, set[PageKey]] = {}
         self._generation: dict[int, int] = {}
+        self._firsts: dict[tuple[int, Filters, Micros], tuple[int, int]] = {}
         self.bytes = 0
+
+    def first_after(
+        self, grant: Grant, state: CollectionState, filters: Filters, after: Micros
+    ) -> int | None:
+        """Return the key of the first matching row after `after`; `state` has to be read in this request.
+
+        Nothing can be after the newest stamp. A row that was first stays first until something is superseded
+        or withdrawn, since rows are only ever added at the end.
+        """
+        if after >= state.last:
+            return None
+        place = (grant.collection.number, filters, after)
+        generation, first = self._firsts.get(place, (-1, 0))
+        if generation == state.generation:
+            return first
+        found = self._reader.first_after(grant, filters, after)
+        if found is not None and len(filters.ids) <= MAX_REMEMBERED_VALUES:
+            self._firsts[place] = (state.generation, found)
+            if len(self._firsts) > MAX_FIRSTS:
+                del self._firsts[next(iter(self._firsts))]
+        return found
 
     def find(self, grant: Grant, state: CollectionState, key: PageKey) -> PageBody | None:
         """Return the page if it is kept and still right; `state` has to be read in this request."""

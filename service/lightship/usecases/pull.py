@@ -68,7 +68,7 @@ class Pull:
         """
         filters, after = self._where(grant, endpoint, asked)
         state = self._reader.state(grant)
-        first = self._reader.first_after(grant, filters, after)
+        first = self._pages.first_after(grant, state, filters, after)
         if first is None:
             if endpoint in {Endpoint.OBJECT, Endpoint.VERSIONS} and not self._reader.exists(
                 grant, filters.ids[0]

@@ -21,6 +21,7 @@ from lightship.core.audit import AccessEvent
 from lightship.core.errors import LightshipError, MethodNotAllowed, NotFound, Unavailable
 from lightship.core.ports import Access, Clock, Writer
 from lightship.usecases.directory import Directory, HubView
+from lightship.usecases.recover import recover
 from lightship.web.authenticate import Authenticator
 from lightship.web.limits import ClientGone, Limits, check_sizes, drain
 from lightship.web.message import Answer, Header, Receive, Request, Router, Scope, Send
@@ -61,6 +62,7 @@ class Exchange:
         self._clock = clock
         self._new_id = new_id
         self._limits = limits
+        self._owes_events = False
         self._always = _SECURITY[:1] if plain else _SECURITY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,9 +139,20 @@ class Exchange:
             return self._unlogged(event, Unavailable("The access log cannot be written"), request)
         if request.written is not None:
             self._writer.settle([event.req])
+        if self._owes_events:
+            await self._pay_events()
         return answer
 
+    async def _pay_events(self) -> None:
+        """Record what was committed while the log could not be written, now that it can."""
+        self._owes_events = False
+        try:
+            await asyncio.to_thread(recover, self._writer, self._access)
+        except Unavailable:
+            self._owes_events = True
+
     def _unlogged(self, event: AccessEvent, error: LightshipError, request: Request) -> Answer:
+        self._owes_events |= request.written is not None
         _log.error("event %s could not be recorded: %s", event.req, error)
         return answer_error(
             Unavailable(

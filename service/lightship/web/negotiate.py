@@ -16,12 +16,13 @@ from lightship.web.message import TAXII
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 # RFC 9110 section 5.6.2, nothing secret
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
-_ELEMENT = re.compile(rf'(?:[^,"]|{_QUOTED})+')
 _RANGE = re.compile(rf"\s*({_TOKEN})/({_TOKEN})\s*((?:;.*)?)", re.DOTALL)
 _PARAMETER = re.compile(rf"\s*;\s*(?:({_TOKEN})\s*=\s*({_TOKEN}|{_QUOTED}))?\s*")
 _Q = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 _ETAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _GZIP_NAMES = ("gzip", "x-gzip")
+MAX_HEADER = 4_096
+"""Bytes of one negotiation header that are looked at; a longer one agrees to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +56,23 @@ def parse_media(value: str) -> MediaRange | None:
     return MediaRange(found[1].lower(), found[2].lower(), parameters, float(q))
 
 
-@lru_cache(maxsize=512)
 def check_accept(header: bytes | None) -> None:
     """Return if `application/taxii+json;version=2.1` may be sent.
 
     Raises:
         NotAcceptable: it may not (406); the text says what to send, and knows the usual mistakes.
     """
-    text = (header or b"").decode("latin-1")
+    if header is not None and len(header) > MAX_HEADER:
+        raise _not_acceptable([])
+    _check_accept(header or b"")
+
+
+@lru_cache(maxsize=512)
+def _check_accept(header: bytes) -> None:
+    text = header.decode("latin-1")
     if not text.strip():
         return
-    ranges = [one for one in (parse_media(element) for element in _ELEMENT.findall(text)) if one]
+    ranges = [one for one in (parse_media(element) for element in split_list(text)) if one]
     best, q = -1, 0.0
     for one in ranges:
         rank = _rank(one)
@@ -73,6 +80,22 @@ def check_accept(header: bytes | None) -> None:
             best, q = rank, one.q
     if q <= 0:
         raise _not_acceptable(ranges)
+
+
+def split_list(text: str) -> list[str]:
+    """Return the elements of a comma-separated list; commas inside quotes do not separate."""
+    elements, begin, quoted, escaped = [], 0, False, False
+    for place, character in enumerate(text):
+        if escaped:
+            escaped = False
+        elif character == '"':
+            quoted = not quoted
+        elif quoted:
+            escaped = character == "\\"
+        elif character == ",":
+            elements.append(text[begin:place])
+            begin = place + 1
+    return [*elements, text[begin:]]
 
 
 def _rank(one: MediaRange) -> int:
@@ -105,14 +128,14 @@ def _not_acceptable(ranges: list[MediaRange]) -> NotAcceptable:
     )
 
 
-@lru_cache(maxsize=256)
 def check_content_type(header: bytes | None) -> None:
     """Return if a posted body of this type is taken (TAXII 2.1 section 5.5, and a STIX bundle).
 
     Raises:
         UnsupportedMedia: it is not (415).
     """
-    one = parse_media((header or b"").decode("latin-1"))
+    text = (header or b"")[: MAX_HEADER + 1].decode("latin-1")
+    one = parse_media(text) if len(text) <= MAX_HEADER else None
     if one is None or not _is_taken(one):
         raise UnsupportedMedia(
             "The Content-Type of the body is not taken",
@@ -132,11 +155,15 @@ def _is_taken(one: MediaRange) -> bool:
     )
 
 
-@lru_cache(maxsize=256)
 def accepts_gzip(header: bytes | None) -> bool:
     """True if Accept-Encoding names gzip, or `*` without excluding gzip (RFC 9110 section 12.5.3)."""
+    return header is not None and len(header) <= MAX_HEADER and _accepts_gzip(header)
+
+
+@lru_cache(maxsize=256)
+def _accepts_gzip(header: bytes) -> bool:
     found: dict[str, float] = {}
-    for element in (header or b"").decode("latin-1").lower().split(","):
+    for element in header.decode("latin-1").lower().split(","):
         name, _, rest = element.partition(";")
         weight = rest.partition("=")[2].strip() if rest.strip().startswith("q") else "1"
         found[name.strip()] = float(weight) if _Q.fullmatch(weight) else 0.0
@@ -145,7 +172,6 @@ def accepts_gzip(header: bytes | None) -> bool:
     )
 
 
-@lru_cache(maxsize=64)
 def body_is_gzip(header: bytes | None) -> bool:
     """Return whether a posted body is gzip; absent and `identity` mean it is not.
 

@@ -20,6 +20,8 @@ from lightship.web.problems import status_of
 
 HEADERS_WITHIN_S = 20.0
 """Seconds from the first byte of a request, or from the connection, to the end of its header fields."""
+MAX_UNUSED = MAX_TARGET + MAX_HEADERS
+"""Bytes that the parser may hold back at a time."""
 LINGER_S = 1.0
 """Seconds that an ending server gives a client to take its last answer and close."""
 
@@ -29,6 +31,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _timer: TimerHandle | None = None
     _header_bytes = 0
+    _unused = 0
     _ending = False
     _refusal: LightshipError | None = None
 
@@ -41,6 +44,18 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop waiting."""
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; it may keep only so much of what is neither complete header fields nor body."""
+        self._unused += len(data)
+        super().data_received(data)
+        if self._unused > MAX_UNUSED and not self.transport.is_closing():
+            self._flooded()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._unused = 0
+        super().on_body(body)
 
     def on_message_begin(self) -> None:
         """Start counting a request's bytes and seconds."""
@@ -63,6 +78,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand the request over."""
+        self._unused = 0
         self._stop_waiting()
         super().on_headers_complete()
 
@@ -107,6 +123,18 @@ class BoundedProtocol(HttpToolsProtocol):
         except LightshipError as error:
             self._refusal = error
             raise
+
+    def _flooded(self) -> None:
+        """End a connection whose endless header field, trailer or chunk extension fills the parser."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            self._cut_off()
+            return
+        try:
+            check_sizes(0, self._unused)
+        except LightshipError as error:
+            self._refusal = error
+            self.send_400_response(str(error))
 
     def _await_headers(self) -> None:
         self._stop_waiting()
