@@ -133,14 +133,18 @@ class Bench:
         return self.hub(count)
 
     def hub_beside(self, count: int, kind: str) -> Running:
-        """Return a hub over a copy of the filled directory: `tls`, or `no log`."""
+        """Return a hub over a copy of the filled directory: `tls`, `no log` or `tls, no log`."""
 
         def make() -> Running:
             directory = self.filled(count)
             if ("hub", count) in self._served:
                 self._served.pop(("hub", count)).stop()
-            copy = directory.copy(self.place(f"hub-{kind.replace(' ', '-')}"))
-            running = targets.serve_hub(copy, tls=True) if kind == "tls" else targets.serve_without_log(copy)
+            copy = directory.copy(self.place("hub-beside"))
+            tls = kind.startswith("tls")
+            if kind.endswith("no log"):
+                running = targets.serve_without_log(copy, tls=tls)
+            else:
+                running = targets.serve_hub(copy, tls=tls)
             running.stamps = self._stamps[count]
             return running
 

@@ -239,7 +239,8 @@ def read(count: int, path: str, each: int, *, peers: bool = True) -> Callable[[B
 def hot(limit: int, connections: int, *, tls: bool) -> Callable[[Bench], dict[str, Measure]]:
     """One page that is in memory, against nginx with the same bytes; over TLS both send stored gzip.
 
-    How many connections ask matters to Lightship alone: the events of requests that wait together share a commit.
+    How many connections ask matters to Lightship alone: the events of requests that wait together
+    share a commit.
     """
 
     def contestants(bench: Bench) -> dict[str, Measure]:

@@ -135,16 +135,15 @@ def serve_hub(hub: HubDirectory, *, name: str = "lightship", tls: bool = False) 
     return Running(name, server, hub.root, hub.headers, scheme)
 
 
-def serve_without_log(hub: HubDirectory) -> Running:
+def serve_without_log(hub: HubDirectory, *, tls: bool = False) -> Running:
     """Serve a hub directory with the same application, but an access log that keeps nothing."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.without_log", str(hub.path), str(port)]
-    environment = {"LIGHTSHIP_PUBLIC_URL": f"http://localhost:{port}"}
-    name = "lightship, no access log"
-    server = start(
-        name, command, port, hub.path / "serve.log", environment=environment, directory=HERE.parent
-    )
-    return Running(name, server, hub.root, hub.headers)
+    scheme = "https" if tls else "http"
+    command = [sys.executable, "-m", "benchmarks.without_log", str(hub.path), str(port), scheme]
+    environment = {"LIGHTSHIP_PUBLIC_URL": f"{scheme}://localhost:{port}"}
+    name, log = "lightship, no access log", hub.path / "serve.log"
+    server = start(name, command, port, log, environment=environment, directory=HERE.parent)
+    return Running(name, server, hub.root, hub.headers, scheme)
 
 
 # --- peers ----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """A hub whose access log keeps nothing: only to measure what the access log costs. Never for use.
 
-Run as `python -m benchmarks.without_log HUB_DIR PORT`. The same application, store, rules and server as
+Run as `python -m benchmarks.without_log HUB_DIR PORT http|https`. The same application, store, rules and server as
 `lightship serve --plain`; only the port `Access` is replaced.
 """
 
@@ -32,16 +32,16 @@ class NoLog:
         return iter(())
 
 
-def main(hub_dir: Path, port: int) -> None:
+def main(hub_dir: Path, port: int, scheme: str) -> None:
     """Serve until SIGTERM."""
     settings = load_settings(hub_dir).model_copy(update={"listen": f"127.0.0.1:{port}"})
     bound = bind("127.0.0.1", port)
     hub = dataclasses.replace(open_hub(hub_dir, settings=settings), access=NoLog())
     try:
-        server_of(hub, plain=True).run(sockets=[bound])
+        server_of(hub, plain=scheme == "http").run(sockets=[bound])
     finally:
         hub.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
