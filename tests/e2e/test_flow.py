@@ -14,6 +14,7 @@ import pytest
 
 from lightship.data import policies_dir
 from livehub import LIGHTSHIP, LiveHub, free_port
+from reference_docs import documented
 
 SCENARIO = policies_dir() / "exercise"
 AGREEMENT = "our-bay"
@@ -47,10 +48,23 @@ class Desk:
         return done
 
     def json(self, *arguments: str, code: int = 0, stdin: str | None = None) -> Any:
-        return json.loads(self.run(*arguments, "--json", code=code, stdin=stdin).stdout)
+        value = json.loads(self.run(*arguments, "--json", code=code, stdin=stdin).stdout)
+        check_keys(arguments, value)
+        return value
 
     def lines(self, *arguments: str) -> list[Any]:
-        return [json.loads(line) for line in self.run(*arguments, "--json").stdout.splitlines()]
+        values = [json.loads(line) for line in self.run(*arguments, "--json").stdout.splitlines()]
+        for value in values:
+            check_keys(arguments, value)
+        return values
+
+
+def check_keys(arguments: tuple[str, ...], value: dict[str, Any]) -> None:
+    """Every key that a command prints stands in the reference."""
+    grouped = arguments[0] in {"agreement", "collection", "credential", "audit"}
+    if arguments[0] == "status" and len(arguments) > 1:
+        return  # the TAXII status resource
+    assert set(value) <= documented(" ".join(arguments[: 1 + grouped]))
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from livehub import LIGHTSHIP
+from reference_docs import documented
 
 NUMBER = 77
 """Objects that the four bundles of the scenario hold, those that stand in several counted each time."""
@@ -41,6 +42,7 @@ def play(directory: Path, *more: str) -> subprocess.CompletedProcess[str]:
 def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     value: dict[str, Any] = json.loads(done.stdout)
+    assert set(value) == documented("run")
     return value
 
 
