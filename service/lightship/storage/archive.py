@@ -154,7 +154,8 @@ def extract(
         if (name, size) != (entry.path, entry.size):
             raise _bad(path, f"it holds {name!r} where its manifest says {entry.path!r}")
         target = folder / entry.path
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for parent in reversed(target.relative_to(folder).parents[:-1]):
+            (folder / parent).mkdir(mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         digest = sha256()
         with os.fdopen(os.open(target, flags, 0o600), "wb") as out:

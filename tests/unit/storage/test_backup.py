@@ -94,6 +94,8 @@ def test_a_restored_hub_holds_what_was_backed_up(sound: Path, tmp_path: Path, na
     for path, mode in FILES.items():
         assert (tmp_path / "new" / path).read_text() == f"content of {path}\n"
         assert stat.S_IMODE((tmp_path / "new" / path).stat().st_mode) == mode
+    folders = [path for path in (tmp_path / "new").rglob("*") if path.is_dir()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
     before, after = DiskHub(sound / "data"), DiskHub(tmp_path / "new" / "data")
     assert pull(after.store, ALL) == pull(before.store, ALL)
     assert after.store.pending() == before.store.pending()
