@@ -22,6 +22,7 @@ from lightship.core.stix.json_scan import (
     Broken,
     Finding,
     Flaw,
+    escape_step,
     scan,
     skip_space,
 )
@@ -312,36 +313,20 @@ class _Reader:
     def listing(self, at: int, member: str) -> Listing:
         """Read the object that begins at `at`."""
         text = self.text
-        found = Listing({}, None)
+        members: dict[str, Any] = {}
         names: set[str] = set()
+        items: list[Decoded | Fault] | None = None
+        is_array = True
         at = skip_space(text, at + 1)
-        while text[at : at + 1] != "}" or names:
-            start = at
-            name, at = (
-                self._outer(at, "", "a member name in double quotes")
-                if text[at : at + 1] == '"'
-                else ("", -1)
-            )
-            if at < 0:
-                raise self.broken(start, "a member name in double quotes" + ("" if names else " or '}'"), "")
-            if name in names:
-                raise _malformed(
-                    str(Flaw.DUPLICATE), self.places.at(start, f"/{name}"), _ADVICE[Flaw.DUPLICATE]
-                )
-            names.add(name)
-            at = skip_space(text, at)
-            if text[at : at + 1] != ":":
-                raise self.broken(at, "':' after a member name", f"/{name}")
-            at = skip_space(text, at + 1)
+        mark = text[at : at + 1]
+        while mark != "}" or names:
+            name, at = self._name(at, names)
+            pointer = f"/{escape_step(name)}"
             if name == member and text[at : at + 1] == "[":
-                items, at = self._items(at, f"/{member}")
-                found = Listing(found.members, items)
+                items, at = self._items(at, pointer)
             else:
-                value, at = self._outer(at, f"/{name}", "a value")
-                if name == member:
-                    found = Listing(found.members, found.items, is_array=False)
-                else:
-                    found.members[name] = value
+                members[name], at = self._outer(at, pointer)
+                is_array = is_array and name != member
             at = skip_space(text, at)
             mark = text[at : at + 1]
             if mark == "}":
@@ -350,9 +335,23 @@ class _Reader:
                 raise self.broken(at, "',' or '}'", "")
             at = skip_space(text, at + 1)
         self.finish(at + 1)
-        return found
+        return Listing(members, items, is_array=is_array)
 
-    def _outer(self, at: int, pointer: str, _expected: str) -> tuple[Any, int]:
+    def _name(self, at: int, names: set[str]) -> tuple[str, int]:
+        """Read a new member name of the outer object and its colon; return it and where its value begins."""
+        if self.text[at : at + 1] != '"':
+            raise self.broken(at, "a member name in double quotes" + ("" if names else " or '}'"), "")
+        name, end = self._outer(at, "")
+        pointer = f"/{escape_step(name)}"
+        if name in names:
+            raise _malformed(str(Flaw.DUPLICATE), self.places.at(at, pointer), _ADVICE[Flaw.DUPLICATE])
+        names.add(name)
+        colon = skip_space(self.text, end)
+        if self.text[colon : colon + 1] != ":":
+            raise self.broken(colon, "':' after a member name", pointer)
+        return name, skip_space(self.text, colon + 1)
+
+    def _outer(self, at: int, pointer: str) -> tuple[Any, int]:
         item, end = self.value(at, pointer)
         if isinstance(item, Fault):
             raise _malformed(item.what, item.place, item.todo)

@@ -13,6 +13,8 @@ from enum import StrEnum
 
 MAX_DEPTH = 64
 """Arrays and objects inside each other that one item may have, itself included."""
+MAX_POINTER = 240
+"""Characters of a JSON pointer that a message shows."""
 MAX_INTEGER = (1 << 53) - 1
 """The greatest integer that every JSON implementation keeps (RFC 7493 section 2.2)."""
 LEAST_EXPONENT = 1e21
@@ -260,7 +262,8 @@ class _Walk:
             self.finding = Finding(flaw, index, self._pointer())
 
     def _pointer(self) -> str:
-        return self.base + "".join(f"/{escape_step(str(step))}" for step in self.steps if step != "")
+        steps = "".join(f"/{escape_step(str(step))}" for step in self.steps if step != "")
+        return (self.base + steps)[:MAX_POINTER]
 
     def _broken(self, at: int, wants: str) -> Broken:
         kind = self.kinds[-1] if self.kinds else 0
@@ -286,6 +289,8 @@ def unescape(literal: str) -> str:
 
 
 def escape_step(step: str) -> str:
-    """Return one reference token of a JSON pointer (RFC 6901 section 3), shortened for messages."""
-    step = step.replace("~", "~0").replace("/", "~1")
-    return step if len(step) <= 40 else step[:40] + "…"
+    """Return one reference token of a JSON pointer (RFC 6901 section 3), cut and printable for messages."""
+    shown = step[:40].replace("~", "~0").replace("/", "~1")
+    if not shown.isprintable():
+        shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
+    return shown if len(step) <= 40 else shown + "…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lightship.core.stix.json_scan import escape_step
+from lightship.core.stix.json_scan import MAX_POINTER, escape_step
 
 
 class Rejected(Exception):
@@ -25,6 +25,5 @@ class Rejected(Exception):
 
 
 def pointer(steps: Iterable[str | int]) -> str:
-    """Return a JSON pointer (RFC 6901) in ASCII, each step cut to 40 characters and the whole to 200."""
-    made = "".join("/" + escape_step(str(step)) for step in steps)
-    return made.encode("ascii", "backslashreplace").decode()[:200]
+    """Return a JSON pointer (RFC 6901) for a message: printable, each step and the whole cut short."""
+    return "".join("/" + escape_step(str(step)) for step in steps)[:MAX_POINTER]

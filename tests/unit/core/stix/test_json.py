@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -148,6 +149,43 @@ def test_a_body_that_is_not_an_object_is_read_and_reported() -> None:
     assert decode_listing(b'{"more":false}', "objects").items is None
     assert decode_listing(b'{"more":false,"objects":[ ]}', "objects").items == []
     assert decode_listing(b'{"more":false}', "objects").members == {"more": False}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"' + b"x" * 100_000 + b'":NaN}',
+        b'{"' + b"x" * 100_000 + b'" 1}',
+        b'{"\\u001b[2J\\u202e":NaN}',
+        b'{"a":1,"\\u001b[2J\\u202e":1,"\\u001b[2J\\u202e":1}',
+        b'{"a":' + (b'{"' + b"y" * 50 + b'":') * 64 + b"!",
+    ],
+    ids=range(5),
+)
+def test_a_message_about_a_hostile_name_is_short_and_printable(body: bytes) -> None:
+    with pytest.raises(MalformedRequest) as caught:
+        decode_listing(body, "objects")
+    assert len(str(caught.value)) < 600
+    assert str(caught.value).isprintable()
+
+
+def test_a_stack_that_is_deep_already_fails_the_item_and_not_the_process() -> None:
+    body = b'{"objects":[' + b"[" * 60 + b"]" * 60 + b"," + GOOD + b"]}"
+
+    def deep(levels: int) -> list[Decoded | Fault]:
+        return deep(levels - 1) if levels else _items(body)
+
+    limit = sys.getrecursionlimit()
+    outcomes = set()
+    for levels in range(10, limit):
+        try:
+            first, last = deep(levels)
+        except RecursionError:
+            break
+        outcomes.add(type(first))
+        assert isinstance(last, Decoded)
+    assert outcomes <= {Decoded, Fault}
+    assert Decoded in outcomes
 
 
 def test_faults_in_rising_order_get_their_own_line_and_byte() -> None:

@@ -82,8 +82,8 @@ def test_a_statement_is_no_tlp() -> None:
         {"object_marking_refs": None},
         {"object_marking_refs": [1, None, STATEMENT]},
         {"granular_markings": 7},
-    ]
-    + [{"granular_markings": [None, {}, {"marking_ref": 1}, {"marking_ref": STATEMENT}]}],
+        {"granular_markings": [None, {}, {"marking_ref": 1}, {"marking_ref": STATEMENT}]},
+    ],
 )
 def test_what_carries_no_level_is_unmarked(value: dict[str, Any]) -> None:
     assert level_of(value) is None
