@@ -36,7 +36,7 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	@$(BIN)/mypy
 
 test: lint  ## set up and run the tests
-	@$(BIN)/pytest -q -n auto -m 'not long'
+	@$(BIN)/pytest -q -n auto --dist loadfile -m 'not long'
 
 test-long: $(VENV)/.dev  ## the long tests too: kill -9 in 200 rounds, larger sets
 	@$(BIN)/pytest -q -m long
