@@ -48,6 +48,8 @@ class Step(Protocol):
 
     def needs(self) -> Iterable[tuple[int, str]]: ...
 
+    def status_ids(self) -> Iterable[str]: ...
+
     def decide(self, txn: Transaction) -> Plan: ...
 
 
@@ -60,6 +62,10 @@ class Nothing:
 
     def needs(self) -> Iterable[tuple[int, str]]:
         """No object."""
+        return ()
+
+    def status_ids(self) -> Iterable[str]:
+        """None."""
         return ()
 
     def decide(self, txn: Transaction) -> Plan:
@@ -135,6 +141,7 @@ def _decide(
     txn: Transaction, steps: Sequence[Step], alive: Sequence[int], results: list[object]
 ) -> dict[int, Plan]:
     txn.load(pair for index in alive for pair in steps[index].needs())
+    txn.load_statuses(one for index in alive for one in steps[index].status_ids())
     plans = {}
     for index in alive:
         try:

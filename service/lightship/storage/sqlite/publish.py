@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import apsw
-
 from lightship.core.access import Principal
 from lightship.core.collection import (
     Candidate,
@@ -16,7 +14,7 @@ from lightship.core.collection import (
     judge,
     stamp_of,
 )
-from lightship.core.errors import Conflict, Refused
+from lightship.core.errors import Refused
 from lightship.core.ports import ItemOutcome, Published, PublishOutcome, PublishRequest
 from lightship.core.time import Micros
 from lightship.storage import statements
@@ -50,6 +48,10 @@ class Publish:
         number = self.request.grant.collection.number
         return [(number, one.id) for one in self.request.candidates]
 
+    def status_ids(self) -> tuple[str, ...]:
+        """Return the status id that it will take."""
+        return (self.request.status_id,)
+
     def decide(self, txn: Transaction) -> PublishPlan:
         """Judge every candidate and take part in the working set, or raise and leave no trace."""
         head = txn.enter(self.request.grant)
@@ -64,6 +66,7 @@ class Publish:
             add=[(one.id, one.version_text, one.digest.hex()) for one, _ in judged.added],
         )
         txn.check_room(head, parts)
+        txn.take_status(self.request.status_id)
         # From here on nothing fails.
         generation, changed = head.generation, _reclassify(judged)
         for object_id, versions in judged.touched.items():
@@ -102,10 +105,7 @@ class PublishPlan:
         status, event = request.render_status(outcome), request.render_event(outcome)
         txn.append(writing, event.req)
         if isinstance(request.grant.subject, Principal):
-            try:
-                txn.keep_status(request.grant.subject, request.status_id, status)
-            except apsw.ConstraintError:
-                raise Conflict("This status id is taken") from None
+            txn.keep_status(request.grant.subject, request.status_id, status)
         txn.keep_event(event)
         return Published(outcome, status, event)
 
@@ -119,12 +119,14 @@ class PublishPlan:
         return PublishOutcome(items, stamp_of(keys[0]), stamp_of(keys[-1]))
 
     def _write(self, txn: Transaction, head: Head, member: str) -> None:
+        if self.judged.revived:
+            txn.write_rows()
         for one in self.judged.revived:
             txn.db.execute(
                 "DELETE FROM withdrawn WHERE idhash = ? AND collection = ? AND id = ? AND version = ?",
                 (txn.hash_of(head, one.id), head.number, one.id, one.version),
             )
-        txn.db.executemany(
+        txn.insert(
             _INSERT,
             [
                 (

@@ -71,6 +71,10 @@ class Activate:
         """No object."""
         return ()
 
+    def status_ids(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def decide(self, txn: Transaction) -> ChangePlan:
         """Append the version, number new collections, plan a statement in each collection."""
         signed = self.signed
@@ -136,6 +140,10 @@ class PutCredential:
 
     def needs(self) -> Iterable[tuple[int, str]]:
         """No object."""
+        return ()
+
+    def status_ids(self) -> tuple[str, ...]:
+        """None."""
         return ()
 
     def decide(self, txn: Transaction) -> ChangePlan:

@@ -17,7 +17,7 @@ from lightship.core import stamps
 from lightship.core.access import Grant, Principal, System
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import KEY_SHIFT, LEAD, Held, WithdrawReason, pack
-from lightship.core.errors import NotFound
+from lightship.core.errors import Conflict, NotFound
 from lightship.core.ports import EpochChanged
 from lightship.core.time import Instant, Micros
 from lightship.storage.sqlite.classes import spec_of
@@ -40,6 +40,10 @@ _LIVE = """
 SELECT o.id, o.key, o.class, o.version, o.version_text, o.digest, o.owner, t.name, length(o.body)
 FROM carray(?) AS c CROSS JOIN object AS o INDEXED BY object_id ON o.idhash = c.value
 CROSS JOIN type AS t ON t.number = o.type"""
+_STATEMENT = "INSERT INTO statement (key, at, by, agreement, body, req) VALUES (?, ?, ?, ?, ?, ?)"
+_DROP = "INSERT INTO dropped (collection, generation, key) VALUES (?, ?, ?)"
+_STATUS = "INSERT INTO status (id, agreement, credential, at, body) VALUES (?, ?, ?, ?, ?)"
+_EVENT = "INSERT OR IGNORE INTO pending_event (req, body) VALUES (?, ?)"
 _WITHDRAWN = """
 SELECT w.id, w.collection, w.version, w.version_text, w.digest, w.owner, w.spec_version, w.reason
 FROM carray(?) AS c CROSS JOIN withdrawn AS w INDEXED BY withdrawn_id ON w.idhash = c.value"""
@@ -112,7 +116,8 @@ class Transaction:
     _hashes: dict[tuple[int, str], int] = field(default_factory=dict)
     _types: dict[str, int] = field(default_factory=dict)
     _generations: dict[int, int] = field(default_factory=dict)
-    _statuses: int = 0
+    _taken: set[str] = field(default_factory=set)
+    _rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.epoch = self._epoch_read = select(self.db, "SELECT epoch FROM hub")[0][0]
@@ -184,6 +189,19 @@ class Transaction:
         """Return the id hash of an object that was looked up before."""
         return self._hashes[head.number, object_id]
 
+    def load_statuses(self, ids: Iterable[str]) -> None:
+        """Learn which status ids are taken."""
+        wanted = tuple(ids)
+        if wanted:
+            sql = "SELECT s.id FROM carray(?) AS c CROSS JOIN status AS s ON s.id = c.value"
+            self._taken.update(row[0] for row in select(self.db, sql, (apsw.carray(wanted),)))
+
+    def take_status(self, status_id: str) -> None:
+        """Take a status id that was loaded before; Conflict if another post has it."""
+        if status_id in self._taken:
+            raise Conflict("This status id is taken")
+        self._taken.add(status_id)
+
     def type_number(self, name: str) -> int:
         """Return the number of a type, making one if need be."""
         number = self._types.get(name)
@@ -213,51 +231,56 @@ class Transaction:
         start = max(head.planned, head.last, self.now + LEAD)
         return Micros(start + sum(part.size for part in parts))
 
+    # --- what jobs write: rows are collected, and written together ------------------------------
+
+    def insert(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Write rows together with the others of their kind, in their order."""
+        self._rows.setdefault(sql, []).extend(rows)
+
+    def write_rows(self) -> None:
+        """Write what was collected: to be called before rows are changed or deleted."""
+        for sql, rows in self._rows.items():
+            self.db.executemany(sql, rows)
+        self._rows.clear()
+
     def append(self, writing: Writing, req: str) -> None:
         """Write a job's statement rows; `req` names the access event of the request."""
         head = writing.head
-        self.db.executemany(
-            "INSERT INTO statement (key, at, by, agreement, body, req) VALUES (?, ?, ?, ?, ?, ?)",
-            (
+        pairs = enumerate(zip(writing.ats, writing.parts, strict=True), writing.first_idx)
+        self.insert(
+            _STATEMENT,
+            [
                 (pack(head.number, idx), at, writing.by, head.agreement_version, part.body, req)
-                for idx, (at, part) in enumerate(
-                    zip(writing.ats, writing.parts, strict=True), writing.first_idx
-                )
-            ),
+                for idx, (at, part) in pairs
+            ],
         )
-
-    # --- what every job writes ------------------------------------------------------------------
 
     def change_classes(self, changes: Sequence[tuple[Version, int]]) -> None:
         """Write the new classes of rows whose visibility changed."""
+        self.write_rows()
         self.db.executemany(
             "UPDATE object SET class = ? WHERE key = ?", [(now, version.key) for version, now in changes]
         )
 
     def drop(self, head: Head, generation: int, keys: Sequence[int]) -> None:
         """Record rows whose visibility changed; `generation` is the collection's before them."""
-        self.db.executemany(
-            "INSERT INTO dropped (collection, generation, key) VALUES (?, ?, ?)",
-            [(head.number, number, key) for number, key in enumerate(sorted(keys), generation + 1)],
+        self.insert(
+            _DROP, [(head.number, number, key) for number, key in enumerate(sorted(keys), generation + 1)]
         )
 
     def keep_status(self, subject: Principal, status_id: str, body: bytes) -> None:
-        """Write a status resource; apsw.ConstraintError if its id is taken."""
-        self._statuses += 1
-        self.db.execute(
-            "INSERT INTO status (id, agreement, credential, at, body) VALUES (?, ?, ?, ?, ?)",
-            (status_id, subject.agreement, subject.credential, self.now, body),
-        )
+        """Write a status resource whose id was taken by `take_status`."""
+        self.insert(_STATUS, [(status_id, subject.agreement, subject.credential, self.now, body)])
 
     def keep_event(self, event: AccessEvent) -> None:
         """Write an event that the access log does not have yet."""
-        self.db.execute(
-            "INSERT OR IGNORE INTO pending_event (req, body) VALUES (?, ?)", (event.req, encode_event(event))
-        )
+        self.insert(_EVENT, [(event.req, encode_event(event))])
 
     def flush(self) -> None:
         """Write what is written once a transaction: heads, epoch; forget what is too old."""
         db = self.db
+        statuses = len(self._rows.get(_STATUS, ()))
+        self.write_rows()
         for one in self.heads.values():
             db.execute(
                 _SAVE_HEAD,
@@ -279,11 +302,11 @@ class Transaction:
                 )
         if self.epoch != self._epoch_read:
             db.execute("UPDATE hub SET epoch = ?", (self.epoch,))
-        if self._statuses:
+        if statuses:
             db.execute(
                 "DELETE FROM status WHERE at < ? AND number IN "
                 "(SELECT number FROM status ORDER BY number LIMIT ?)",
-                (self.now - STATUS_KEPT, 8 + 2 * self._statuses),
+                (self.now - STATUS_KEPT, 8 + 2 * statuses),
             )
 
 

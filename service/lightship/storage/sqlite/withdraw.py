@@ -33,6 +33,10 @@ class Withdraw:
         """Return the (collection, id) that it will ask about."""
         return [(self.request.grant.collection.number, self.request.object_id)]
 
+    def status_ids(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def decide(self, txn: Transaction) -> WithdrawPlan:
         """Pick the versions and take part in the working set, or raise and leave no trace."""
         request = self.request
@@ -86,8 +90,9 @@ class WithdrawPlan:
         rows = tuple(
             Row(one.key, object_id, one.type, one.held.spec_version, one.version_text) for one in picked
         )
+        txn.write_rows()
         txn.db.executemany("DELETE FROM object WHERE key = ?", [(one.key,) for one in picked])
-        txn.db.executemany(
+        txn.insert(
             _ENTOMB,
             [
                 (
