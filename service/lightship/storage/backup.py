@@ -96,6 +96,8 @@ def _copy_databases(data_dir: Path, staged: Path, progress: Progress) -> dict[st
     """Copy hub.db, then the access log as it is after that; return file -> schema."""
     schemas = {"data/hub.db": _copy_database(data_dir / "hub.db", staged, Kind.HUB, progress)}
     for _, path in audit_files(data_dir):
+        if check(path, Kind.AUDIT).found == 0:
+            continue  # being made just now: nothing can be in it that was acknowledged before
         schemas[f"data/{path.name}"] = _copy_database(path, staged, Kind.AUDIT, progress)
     return schemas
 

@@ -147,6 +147,14 @@ def test_this_years_file_is_made_at_start_and_new_year_makes_the_next(tmp_path: 
     log.close()
 
 
+def test_a_file_that_is_just_being_made_holds_nothing_yet(tmp_path: Path) -> None:
+    log = open_access_log(tmp_path, StillClock())
+    log.record(event(1)).result(30)
+    (tmp_path / "audit-2027.db").touch()
+    assert list(log.search(AuditQuery(member="uslax"))) == [event(1)]
+    log.close()
+
+
 def test_a_newer_or_foreign_file_is_refused_at_start(tmp_path: Path) -> None:
     open_access_log(tmp_path, StillClock()).close()
     conn = apsw.Connection(str(tmp_path / "audit-2026.db"))

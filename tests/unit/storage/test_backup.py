@@ -143,6 +143,13 @@ def test_a_damaged_hub_is_not_passed_off_as_a_backup(archive: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["hub"]
 
 
+def test_an_access_log_that_is_just_being_made_does_not_spoil_a_backup(archive: Path, tmp_path: Path) -> None:
+    restore(archive, tmp_path / "hub", START)
+    (tmp_path / "hub" / "data" / "audit-2027.db").touch()
+    backup(tmp_path / "hub", tmp_path / "new.tar", START)
+    assert restore(tmp_path / "new.tar", tmp_path / "again", START).fsck.findings == ()
+
+
 def test_a_place_that_cannot_be_written_to_is_refused(sound: Path, tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="No backup can be written here"):
         backup(sound, tmp_path / "nowhere" / "hub.tar", START)

@@ -12,9 +12,12 @@ from pathlib import Path
 import apsw
 import pytest
 
+import lightship.storage
 from audit_samples import MAY
+from fsckhub import make_hub
 from lightship.core.errors import BadFile, Damaged, NewerStore
 from lightship.core.time import Micros
+from lightship.storage.fsck import fsck
 from lightship.storage.migrate import (
     APPLICATION_IDS,
     Kind,
@@ -28,6 +31,7 @@ from lightship.storage.migrate import (
 )
 
 NOW = Micros(MAY)
+SCHEMA = Path(lightship.storage.__file__).parent / "schema"
 FIRST = Migration(1, "initial", "0.1.0", "CREATE TABLE thing (id INTEGER PRIMARY KEY, name TEXT) STRICT;")
 SECOND = Migration(
     2, "colour", "0.2.0", "ALTER TABLE thing ADD COLUMN colour TEXT; UPDATE thing SET colour = 'red';"
@@ -73,6 +77,34 @@ def test_data_of_an_old_schema_is_kept_and_brought_forward(tmp_path: Path) -> No
     assert report.pending == ("0002_colour",)
     assert rows(path, "SELECT name, colour FROM thing ORDER BY id") == [("buoy", "red"), ("beacon", "red")]
     assert check(path, Kind.HUB, (FIRST, SECOND)).pending == ()
+
+
+def test_a_hub_with_data_at_the_shipped_schema_survives_a_later_migration(tmp_path: Path) -> None:
+    make_hub(tmp_path)
+    path = tmp_path / "hub.db"
+    before = rows(path, "SELECT * FROM object"), rows(path, "SELECT * FROM statement")
+    later = Migration(
+        len(load(Kind.HUB)) + 1, "later", "7.1.0", "ALTER TABLE object ADD COLUMN seen INTEGER;"
+    )
+    report = migrate(path, Kind.HUB, NOW, (*load(Kind.HUB), later))
+    assert report.pending == (later.label,)
+    kept = [row[:-1] for row in rows(path, "SELECT * FROM object")], rows(path, "SELECT * FROM statement")
+    assert kept == before
+    with pytest.raises(NewerStore, match=r"Use Lightship 7\.1\.0 or newer"):
+        migrate(path, Kind.HUB, NOW)
+    assert report.backup is not None
+    report.backup.replace(path)  # the way back
+    assert fsck(tmp_path).findings == ()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (SCHEMA / "audit").glob("*.sql")))
+def test_each_shipped_schema_of_the_access_log_is_brought_forward(tmp_path: Path, name: str) -> None:
+    steps = load(Kind.AUDIT)
+    old = int(name[:4])
+    path = tmp_path / "audit-2026.db"
+    migrate(path, Kind.AUDIT, NOW, steps[:old])
+    assert migrate(path, Kind.AUDIT, NOW).found == old
+    assert check(path, Kind.AUDIT).pending == ()
 
 
 def test_before_a_migration_a_verified_backup_of_the_old_data_is_made(tmp_path: Path) -> None:

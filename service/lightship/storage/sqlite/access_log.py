@@ -61,6 +61,7 @@ def open_access_log(
     Raises:
         NewerStore: a newer version wrote one of the files.  BadFile: one of them is something else.
     """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for _, path in audit_files(data_dir):
         migrate(path, Kind.AUDIT, clock.now())
     migrate(data_dir / f"audit-{year_of(clock.now())}.db", Kind.AUDIT, clock.now())
@@ -235,7 +236,8 @@ def _word_number(conn: apsw.Connection, text: str) -> int | None:
 def _search_file(path: Path, query: AuditQuery, limit: int) -> Iterator[AccessEvent]:
     conn = open_database(path, readonly=True)
     try:
-        wanted = _wanted(conn, query)
+        made = conn.pragma("user_version") != 0  # another process may be making this file just now
+        wanted = _wanted(conn, query) if made else None
         if wanted is None:
             return
         span = (query.since, (1 << 62) if query.until is None else query.until)
