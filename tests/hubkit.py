@@ -339,7 +339,11 @@ def make_hub(
     loaded = load_settings(hub_dir).model_copy(update=dict(settings or {}))
     hub = _open(hub_dir, store, loaded, clock)
     kit = HubKit(hub, make_app(hub), agreement, {})
-    kit.add_agreement(agreement, members=members, collections=collections, **top)
+    try:
+        kit.add_agreement(agreement, members=members, collections=collections, **top)
+    except BaseException:
+        kit.close()
+        raise
     return kit
 
 
