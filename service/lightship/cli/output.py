@@ -73,12 +73,25 @@ def ask_secret(prompt: str) -> str:
 
 @contextmanager
 def progress(label: str, length: int | None) -> Iterator[Callable[[int], None]]:
-    """Yield a function that moves a bar on stderr by n steps; silent where stderr is no terminal."""
-    if not sys.stderr.isatty() or length is None:
+    """Yield a function that counts n further steps on stderr: a bar, or a number where the end is not known.
+
+    Silent where stderr is no terminal.
+    """
+    if not sys.stderr.isatty():
         yield lambda n: None
-        return
-    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
-        yield bar.update
+    elif length is None:
+        done = 0
+        with stages() as show:
+
+            def count(n: int) -> None:
+                nonlocal done
+                done += n
+                show(f"{label} {done:,}", 0, 0)
+
+            yield count
+    else:
+        with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+            yield bar.update
 
 
 def listing(items: Mapping[str, str]) -> None:
