@@ -41,6 +41,9 @@ test: lint  ## set up and run the tests
 test-long: $(VENV)/.dev  ## the long tests too: kill -9 in 200 rounds, larger sets
 	@$(BIN)/pytest -q -m long
 
+bench: $(VENV)/.dev  ## measure beside the peers and write docs/performance.md (about an hour; BENCH=--quick to try)
+	@$(BIN)/python -m benchmarks $(BENCH)
+
 lock:  ## renew the lock files (needs uv)
 	uv pip compile pyproject.toml --extra build --extra exercise --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url -q -o requirements/run.txt

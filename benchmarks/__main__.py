@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import signal
 import sys
 import tempfile
 import time
@@ -71,6 +72,7 @@ def rows_of(plan: Plan) -> list[Row]:
 def main() -> int:
     """Run, print, write; return 1 if no row gave a figure."""
     options = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the servers are ended in either case
     plan = plan_of(options)
     rows = rows_of(plan)
     if options.list:

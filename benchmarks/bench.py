@@ -106,7 +106,7 @@ class Bench:
             running = self.fresh_hub()
             try:
                 self.fill(running, count)
-                _, seen = client(running, "pull", limit=1000, seconds=600)
+                _, seen = client(running, "pull", limit=10_000, seconds=3600, timeout=3700)
                 self._stamps[count] = seen["stamps"]
                 settle([running.pid])
             finally:

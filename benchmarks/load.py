@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,6 +199,8 @@ def client(
         cwd=HERE.parent,
     )
     last = ""
+    watch = threading.Timer(timeout, process.kill)
+    watch.start()
     try:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -208,8 +211,9 @@ def client(
             last = line
             if progress is not None and line.startswith("{"):
                 progress(json.loads(line).get("objects", 0))
-        _, errors = process.communicate(timeout=timeout)
+        _, errors = process.communicate(timeout=30)
     finally:
+        watch.cancel()
         if process.poll() is None:
             process.kill()
             process.wait(timeout=10)

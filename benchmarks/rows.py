@@ -163,8 +163,10 @@ def poll(count: int, connections: int, *, peers: bool = False) -> Callable[[Benc
     def contestants(bench: Bench) -> dict[str, Measure]:
         def ours() -> Sample:
             running = bench.hub(count)
-            path = f"{running.root}objects/?added_after={running.stamps[-1]}"
-            return fast(running, [path], seconds=bench.plan.seconds, connections=connections)
+            path = f"objects/?added_after={running.stamps[-1]}"
+            if "objects" in running.get(path).json():
+                raise Failed("the poll is not empty")
+            return fast(running, [running.root + path], seconds=bench.plan.seconds, connections=connections)
 
         found: dict[str, Measure] = {"lightship": ours}
         if peers:

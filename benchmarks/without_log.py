@@ -1,7 +1,7 @@
 """A hub whose access log keeps nothing: only to measure what the access log costs. Never for use.
 
-Run as `python -m benchmarks.without_log HUB_DIR PORT http|https`. The same application, store, rules and server as
-`lightship serve --plain`; only the port `Access` is replaced.
+Run as `python -m benchmarks.without_log HUB_DIR PORT http|https`. The same application,
+store, rules and server as `lightship serve`; only the port `Access` is replaced.
 """
 
 from __future__ import annotations
