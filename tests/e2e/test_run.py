@@ -120,6 +120,39 @@ def test_it_serves_the_printed_curl_line_works_and_it_ends_well(place: Path) -> 
     assert "ls1_" not in said
 
 
+def test_ctrl_c_before_the_exercise_is_over_ends_well(place: Path) -> None:
+    process = subprocess.Popen(
+        [LIGHTSHIP, "run", "--hub", "run"],
+        cwd=place,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not listens_to_signals(process.pid):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 0, said
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(timeout=30)
+
+
+def listens_to_signals(pid: int) -> bool:
+    """True once the process catches SIGTERM, which Python alone does not."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        pytest.skip("there is no /proc here")
+    caught = re.search(r"^SigCgt:\s+([0-9a-f]+)$", status.read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def test_a_port_in_use_is_replaced_by_the_next_free_one(place: Path) -> None:
     with socket.socket() as holder:
         with contextlib.suppress(OSError):

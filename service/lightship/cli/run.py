@@ -63,17 +63,20 @@ def run(hub_dir: Path, no_serve: bool, as_json: bool) -> int:
 
     try:
         credentials = exercise.credentials_of(hub)
-        player = threading.Thread(target=play, name="exercise")
+        player = threading.Thread(target=play, name="exercise", daemon=True)
         server = server_of(hub, ready=lambda _: player.start())
         server.run(sockets=[bound])
-        if player.ident is not None:
+        known = list(results)  # what fails from here on fails because the server has ended
+        if known:
             player.join()
     finally:
         hub.close()
-    for one in results:
+    code = exits.OK  # also where a signal ended it before the exercise was over
+    for one in known:
         if isinstance(one, BaseException):
             raise one
-    return exit_code(results[0]) if results else exits.OK  # type: ignore[arg-type] # errors were raised above
+        code = exit_code(one)
+    return code
 
 
 def exit_code(outcome: Outcome) -> int:
