@@ -433,7 +433,7 @@ SCO: Mapping[str, Callable[[Rng], dict[str, Any]]] = {
         "account_login": "j",
         "account_type": "unix",
         "account_created": stamp(rng),
-        "extensions": {"unix-account-ext": {"gid": 1001, "groups": ["wheel"], "home_dir": "/home/j"}},
+        "extensions": {"unix-account-ext": {"gid": 1001, "groups": ["wheel"], "home_dir": "/srv/j"}},
     },
     "windows-registry-key": lambda rng: {
         "key": "HKEY_LOCAL_MACHINE\\System\\Foo",

@@ -187,3 +187,32 @@ def test_mutated_texts_fast_and_slow_reader_and_python_agree(seed: int) -> None:
             assert isinstance(items[0], Fault) == flawed, text
             assert isinstance(items[1], Decoded)
     assert min(verdicts.values()) > 100, verdicts
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_deep_and_mutated_texts_end_where_python_says_that_they_end(seed: int) -> None:
+    rng = random.Random(seed)
+    verdicts = {True: 0, False: 0}
+    for _ in range(700):
+        value = _made(rng, 4)
+        for _ in range(rng.randint(66, 120)):
+            around = [_made(rng, 4) for _ in range(rng.randrange(3))]
+            around.insert(rng.randint(0, len(around)), value)
+            value = {str(step): one for step, one in enumerate(around)} if rng.random() < 0.5 else around
+        text = json.dumps(value, indent=rng.choice((None, None, 1)), ensure_ascii=rng.random() < 0.5)
+        for _ in range(rng.randrange(2)):
+            at = rng.randrange(len(text) + 1)
+            text = text[:at] + rng.choice(_PIECES) + text[at + rng.randrange(3) :]
+        is_json, _ = _pairs_seen(text)
+        try:
+            _, end = scan(text, 0, "", to_end=True)
+            ended = not text[end:].strip(" \t\r\n")
+        except Broken:
+            ended = False
+        assert ended == is_json, text
+        verdicts[is_json] += 1
+        if is_json:
+            items = decode_listing(f'{{"objects":[{text},7]}}'.encode(), "objects").items
+            assert items is not None
+            assert [type(item) for item in items] == [Fault, Decoded]
+    assert min(verdicts.values()) > 100, verdicts

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 MAX_DEPTH = 64
 """Arrays and objects inside each other that one item may have, itself included."""
@@ -41,7 +42,8 @@ _HARMLESS = re.compile(
 _OPENINGS = re.compile(rf"(?:[ \t\n\r]*+(?:\[|\{{[ \t\n\r]*+{_STRING}[ \t\n\r]*+:))*+")
 _NOT_BRACKETS = re.compile(rf"{_STRING}|[ \t\n\r:]++")
 _CLOSINGS = re.compile(r"(?:[ \t\n\r]*+[\]}])*+")
-_PAIRS = str.maketrans("]}", "[{")
+_CLOSING = re.compile(r"[\]}]")
+_PAIRS = str.maketrans("[{", "]}")
 _SURROGATE = re.compile(
     r"(?:\\\\|\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F])"
 )
@@ -178,22 +180,26 @@ class _Walk:
                 at = run.end()
                 wants = "first" if kinds[-1] == 91 else "value"
         elif wants == "comma":
-            run = _CLOSINGS.match(text, at)
-            if run is not None and run.end() > at:
-                closed = "".join(run.group().split())[: len(kinds)].translate(_PAIRS)[::-1].encode()
-                if kinds.endswith(closed):
-                    if len(closed) < len(kinds):
-                        del kinds[len(kinds) - len(closed) :]
-                        return run.end(), wants
-                    return self._last_close(at), wants
+            at = self._close_run(at)
         return at, wants
 
-    def _last_close(self, at: int) -> int:
-        """Close everything that is open; return the index behind the last bracket of the value."""
-        for _ in range(len(self.kinds)):
-            at = skip_space(self.text, at) + 1
-        self.kinds.clear()
-        return at
+    def _close_run(self, at: int) -> int:
+        """Close what the brackets from `at` on close rightly; return the index behind them."""
+        run = _CLOSINGS.match(self.text, at)
+        if run is None or run.end() == at:
+            return at
+        brackets = "".join(run.group().split())[: len(self.kinds)]
+        opened = self.kinds[: -len(brackets) - 1 : -1].decode().translate(_PAIRS)
+        right = len(brackets)
+        if brackets != opened:
+            pairs = enumerate(zip(brackets, opened, strict=True))
+            right = next(index for index, (one, other) in pairs if one != other)
+        if right == 0:
+            return at
+        del self.kinds[len(self.kinds) - right :]
+        if right == run.end() - at:
+            return run.end()
+        return next(islice(_CLOSING.finditer(self.text, at), right - 1, None)).end()
 
     def _open(self, mark: str, index: int) -> str:
         self.kinds.append(ord(mark))

@@ -203,6 +203,11 @@ BROKEN_BOMBS: dict[str, Callable[[], bytes]] = {
     "only brackets": lambda: b"[" * MIB16,
     "brackets in the objects": lambda: b'{"objects":[' + b"[" * MIB16,
     "a string that never ends": lambda: b'{"objects":[{"a":"' + b'\\"' * HALF,
+    "brackets that close wrongly": lambda: b'{"objects":[' + b"[" * HALF + b"]" * (HALF - 1) + b"}]}",
+    "brackets that close wrongly in the middle": lambda: (
+        b'{"objects":[' + b"[" * HALF + b"]\n" * (HALF // 4) + b"}" + b"]" * HALF
+    ),
+    "one bracket too many": lambda: b'{"objects":[' + b"[" * HALF + b"]" * HALF + b"]}]",
     "blanks": lambda: b" " * MIB16,
 }
 
