@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -155,3 +158,23 @@ def test_stamps_of_two_processes_rise_in_commit_order(tmp_path: Path, clock: Han
     finally:
         one.close()
         two.close()
+
+
+def test_threads_that_come_and_go_leave_no_connection_behind(tmp_path: Path, clock: HandClock) -> None:
+    store = open_store(tmp_path, clock)
+
+    def open_files() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    try:
+        activate(store, 1)
+        publish(store, *[candidate(n) for n in range(50)])
+        counts = []
+        for _ in range(6):
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(lambda _: len(pull(store, ALL, limit=7)), range(40))) == [50] * 40
+            counts.append(open_files())
+        assert max(counts) <= counts[0] + 8  # SQLite keeps a closed one's descriptor for the next to open
+    finally:
+        store.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import RLock
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from lightship.core import collection as rules
 from lightship.core import stamps
 from lightship.core.access import Credential, Grant, Principal
 from lightship.core.audit import AccessEvent
-from lightship.core.collection import Candidate, Held, Verdict, WithdrawReason, pack, stamp_of
+from lightship.core.collection import Candidate, Verdict, pack, stamp_of
 from lightship.core.errors import Conflict, NotFound, Refused
 from lightship.core.ids import MAX_COLLECTIONS
 from lightship.core.ports import (
@@ -35,55 +35,12 @@ from lightship.core.ports import (
     WithdrawRequest,
 )
 from lightship.core.query import Filters, Query
-from lightship.core.time import MAX_MICROS, Instant, Micros, format_stamp, parse_instant
+from lightship.core.time import MAX_MICROS, Micros
 from lightship.storage import statements
+from lightship.storage.memory_rows import MemoryCollection, MemoryObject, as_held, held_of, matches
 from lightship.storage.statements import Part, Statement
 
 T = TypeVar("T")
-KEPT_DROPS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    key: int
-    candidate: Candidate
-    owner: str
-
-    def row(self, *, body: bool) -> Row:
-        one = self.candidate
-        return Row(self.key, one.id, one.type, one.spec_version, one.version_text, one.body if body else b"")
-
-
-@dataclass(slots=True)
-class _Collection:
-    number: int
-    id: str
-    agreement: str
-    agreement_version: int
-    hub: str
-    generation: int = 0
-    last: Micros = Micros(0)
-    last_added: Micros = Micros(0)
-    live: list[_Object] = field(default_factory=list)
-    withdrawn: dict[tuple[str, str], Held] = field(default_factory=dict)
-    dropped: list[tuple[int, int]] = field(default_factory=list)
-    statements: list[Statement] = field(default_factory=list)
-
-    def of(self, object_id: str) -> list[_Object]:
-        return [one for one in self.live if one.candidate.id == object_id]
-
-    def visibility(self, object_id: str) -> dict[int, tuple[bool, bool, bool]]:
-        rows = self.of(object_id)
-        return {one.key: (_is_last(one, rows), _is_first(one, rows), _is_top(one, rows)) for one in rows}
-
-    def drop(self, before: dict[int, tuple[bool, bool, bool]], ids: Iterable[str]) -> None:
-        after: dict[int, tuple[bool, bool, bool]] = {}
-        for object_id in ids:
-            after |= self.visibility(object_id)
-        for key in sorted(key for key, seen in before.items() if after.get(key) != seen):
-            self.generation += 1
-            self.dropped.append((self.generation, key))
-        del self.dropped[:-KEPT_DROPS]
 
 
 class MemoryStore:
@@ -94,7 +51,7 @@ class MemoryStore:
         self._started = (clock.now(), clock.monotonic())
         self._lock = RLock()
         self._epoch = 0
-        self._collections: dict[int, _Collection] = {}
+        self._collections: dict[int, MemoryCollection] = {}
         self._chains: dict[str, list[SignedAgreement]] = {}
         self._credentials: dict[str, Credential] = {}
         self._statuses: dict[str, tuple[Principal, bytes]] = {}
@@ -155,18 +112,18 @@ class MemoryStore:
             held = self._collections.get(collection)
             return held.statements[start:] if held else []
 
-    def _matching(self, number: int, filters: Filters, after: Micros) -> list[_Object]:
+    def _matching(self, number: int, filters: Filters, after: Micros) -> list[MemoryObject]:
         held = self._collections.get(number)
         if held is None:
             return []
-        by_id: dict[str, list[_Object]] = {}
+        by_id: dict[str, list[MemoryObject]] = {}
         for one in held.live:
             by_id.setdefault(one.candidate.id, []).append(one)
         floor = min(max(after, 0), MAX_MICROS)
         return [
             one
             for one in sorted(held.live, key=lambda one: one.key)
-            if stamp_of(one.key) > floor and _matches(one, by_id[one.candidate.id], filters)
+            if stamp_of(one.key) > floor and matches(one, by_id[one.candidate.id], filters)
         ]
 
     # --- Writer ---------------------------------------------------------------------------------
@@ -197,8 +154,8 @@ class MemoryStore:
         verdicts: list[Verdict] = []
         added: list[Candidate] = []
         for candidate in request.candidates:
-            known = _known(held, candidate.id) + [
-                _as_held(one, member) for one in added if one.id == candidate.id
+            known = held_of(held, candidate.id) + [
+                as_held(one, member) for one in added if one.id == candidate.id
             ]
             verdict = rules.judge(known, candidate, member)
             verdicts.append(verdict)
@@ -229,14 +186,14 @@ class MemoryStore:
         for object_id in ids:
             before |= held.visibility(object_id)
         for one in added:
-            held.live.append(_Object(keys[one.id, one.version], one, member))
+            held.live.append(MemoryObject(keys[one.id, one.version], one, member))
             held.withdrawn.pop((one.id, one.version), None)
         held.drop(before, ids)
         self._keep(held, rows)
         held.last_added = outcome.added_last or held.last_added
         if isinstance(grant.subject, Principal):
             self._statuses[request.status_id] = (grant.subject, status)
-        self._pending[event.req] = event
+        self._pending.setdefault(event.req, event)
         return Published(outcome, status, event)
 
     def _withdraw(self, request: WithdrawRequest) -> Withdrawn:
@@ -244,7 +201,7 @@ class MemoryStore:
         subject = request.grant.subject
         group = held.of(request.object_id)
         picked = sorted(
-            (one for one in group if _matches(one, group, request.filters)), key=lambda one: one.key
+            (one for one in group if matches(one, group, request.filters)), key=lambda one: one.key
         )
         if not picked:
             raise NotFound("No such object in this collection")
@@ -259,14 +216,14 @@ class MemoryStore:
         for one in picked:
             held.live.remove(one)
             held.withdrawn[one.candidate.id, one.candidate.version] = replace(
-                _as_held(one.candidate, one.owner), withdrawn=request.reason
+                as_held(one.candidate, one.owner), withdrawn=request.reason
             )
         held.drop(before, [request.object_id])
         self._keep(held, rows)
-        self._pending[event.req] = event
+        self._pending.setdefault(event.req, event)
         return Withdrawn(taken, event)
 
-    def _checked(self, grant: Grant) -> _Collection:
+    def _checked(self, grant: Grant) -> MemoryCollection:
         if grant.epoch != self._epoch:
             raise EpochChanged
         held = self._collections.get(grant.collection.number)
@@ -275,7 +232,7 @@ class MemoryStore:
         return held
 
     def _stamped(
-        self, held: _Collection, by: str, parts: Sequence[Part]
+        self, held: MemoryCollection, by: str, parts: Sequence[Part]
     ) -> tuple[list[Micros], list[Statement]]:
         """Return the stamps of all entries, and the statement rows; nothing is kept yet."""
         now, passed = self._clock.now(), self._clock.monotonic() - self._started[1]
@@ -297,7 +254,7 @@ class MemoryStore:
         ]
         return entries, rows
 
-    def _keep(self, held: _Collection, rows: Sequence[Statement]) -> None:
+    def _keep(self, held: MemoryCollection, rows: Sequence[Statement]) -> None:
         held.statements += rows
         held.last = rows[-1].at if rows else held.last
 
@@ -355,7 +312,7 @@ class MemoryStore:
                 raise Conflict("A hub can have 2047 collections in its life")
             hub = chain[0].digest if chain else signed.digest
             made = [
-                _Collection(len(by_id) + index, one, signed.agreement, signed.version, hub)
+                MemoryCollection(len(by_id) + index, one, signed.agreement, signed.version, hub)
                 for index, one in enumerate(new, 1)
             ]
             theirs = [one for one in by_id.values() if one.agreement == signed.agreement] + made
@@ -393,56 +350,13 @@ class MemoryStore:
 
     def _changed(self, event: AccessEvent) -> None:
         self._epoch += 1
-        self._pending[event.req] = event
+        self._pending.setdefault(event.req, event)
 
 
-def _as_held(one: Candidate, owner: str, reason: WithdrawReason | None = None) -> Held:
-    return Held(one.spec_version, one.version, one.digest, owner, reason)
-
-
-def _known(held: _Collection, object_id: str) -> list[Held]:
-    live = [_as_held(one.candidate, one.owner) for one in held.of(object_id)]
-    return live + [one for (id_, _), one in held.withdrawn.items() if id_ == object_id]
-
-
-def _check_quota(grant: Grant, held: _Collection, added: Sequence[Candidate]) -> None:
+def _check_quota(grant: Grant, held: MemoryCollection, added: Sequence[Candidate]) -> None:
     settings = grant.collection.settings
     size = sum(len(one.candidate.body) for one in held.live) + sum(len(one.body) for one in added)
     over_objects = settings.max_objects is not None and len(held.live) + len(added) > settings.max_objects
     over_bytes = settings.max_bytes is not None and size > settings.max_bytes
     if added and (over_objects or over_bytes):
         raise Refused("The collection is full", rule="deny-publish-quota")
-
-
-def _is_last(one: _Object, rows: list[_Object]) -> bool:
-    same = [row.candidate for row in rows if row.candidate.spec_version == one.candidate.spec_version]
-    return one.candidate.version == max(row.version for row in same)
-
-
-def _is_first(one: _Object, rows: list[_Object]) -> bool:
-    same = [row.candidate for row in rows if row.candidate.spec_version == one.candidate.spec_version]
-    return one.candidate.version == min(row.version for row in same)
-
-
-def _is_top(one: _Object, rows: list[_Object]) -> bool:
-    return one.candidate.spec_version == max(row.candidate.spec_version for row in rows)
-
-
-def _matches(one: _Object, rows: list[_Object], filters: Filters) -> bool:
-    """True if a row passes; `rows` are all live rows of the same object."""
-    candidate, versions = one.candidate, filters.versions
-    if filters.ids and candidate.id not in filters.ids:
-        return False
-    if filters.types and candidate.type not in filters.types:
-        return False
-    if filters.spec_versions and candidate.spec_version not in filters.spec_versions:
-        return False
-    if not filters.spec_versions and not _is_top(one, rows):
-        return False
-    shown = candidate.version or Instant(parse_instant(format_stamp(stamp_of(one.key))))
-    return (
-        versions.every
-        or (versions.last and _is_last(one, rows))
-        or (versions.first and _is_first(one, rows))
-        or shown in versions.instants
-    )

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import apsw
 
 from lightship.core.errors import Unavailable
-from lightship.storage.sqlite.connection import CHECKPOINT_PAGES, FATAL, hub_error
+from lightship.storage.sqlite.connection import BUSY_MS, CHECKPOINT_PAGES, FATAL, hub_error
 
 T = TypeVar("T")
 J = TypeVar("J")
@@ -29,8 +29,8 @@ Job = Callable[[apsw.Connection], Any]
 
 GROUP_WEIGHT = 8_192
 """A group takes no further job once its weight reaches this, so that one commit stays short."""
-IDLE_CHECKPOINT_PAGES = 16_384
-"""Pages in the write-ahead log that are copied into the file as soon as nobody waits."""
+IDLE_S = 1.0
+"""After so long without a job the write-ahead log is copied into the file and emptied; no job waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +139,15 @@ class GroupCommit(Generic[J]):
         while (group := self._take()) is not None:
             self._commit(group)
             del group  # results and bodies are not kept until the next one comes
-            self._checkpoint()
+            if self._wal_pages >= CHECKPOINT_PAGES:
+                self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._disconnect()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
 
     def _take(self) -> list[_Entry[J]] | None:
         """Return the next group; None when closed and empty. Blocks only while nothing is queued."""
-        first = self._next if self._next is not None else self._queue.get()
+        first = self._next if self._next is not None else self._wait()
         self._next = None
         if first is None:
             return None
@@ -214,14 +215,25 @@ class GroupCommit(Generic[J]):
         self._wal_pages = pages
         return apsw.SQLITE_OK
 
-    def _checkpoint(self) -> None:
-        """Copy the write-ahead log into the file, after the results are out and without the lock."""
-        idle = self._next is None and self._queue.empty()
-        if self._db is None or self._wal_pages < (IDLE_CHECKPOINT_PAGES if idle else CHECKPOINT_PAGES):
-            return
+    def _wait(self) -> _Entry[J] | None:
+        """Return the next job; while there is none, empty the write-ahead log."""
+        if self._wal_pages:
+            try:
+                return self._queue.get(timeout=IDLE_S)
+            except Empty:
+                self._checkpoint(apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        return self._queue.get()
+
+    def _checkpoint(self, mode: int) -> None:
+        """Copy the write-ahead log into the file, after the results are out; readers are never waited for."""
         self._wal_pages = 0  # asked again by the next commit if it could not be emptied
+        if self._db is None:
+            return
         with contextlib.suppress(apsw.Error):
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._db.set_busy_timeout(0)
+            self._db.wal_checkpoint(mode=mode)
+        with contextlib.suppress(apsw.Error):
+            self._db.set_busy_timeout(BUSY_MS)
 
     def _disconnect(self) -> None:
         db, self._db = self._db, None

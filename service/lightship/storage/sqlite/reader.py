@@ -14,6 +14,7 @@ from heapq import merge
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import apsw
 
@@ -85,7 +86,7 @@ class SqliteReader:
         self._path = path
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._open: list[apsw.Connection] = []
+        self._open: WeakSet[apsw.Connection] = WeakSet()  # a thread's connection ends with the thread
         self._closed = False
         self._types: dict[int, str] = {}  # rows of `type` never change
 
@@ -170,16 +171,16 @@ class SqliteReader:
         """Close the connections of all threads; later reads raise Unavailable."""
         with self._lock:
             self._closed = True
-            while self._open:
+            for db in tuple(self._open):
                 with contextlib.suppress(apsw.Error):  # in use in its thread: closed when that ends
-                    self._open.pop().close()
+                    db.close()
 
     def _connect(self) -> apsw.Connection:
         with self._lock:
             if self._closed:
                 raise self._closed_error()
             db = open_database(self._path, readonly=True)
-            self._open.append(db)
+            self._open.add(db)
         self._local.db = db
         return db
 

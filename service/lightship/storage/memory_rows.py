@@ -1,0 +1,103 @@
+"""What the store in memory keeps, and which rows pass a filter: said once more, as plainly as possible.
+
+Nothing is indexed and no flag is kept, so that it can judge the embedded store's indexes and flags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lightship.core.collection import Candidate, Held, WithdrawReason, stamp_of
+from lightship.core.ports import Row
+from lightship.core.query import Filters
+from lightship.core.time import Instant, Micros, format_stamp, parse_instant
+from lightship.storage.statements import Statement
+
+KEPT_DROPS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryObject:
+    key: int
+    candidate: Candidate
+    owner: str
+
+    def row(self, *, body: bool) -> Row:
+        one = self.candidate
+        return Row(self.key, one.id, one.type, one.spec_version, one.version_text, one.body if body else b"")
+
+
+@dataclass(slots=True)
+class MemoryCollection:
+    number: int
+    id: str
+    agreement: str
+    agreement_version: int
+    hub: str
+    generation: int = 0
+    last: Micros = Micros(0)
+    last_added: Micros = Micros(0)
+    live: list[MemoryObject] = field(default_factory=list)
+    withdrawn: dict[tuple[str, str], Held] = field(default_factory=dict)
+    dropped: list[tuple[int, int]] = field(default_factory=list)
+    statements: list[Statement] = field(default_factory=list)
+
+    def of(self, object_id: str) -> list[MemoryObject]:
+        return [one for one in self.live if one.candidate.id == object_id]
+
+    def visibility(self, object_id: str) -> dict[int, tuple[bool, bool, bool]]:
+        rows = self.of(object_id)
+        return {one.key: (_is_last(one, rows), _is_first(one, rows), _is_top(one, rows)) for one in rows}
+
+    def drop(self, before: dict[int, tuple[bool, bool, bool]], ids: Iterable[str]) -> None:
+        after: dict[int, tuple[bool, bool, bool]] = {}
+        for object_id in ids:
+            after |= self.visibility(object_id)
+        for key in sorted(key for key, seen in before.items() if after.get(key) != seen):
+            self.generation += 1
+            self.dropped.append((self.generation, key))
+        del self.dropped[:-KEPT_DROPS]
+
+
+def as_held(one: Candidate, owner: str, reason: WithdrawReason | None = None) -> Held:
+    return Held(one.spec_version, one.version, one.digest, owner, reason)
+
+
+def held_of(held: MemoryCollection, object_id: str) -> list[Held]:
+    live = [as_held(one.candidate, one.owner) for one in held.of(object_id)]
+    return live + [one for (id_, _), one in held.withdrawn.items() if id_ == object_id]
+
+
+def _is_last(one: MemoryObject, rows: list[MemoryObject]) -> bool:
+    same = [row.candidate for row in rows if row.candidate.spec_version == one.candidate.spec_version]
+    return one.candidate.version == max(row.version for row in same)
+
+
+def _is_first(one: MemoryObject, rows: list[MemoryObject]) -> bool:
+    same = [row.candidate for row in rows if row.candidate.spec_version == one.candidate.spec_version]
+    return one.candidate.version == min(row.version for row in same)
+
+
+def _is_top(one: MemoryObject, rows: list[MemoryObject]) -> bool:
+    return one.candidate.spec_version == max(row.candidate.spec_version for row in rows)
+
+
+def matches(one: MemoryObject, rows: list[MemoryObject], filters: Filters) -> bool:
+    """True if a row passes; `rows` are all live rows of the same object."""
+    candidate, versions = one.candidate, filters.versions
+    if filters.ids and candidate.id not in filters.ids:
+        return False
+    if filters.types and candidate.type not in filters.types:
+        return False
+    if filters.spec_versions and candidate.spec_version not in filters.spec_versions:
+        return False
+    if not filters.spec_versions and not _is_top(one, rows):
+        return False
+    shown = candidate.version or Instant(parse_instant(format_stamp(stamp_of(one.key))))
+    return (
+        versions.every
+        or (versions.last and _is_last(one, rows))
+        or (versions.first and _is_first(one, rows))
+        or shown in versions.instants
+    )
