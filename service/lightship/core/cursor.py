@@ -121,9 +121,9 @@ def _mac(key: bytes, kind: bytes, body: bytes) -> bytes:
 def _payload(token: Token) -> bytes:
     filters, versions = token.filters, token.filters.versions
     picks = [versions.last, versions.first, versions.every, *sorted(versions.instants)]
-    parts = [token.collection, token.endpoint.value, token.after]
+    parts: list[object] = [token.collection, token.endpoint.value, token.after]
     if filters != Filters():
-        parts += [filters.ids, filters.types, filters.spec_versions, picks]  # type: ignore[list-item] # JSON
+        parts += [filters.ids, filters.types, filters.spec_versions, picks]
     return json.dumps(parts, separators=(",", ":")).encode("ascii")
 
 

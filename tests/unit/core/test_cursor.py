@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -44,8 +45,8 @@ tokens = st.builds(
 )
 
 
-def token(endpoint: Endpoint = Endpoint.OBJECTS, after: int = 500, **picks: object) -> Token:
-    return Token(HERE, endpoint, Filters(**picks), Micros(after))  # type: ignore[arg-type] # the tests' own
+def token(endpoint: Endpoint = Endpoint.OBJECTS, after: int = 500, **picks: Any) -> Token:
+    return Token(HERE, endpoint, Filters(**picks), Micros(after))
 
 
 @given(tokens)
