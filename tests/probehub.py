@@ -1,12 +1,15 @@
 """A whole hub in memory, put together by the product's own composition root, and everybody who may ask it.
 
 Two agreements: `pedro` with members of every kind, and `tokyo` with a stranger to it. Only the store, the
-access log and the clock are those for tests.
+access log and the clock are those for tests; `PROBE_STORE=sqlite` in the environment runs the same tests over
+the embedded store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +31,8 @@ from lightship.policy.builtin import BuiltinRules
 from lightship.settings import Settings
 from lightship.storage.memory import MemoryStore
 from lightship.storage.memory_access import MemoryAccessLog
+from lightship.storage.sqlite.access_log import SqliteAccessLog, open_access_log
+from lightship.storage.sqlite.store import SqliteStore, open_store
 from lightship.usecases import agreements, credentials
 from lightship.usecases.directory import Directory
 from lightship.web.message import Route
@@ -72,8 +77,7 @@ class ProbeHub:
 
     def __init__(self, **settings: Any) -> None:
         self.clock = HandClock()
-        self.store = MemoryStore(self.clock)
-        self.access = MemoryAccessLog()
+        self._open_store()
         self._key = _signing_key()
         self.directory = Directory(self.store, sign.verify)
         self.max_content_length = MAX_CONTENT_LENGTH
@@ -103,9 +107,22 @@ class ProbeHub:
             ingest=_ingest(),
             cursor_key=b"k" * 32,
             executor=ThreadPoolExecutor(2),
+            closing=(self.store.close, self.access.close, self._remove),
         )
         self.app = make_app(self.hub)
         self.driver = Driver(self.app)
+
+    def _open_store(self) -> None:
+        self.store: MemoryStore | SqliteStore
+        self.access: MemoryAccessLog | SqliteAccessLog
+        self._remove: Callable[[], None] = _nothing_to_remove
+        if os.environ.get("PROBE_STORE") == "sqlite":
+            folder = tempfile.TemporaryDirectory()
+            self.store = open_store(Path(folder.name), self.clock)
+            self.access = open_access_log(Path(folder.name), self.clock)
+            self._remove = folder.cleanup
+        else:
+            self.store, self.access = MemoryStore(self.clock), MemoryAccessLog()
 
     def close(self) -> None:
         """Stop its threads."""
@@ -253,16 +270,23 @@ class ProbeHub:
                     self.revoke(self._bearer(self.mint("revoked", member)))
                 return self._minted["revoked"]
             case "former member":
-                return self._former(member)
+                return self._former()
             case _:
                 return self.mint(party, member)
 
-    def _former(self, member: str) -> tuple[Credential, str]:
-        """Take a member in, mint for it, and leave it out of the next version again."""
+    def take_in(self) -> Party:
+        """Put a version in force that has one member more; return a client of it."""
+        self.apply("pedro", _MEMBERS, self.collections)
+        return self._bearer(self.mint("former", "former"))
+
+    def leave_out(self) -> None:
+        """Put a version in force that has it no longer."""
+        self.apply("pedro", _members(), self.collections)
+
+    def _former(self) -> tuple[Credential, str]:
         if "former" not in self._minted:
-            self.apply("pedro", _MEMBERS, self.collections)
-            self.mint("former", member)
-            self.apply("pedro", _members(), self.collections)
+            self.take_in()
+            self.leave_out()
         return self._minted["former"]
 
     def _bearer(self, held: tuple[Credential, str]) -> Party:
@@ -321,6 +345,10 @@ def probe_hub(**settings: Any) -> Iterator[ProbeHub]:
         yield hub
     finally:
         hub.close()
+
+
+def _nothing_to_remove() -> None:
+    """The store in memory leaves nothing behind."""
 
 
 def _members() -> dict[str, tuple[str, str]]:

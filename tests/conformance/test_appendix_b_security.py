@@ -50,11 +50,12 @@ def test_next_carries_the_rights_of_nobody(hub: ProbeHub) -> None:
 
 @clause("B-next-checked")
 def test_next_of_one_collection_shows_nothing_of_it_in_another(hub: ProbeHub) -> None:
-    hub.lgb.publish(indicator(), indicator(), indicator())
-    given = token(hub, **{"match[type]": "indicator"})
     elsewhere = hub.path(hub.aliases[-1], "objects/")
     mine, other = indicator(), malware()
     assert hub.lgb.ask("POST", elsewhere, body=_envelope(mine, other)).json["failure_count"] == 0
+    hub.advance(60)
+    hub.lgb.publish(indicator(), indicator(), indicator())
+    given = token(hub, **{"match[type]": "indicator"})
     started_over = hub.lax.get(elsewhere, {"next": given}).objects
     assert started_over == [mine], "from the start of this collection, with the token's filters"
 

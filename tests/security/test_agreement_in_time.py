@@ -1,0 +1,68 @@
+"""An agreement's dates decide: before it begins, in force, in its 30 days of grace, after them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hubkit import Date, HubKit, StoppedClock, make_hub
+from probehub import ProbeHub
+from stixsamples import indicator
+
+DAY_S = 86_400
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    """21 September 2026."""
+    return StoppedClock()
+
+
+def statuses(kit: HubKit) -> dict[str, int]:
+    """Return what a member gets for reading, publishing and listing."""
+    with kit.client("uslgb") as client:
+        objects = kit.path("indicators", "objects/")
+        return {
+            "read": client.get(objects).status_code,
+            "publish": client.post(objects, json={"objects": [indicator()]}).status_code,
+            "list": client.get(f"{kit.root}collections/").status_code,
+        }
+
+
+def test_rights_over_the_life_of_an_agreement(tmp_path: Path, clock: StoppedClock) -> None:
+    with make_hub(tmp_path, clock=clock, not_before=Date("2026-09-25"), not_after=Date("2026-10-05")) as kit:
+        found = {}
+        for name, day in (("before", 0), ("in force", 5), ("grace", 18), ("ended", 60)):
+            clock.advance(day * DAY_S - clock.passed / 1_000_000)
+            found[name] = statuses(kit)
+        rules = [event.why for event in kit.events(action="publish", limit=100)]
+    assert found == {
+        "before": {"read": 403, "publish": 403, "list": 200},
+        "in force": {"read": 200, "publish": 202, "list": 200},
+        "grace": {"read": 200, "publish": 403, "list": 200},
+        "ended": {"read": 403, "publish": 403, "list": 200},
+    }
+    assert rules == [
+        "deny-agreement-not-in-force",
+        "allow-publisher-publish",
+        *["deny-agreement-not-in-force"] * 2,
+    ]
+
+
+def test_a_refusal_says_which_rule_and_what_to_do(tmp_path: Path, clock: StoppedClock) -> None:
+    with make_hub(tmp_path, clock=clock, not_before=Date("2026-09-25")) as kit, kit.client("uslax") as client:
+        answer = client.get(kit.path("indicators", "objects/")).json()
+    assert answer["details"]["rule"] == "deny-agreement-not-in-force"
+    assert "not in force" in answer["description"]
+
+
+def test_a_member_that_joins_reads_from_the_beginning_and_one_that_left_nothing(hub: ProbeHub) -> None:
+    one = indicator()
+    hub.lgb.publish(one)
+    joined = hub.take_in()
+    assert joined.objects().objects == [one]
+    given = joined.objects().last
+    hub.leave_out()
+    joined.objects().error(401)
+    joined.objects({"added_after": given}).error(401)
