@@ -59,9 +59,9 @@ class CollectionState:
 
     Args:
         epoch: policy epoch of the hub; changes with agreements, credentials, suspensions.
-        generation: rises by one with each row of the collection that was superseded or withdrawn.
+        generation: rises by one with each row of the collection whose visibility changed.
         size: statements so far (the later log's size).
-        last: stamp of the newest row ever added, 0 if none.
+        last: stamp of the newest row ever added, 0 if none (statements without objects take stamps too).
         objects: live object versions.  stored_bytes: sum of their bodies.
     """
 
@@ -94,7 +94,9 @@ class Reader(Protocol):
         ...
 
     def dropped_since(self, grant: Grant, generation: int) -> Sequence[int] | None:
-        """Return the keys superseded or withdrawn after `generation`, oldest first.
+        """Return the keys whose visibility changed after `generation`, oldest first.
+
+        Superseded and withdrawn rows are among them, and rows that a withdrawal made the latest again.
 
         None when the list no longer reaches back that far: the caller MUST then forget everything cached.
         """
