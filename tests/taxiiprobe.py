@@ -22,11 +22,13 @@ UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9
 ERROR_NAMES = {
     *{"title", "description", "error_id", "error_code", "http_status", "external_details", "details"}
 }
-TODO = re.compile(
-    r"\b(send|use|give|leave|make|ask|write|post|split|wait|remove|start|set|name|check|take|choose|spell|correct"
-    r"|repeat|sign|try|shorten|add|put|drop|see|publish|refer|quote|encode|log)\b",
-    re.IGNORECASE,
+ADVICE = frozenset(
+    {
+        *{"send", "use", "give", "leave", "ask", "write", "post", "split", "try", "start", "correct", "pick"},
+        *{"percent-encode", "publish", "refer", "set"},
+    }
 )
+"""The words that a sentence of advice begins with."""
 
 Params = Mapping[str, str | int] | Sequence[tuple[str, str]] | str
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -77,12 +79,16 @@ class Reply:
         assert value.get("http_status", str(self.status)) == str(self.status), value
         assert all(isinstance(value[name], str) for name in value if name != "details"), value
         assert "Traceback" not in self.body.decode()
+        owed = {401: "www-authenticate", 405: "allow", 429: "retry-after", 503: "retry-after"}
+        if self.status in owed:
+            assert self.headers[owed[self.status]]
         return value
 
     def advice(self, *statuses: int) -> str:
         """Return the title of this TAXII error after checking that it says what to do."""
         title = str(self.error(*statuses)["title"])
-        assert TODO.search(title), f"the title does not say what to do: {title!r}"
+        begins = {sentence.split(" ")[0].lower() for sentence in title.split(". ")}
+        assert begins & ADVICE, f"the title does not say what to do: {title!r}"
         return title
 
 

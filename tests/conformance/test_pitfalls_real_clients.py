@@ -6,8 +6,8 @@ import base64
 import json
 
 import pytest
-from probehub import ProbeHub
 
+from probehub import ProbeHub
 from stixsamples import indicator
 from taxiiprobe import basic
 
@@ -80,9 +80,13 @@ def test_empty_pages_follow_the_standard_unless_the_credential_asks_for_a_list(h
     nothing = {"match[type]": "x-nothing"}
     assert hub.lax.objects(nothing).json == {"more": False}
     assert hub.elastic.objects(nothing).json.get("objects") == []
+    assert hub.elastic.manifest(nothing).json == {"more": False, "objects": []}
     one = indicator()
     hub.lgb.publish(one)
     assert hub.elastic.objects().json["objects"] == [one]
+    later = {"added_after": hub.elastic.objects().last}
+    assert hub.elastic.versions(one["id"], later).json == {"more": False, "versions": []}
+    assert hub.elastic.object(one["id"], later).json == {"more": False, "objects": []}
 
 
 def test_versions_of_json_numbers_come_back_in_canonical_form(hub: ProbeHub) -> None:

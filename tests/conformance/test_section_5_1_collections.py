@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from conformance_clauses import clause
@@ -31,6 +33,16 @@ def test_aliases_are_unique_and_work_in_place_of_the_id_in_every_path(hub: Probe
             same = (hub.lgb.get(by_id + rest), hub.lgb.get(by_alias + rest))
             assert same[0].status == same[1].status
             assert same[0].status == 404 or same[0].json == same[1].json
+
+
+@clause("5.2.1-alias")
+def test_an_alias_also_works_for_adding_and_deleting(hub: ProbeHub) -> None:
+    one = indicator()
+    below = f"{hub.root}collections/{hub.default_alias}/objects/"
+    body = json.dumps({"objects": [one]}).encode()
+    assert hub.lgb.ask("POST", below, body=body).json["success_count"] == 1
+    assert hub.lgb.delete(f"{below}{one['id']}/").status == 200
+    assert hub.lax.objects().objects == []
 
 
 @clause("5.2.1-media-types")

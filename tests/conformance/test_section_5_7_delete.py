@@ -6,7 +6,7 @@ import pytest
 
 from conformance_clauses import clause
 from probehub import ProbeHub
-from stixsamples import indicator
+from stixsamples import address, indicator
 
 V1, V2, V3 = "2026-02-01T00:00:00.000Z", "2026-02-02T00:00:00.000Z", "2026-02-03T00:00:00.000Z"
 
@@ -64,6 +64,26 @@ def test_all_is_the_same_as_no_filter(hub: ProbeHub) -> None:
     stix_id = str(three_versions(hub)[0]["id"])
     assert hub.lgb.withdraw(stix_id, {"match[version]": "all"}).status == 200
     hub.lax.object(stix_id).error(404)
+
+
+@clause("5.7-gone")
+def test_an_observable_is_deleted_by_the_version_that_it_is_shown_with(hub: ProbeHub) -> None:
+    seen = address()
+    hub.lgb.publish(seen)
+    version = hub.lax.manifest().objects[0]["version"]
+    hub.lgb.withdraw(seen["id"], {"match[version]": "2020-01-01T00:00:00Z"}).error(404)
+    assert hub.lgb.withdraw(seen["id"], {"match[version]": version}).status == 200
+    hub.lax.object(seen["id"]).error(404)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=1", "added_after=2026-01-01T00:00:00Z", "next=x", "match[type]=indicator"]
+)
+def test_a_filter_that_a_delete_does_not_have_deletes_nothing(hub: ProbeHub, query: str) -> None:
+    """Ignoring it would take out more than was asked for."""
+    stix_id = str(three_versions(hub)[0]["id"])
+    hub.lgb.withdraw(stix_id, query).advice(400)
+    assert hub.lax.versions(stix_id).json["versions"] == [V1, V2, V3]
 
 
 @pytest.mark.parametrize(
