@@ -1,4 +1,4 @@
-"""Identifiers: STIX ids (STIX 2.1 section 2.9), UUIDv4s of TAXII (section 3.2), slugs, collection numbers."""
+"""Identifiers: STIX ids (STIX 2.1 section 2.9), UUIDv4s of TAXII (section 2), slugs, collection numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which `date_added` objects get: pure arithmetic over integers (TAXII 2.1 section 3.2).
+"""Which `date_added` objects get: pure arithmetic over integers (TAXII 2.1 section 3.3).
 
 Stamps of a collection are unique and strictly rising in commit order. A statement has one stamp `at`;
 object i of its n has `at - (n-1-i)` microseconds. Some consumers keep cursors in milliseconds, so the last

@@ -1,6 +1,6 @@
 """Time as values: microseconds since the Unix epoch, and exact STIX instants.
 
-TAXII 2.1 section 3.2 (timestamps sent by a server carry six digits and Z), STIX 2.1 section 3.13.
+TAXII 2.1 section 2 (timestamps sent by a server carry six digits and Z), STIX 2.1 section 3.13.
 Never reads a clock.
 """
 
@@ -31,7 +31,7 @@ _STAMP = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,64}))?Z", 
 
 
 def format_stamp(micros: int) -> str:
-    """Return `micros` as RFC 3339 UTC with six digits and Z (TAXII 2.1 section 3.2)."""
+    """Return `micros` as RFC 3339 UTC with six digits and Z (TAXII 2.1 section 2)."""
     return (_EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

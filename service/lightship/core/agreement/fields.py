@@ -120,7 +120,7 @@ def stix_identity(value: Any) -> str:
 
 
 def uuid4(value: Any) -> str:
-    """A collection id (TAXII 2.1 section 3.2)."""
+    """A collection id (TAXII 2.1 section 2)."""
     return "" if isinstance(value, str) and is_uuid4(value) else "it must be a lower-case UUIDv4"
 
 

@@ -1,7 +1,7 @@
 """How a group of writes becomes one transaction: decide all, choose stamps late, write all.
 
 Stamps lie ahead of the clock at COMMIT, so that no object becomes visible with a stamp that a poller's
-clock has passed: a group that took too long is rolled back and gets new ones (TAXII 2.1 section 3.2).
+clock has passed: a group that took too long is rolled back and gets new ones (TAXII 2.1 section 3.3).
 """
 
 from __future__ import annotations
