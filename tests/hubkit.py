@@ -54,9 +54,10 @@ from lightship.storage.sqlite.store import open_store
 from lightship.usecases import agreements, credentials
 from lightship.usecases.directory import Directory
 from lightship.usecases.initialise import init_hub
+from lightship.web.limits import Bounds
 from lightship.web.server import HubServer
 from lightship.web.tls import TlsFiles
-from lightship.wiring import Hub, SystemClock, make_app
+from lightship.wiring import Hub, SystemClock, bounds_of, make_app
 
 TAXII = "application/taxii+json;version=2.1"
 HEADERS = {"Accept": TAXII, "Content-Type": TAXII}
@@ -130,6 +131,7 @@ class Served:
     url: str
     port: int
     ca: Path
+    server: HubServer | None = None
 
     def client(self, member: str | None, **more: Any) -> httpx2.Client:
         """Return a client of a member, or of nobody."""
@@ -280,8 +282,8 @@ class HubKit:
         } | dict(more)
 
     @contextlib.contextmanager
-    def serve(self) -> Iterator[Served]:
-        """Serve over TLS on a free port of 127.0.0.1, in a thread."""
+    def serve(self, *, bounds: Bounds | None = None, tls: bool = True) -> Iterator[Served]:
+        """Serve over TLS, or as plain HTTP, on a free port of 127.0.0.1, in a thread."""
         ready: list[int] = []
         up = threading.Event()
 
@@ -290,14 +292,20 @@ class HubKit:
             up.set()
 
         settings = self.hub.settings
-        files = TlsFiles(settings.tls_cert, settings.tls_key)
-        server = HubServer(self.app, host="127.0.0.1", port=0, tls=files, ready=on_ready)
+        server = HubServer(
+            self.app,
+            host="127.0.0.1",
+            port=0,
+            tls=TlsFiles(settings.tls_cert, settings.tls_key) if tls else None,
+            ready=on_ready,
+            bounds=bounds or bounds_of(settings),
+        )
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         try:
             assert up.wait(30), "the server did not start"
-            url = f"https://localhost:{ready[0]}"
-            yield Served(self, url, ready[0], self.hub.dir / "tls" / "ca.pem")
+            url = f"http{'s' if tls else ''}://localhost:{ready[0]}"
+            yield Served(self, url, ready[0], self.hub.dir / "tls" / "ca.pem", server)
         finally:
             server.stop()
             thread.join(30)

@@ -11,16 +11,19 @@ import re
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lightship.core.errors import BadFile, StewardError
 
 FILE = "lightship.toml"
+KIB = 1024
 MIB = 1024 * 1024
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 
 
 class Settings(BaseSettings):
@@ -47,6 +50,33 @@ class Settings(BaseSettings):
     credential_days_max: int = Field(1095, ge=1, le=3650, description="days that can be asked for at most")
     tls_cert: Path = Field(Path("tls/server.pem"), description="certificate chain, PEM")
     tls_key: Path = Field(Path("tls/server.key"), description="its private key, PEM")
+    log_level: LogLevel = Field("info", description="`debug`, `info` (a line a request), `warning`, `error`")
+    log_format: LogFormat = Field("text", description="lines on stderr: `text` (key=value) or `json`")
+    metrics_listen: str = Field("", description="address and port of `/metrics`, plain HTTP; empty: none")
+    min_free_bytes: int = Field(256 * MIB, ge=0, description="free disk below which `/readyz` says 503")
+    max_connections: int = Field(
+        10_000, ge=1, le=1_000_000, description="connections at a time; more are closed"
+    )
+    max_connections_per_address: int = Field(
+        1_000, ge=1, le=1_000_000, description="the same from one address (IPv6: one /64)"
+    )
+    max_url_bytes: int = Field(
+        64 * KIB, ge=1024, le=64 * KIB, description="path and query together; else 414"
+    )
+    max_header_bytes: int = Field(64 * KIB, ge=1024, le=64 * KIB, description="all header fields; else 431")
+    max_headers: int = Field(100, ge=10, le=1000, description="number of header fields; else 431")
+    handshake_timeout_s: int = Field(10, ge=1, le=300, description="seconds for the TLS handshake")
+    header_timeout_s: int = Field(20, ge=1, le=300, description="seconds for request line and header fields")
+    keep_alive_s: int = Field(65, ge=1, le=3600, description="seconds that an idle connection is kept")
+    body_idle_s: int = Field(30, ge=1, le=600, description="seconds between two pieces of a body; else 408")
+    body_timeout_s: int = Field(300, ge=1, le=3600, description="seconds for a whole body; else 408")
+    body_min_rate: int = Field(
+        1024, ge=0, le=MIB, description="bytes a second of a body on average, after 10 s; else 408"
+    )
+    send_idle_s: int = Field(
+        60, ge=1, le=3600, description="seconds without a client reading on; then cut off"
+    )
+    stop_timeout_s: int = Field(30, ge=0, le=600, description="seconds that requests have when the hub stops")
 
     @field_validator("public_url")
     @classmethod
@@ -61,9 +91,11 @@ class Settings(BaseSettings):
         _ = parts.port  # ValueError when it is no port
         return value.rstrip("/")
 
-    @field_validator("listen")
+    @field_validator("listen", "metrics_listen")
     @classmethod
-    def _listen(cls, value: str) -> str:
+    def _listen(cls, value: str, about: ValidationInfo) -> str:
+        if not value and about.field_name == "metrics_listen":
+            return value
         host, _, port = value.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:
             raise ValueError("write address:port, such as 127.0.0.1:9443 or [::]:9443")
@@ -85,8 +117,12 @@ class Settings(BaseSettings):
     @property
     def listen_address(self) -> tuple[str, int]:
         """Address and port to bind, brackets of an IPv6 address taken off."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return _address(self.listen)
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """The same of `metrics_listen`, None if it is empty."""
+        return _address(self.metrics_listen) if self.metrics_listen else None
 
     @classmethod
     def settings_customise_sources(
@@ -99,6 +135,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over what `load_settings` read from the file; no other source exists."""
         return env_settings, init_settings
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def is_loopback(host: str) -> bool:

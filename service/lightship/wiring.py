@@ -42,7 +42,7 @@ from lightship.usecases.recover import recover
 from lightship.usecases.withdraw import Withdraw
 from lightship.web.authenticate import Authenticator
 from lightship.web.exchange import Exchange
-from lightship.web.limits import Limits
+from lightship.web.limits import Bounds, Limits
 from lightship.web.throttle import Throttle
 
 _log = logging.getLogger("lightship")
@@ -131,7 +131,7 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         recover(hub.writer, hub.access)
     except Unavailable as error:
         _log.error("events of before could not be recorded yet: %s", error)
-    limits = Limits(body=hub.settings.max_content_length)
+    limits = limits_of(hub.settings)
     app = HostApp(check=hub.registry.epoch, new_id=new_id, fragment=taxii_fragment)
     app.exchange = Exchange(
         router=taxii_router(
@@ -149,6 +149,31 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         plain=plain,
     )
     return app
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what a body may cost."""
+    return Limits(
+        body=settings.max_content_length,
+        body_idle=settings.body_idle_s,
+        body_total=settings.body_timeout_s,
+        body_rate=settings.body_min_rate,
+    )
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return what connections may cost."""
+    return Bounds(
+        connections=settings.max_connections,
+        per_address=settings.max_connections_per_address,
+        target=settings.max_url_bytes,
+        header_bytes=settings.max_header_bytes,
+        headers=settings.max_headers,
+        handshake=settings.handshake_timeout_s,
+        headers_within=settings.header_timeout_s,
+        idle=settings.keep_alive_s,
+        send_idle=settings.send_idle_s,
+    )
 
 
 def _reads(hub: Hub, plain: bool) -> Reads:

@@ -21,36 +21,69 @@ MAX_TARGET = 64 * 1024
 """Bytes of path and query together."""
 MAX_HEADERS = 64 * 1024
 """Bytes of all header names and values together."""
+MAX_FIELDS = 100
+"""Header fields of a request."""
 _UNPACK_STEP = 1 << 16
 _MAX_MEMBERS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes, times in seconds. `body_idle` may pass between two pieces, `body_total` in all."""
+    """Sizes in bytes, times in seconds. `body_idle` may pass between two pieces, `body_total` in all.
+
+    After `body_grace` a body has to have come with `body_rate` bytes a second on average.
+    """
 
     body: int = 16 * 1024 * 1024
     body_idle: float = 30.0
     body_total: float = 300.0
+    body_rate: int = 1024
+    body_grace: float = 10.0
     drain: int = 64 * 1024 * 1024
     drain_total: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What connections may cost. Sizes in bytes, times in seconds.
+
+    Args:
+        connections, per_address: at a time; what comes beyond is closed.
+        target, header_bytes, headers: of one request.
+        handshake: from the connection to the end of the TLS handshake.
+        headers_within: from a request's first byte, or the connection, to the end of its header fields.
+        idle: between two requests.
+        send_idle: without the client reading on while an answer waits for it.
+    """
+
+    connections: int = 10_000
+    per_address: int = 1_000
+    target: int = MAX_TARGET
+    header_bytes: int = MAX_HEADERS
+    headers: int = MAX_FIELDS
+    handshake: float = 10.0
+    headers_within: float = 20.0
+    idle: int = 65
+    send_idle: float = 60.0
 
 
 class ClientGone(Exception):
     """The client went away before its body had come."""
 
 
-def check_sizes(target: int, headers: int) -> None:
+def check_sizes(
+    target: int, headers: int, *, max_target: int = MAX_TARGET, max_headers: int = MAX_HEADERS
+) -> None:
     """Refuse a request line or header fields beyond what is read.
 
     Raises:
         TargetTooLong, HeadersTooLarge: one of them (414, 431).
     """
-    if target > MAX_TARGET:
+    if target > max_target:
         raise TargetTooLong(
-            "Path and query are too long", todo=f"Ask in several requests of {MAX_TARGET} bytes at most"
+            "Path and query are too long", todo=f"Ask in several requests of {max_target} bytes at most"
         )
-    if headers > MAX_HEADERS:
+    if headers > max_headers:
         raise HeadersTooLarge("The header fields are too large", todo="Send fewer or shorter header fields")
 
 
@@ -79,6 +112,8 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 async def _collect(request: Request, limits: Limits) -> bytes:
     pieces: list[bytes] = []
     size = 0
+    now = asyncio.get_running_loop().time
+    begun = now()
     while not request.body_ended:
         async with asyncio.timeout(limits.body_idle):
             piece = await _piece(request)
@@ -86,6 +121,13 @@ async def _collect(request: Request, limits: Limits) -> bytes:
         if size > limits.body:
             raise _too_large(limits)
         pieces.append(piece)
+        passed = now() - begun
+        if passed > limits.body_grace and size < passed * limits.body_rate and not request.body_ended:
+            raise SlowBody(
+                "The body comes too slowly",
+                why=f"{limits.body_rate} bytes a second are the least",
+                todo="Send it again, in smaller envelopes, or over a better line",
+            )
     return b"".join(pieces)
 
 

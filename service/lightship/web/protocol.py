@@ -1,25 +1,26 @@
 """uvicorn's HTTP/1.1 protocol with bounds where it has none, and TAXII errors for bytes that are no request.
 
 The request line and header fields are bounded while they arrive, and they have to arrive in time; so a client
-that dribbles or floods headers is cut off before any memory or task is spent on it. What is answered here was
-never a request, so it makes no access event.
+that dribbles or floods headers is cut off before any memory or task is spent on it. So is one that asks for
+much and then does not read on. What is answered here was never a request, so it makes no access event.
 """
 
 from __future__ import annotations
 
 from asyncio import TimerHandle, Transport
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lightship.core.errors import LightshipError, MalformedRequest
-from lightship.web.limits import MAX_HEADERS, MAX_TARGET, check_sizes
+from lightship.web.limits import MAX_HEADERS, MAX_TARGET, Bounds, check_sizes
 from lightship.web.message import TAXII
-from lightship.web.problems import status_of
+from lightship.web.problems import HeadersTooLarge, status_of
 
-HEADERS_WITHIN_S = 20.0
-"""Seconds from the first byte of a request, or from the connection, to the end of its header fields."""
+STANDARD = Bounds()
 MAX_UNUSED = MAX_TARGET + MAX_HEADERS
 """Bytes that the parser may hold back at a time."""
 LINGER_S = 1.0
@@ -27,13 +28,29 @@ LINGER_S = 1.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
+
+    Args:
+        bounds: what it may cost.
+        left: called once when the connection is lost.
+        others: what uvicorn gives to a protocol.
+    """
 
     _timer: TimerHandle | None = None
     _header_bytes = 0
     _unused = 0
     _ending = False
     _refusal: LightshipError | None = None
+    _sending: TimerHandle | None = None
+    _unsent = 0
+
+    def __init__(
+        self, *, bounds: Bounds = STANDARD, left: Callable[[], None] | None = None, **others: Any
+    ) -> None:
+        super().__init__(**others)
+        self.timeout_keep_alive = bounds.idle
+        self._bounds = bounds
+        self._left = left
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as in the base class
         """Give the client some time for its first request."""
@@ -43,7 +60,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_waiting()
+        self._stop_watching()
         super().connection_lost(exc)
+        if self._left is not None:
+            self._left()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; it may keep only so much of what is neither complete header fields nor body."""
@@ -65,15 +85,20 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request line."""
-        if len(self.url) + len(url) > MAX_TARGET:
-            self._refuse(MAX_TARGET + 1, 0)
+        if len(self.url) + len(url) > self._bounds.target:
+            self._refuse(len(self.url) + len(url), 0)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field."""
         self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MAX_HEADERS:
+        if self._header_bytes > self._bounds.header_bytes:
             self._refuse(0, self._header_bytes)
+        if len(self.headers) >= self._bounds.headers:
+            self._refusal = HeadersTooLarge(
+                "There are too many header fields", todo=f"Send {self._bounds.headers} at most"
+            )
+            raise self._refusal
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -87,6 +112,22 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._ending:
             self.loop.call_later(LINGER_S, self._cut_off)
+
+    def pause_writing(self) -> None:
+        """Give the client some time to read on."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """It reads."""
+        self._stop_watching()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End an idle connection; what it has not read by then has to move on in time."""
+        if self.transport.get_write_buffer_size():
+            self._watch()
+        super().timeout_keep_alive_handler()
 
     def shutdown(self) -> None:
         """End, after the request at hand if there is one.
@@ -119,7 +160,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, target: int, headers: int) -> None:
         try:
-            check_sizes(target, headers)
+            check_sizes(
+                target, headers, max_target=self._bounds.target, max_headers=self._bounds.header_bytes
+            )
         except LightshipError as error:
             self._refusal = error
             raise
@@ -138,12 +181,30 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _await_headers(self) -> None:
         self._stop_waiting()
-        self._timer = self.loop.call_later(HEADERS_WITHIN_S, self._too_slow)
+        self._timer = self.loop.call_later(self._bounds.headers_within, self._too_slow)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _watch(self) -> None:
+        self._stop_watching()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._sending = self.loop.call_later(self._bounds.send_idle, self._look_again)
+
+    def _look_again(self) -> None:
+        """Cut off a client that has read nothing since the last look."""
+        self._sending = None
+        if self.transport.get_write_buffer_size() >= self._unsent:
+            self._cut_off()
+        else:
+            self._watch()
+
+    def _stop_watching(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
 
     def _too_slow(self) -> None:
         self._timer = None

@@ -1,30 +1,51 @@
 """Runs the application on uvicorn: TLS in process, certificates renewed on the fly, a graceful end.
 
-SIGTERM and SIGINT stop taking connections, let requests finish and end with code 0. Plain HTTP is for
-loopback addresses only. Nothing names the server software in an answer.
+SIGTERM and SIGINT stop taking connections, let requests finish within a bound and end with code 0; a second
+one ends at once. Plain HTTP is for loopback addresses only, save for the figures, which may be served beside
+on an address of their own. Nothing names the server software in an answer.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from types import FrameType
 from typing import Any
 
 import uvicorn
+from uvicorn.server import ServerState
 
 from lightship.core.errors import StewardError
+from lightship.web.limits import Bounds
+from lightship.web.listener import Left, Listener, Seats
 from lightship.web.protocol import BoundedProtocol
 from lightship.web.tls import LiveContext, TlsFiles
 
-KEEP_ALIVE_S = 65
-GRACE_S = 30
+_log = logging.getLogger("lightship.web")
+STOP_WITHIN_S = 30
+BACKLOG = 2048
 TICKS_A_LOOK = 20
 """Ticks of a tenth of a second between two looks at the certificate files."""
+
+
+FEW = Bounds(connections=50, per_address=50, target=2048, header_bytes=16 * 1024)
+"""What may come to the address of the figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """An application served by the same process on a socket of its own, as plain HTTP."""
+
+    app: Any
+    bound: socket.socket
 
 
 class HubServer(uvicorn.Server):
@@ -36,6 +57,9 @@ class HubServer(uvicorn.Server):
         port: port to bind, 0 for a free one.
         tls: certificate files, or None for plain HTTP on a loopback address.
         ready: called with the bound port once connections are taken.
+        bounds: what connections and requests may cost.
+        stop_within: seconds that requests under way have when the server ends.
+        beside: a further application.
 
     Raises:
         StewardError: plain HTTP on another address than loopback, or a certificate that cannot be used.
@@ -49,6 +73,9 @@ class HubServer(uvicorn.Server):
         port: int,
         tls: TlsFiles | None,
         ready: Callable[[int], None] | None = None,
+        bounds: Bounds | None = None,
+        stop_within: int = STOP_WITHIN_S,
+        beside: Beside | None = None,
     ) -> None:
         if tls is None and not _is_loopback(host):
             raise StewardError(
@@ -58,25 +85,10 @@ class HubServer(uvicorn.Server):
             )
         self._live = _live_context(tls) if tls is not None else None
         self._ready = ready
-        live = self._live
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=port,
-                http=BoundedProtocol,
-                loop="uvloop",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=GRACE_S,
-                ssl_context_factory=(lambda _config, _default: live.context) if live else None,
-            )
-        )
+        self._bounds = bounds or Bounds()
+        self._beside = beside
+        self.seats = Seats(self._bounds)
+        super().__init__(_config(app, host=host, port=port, timeout_graceful_shutdown=stop_within))
 
     @property
     def port(self) -> int:
@@ -85,9 +97,44 @@ class HubServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Bind, then say so."""
-        await super().startup(sockets)
-        if self._ready is not None and self.started:
+        bound = sockets or [_bind(self.config.host, self.config.port)]
+        context = self._live.context if self._live is not None else None
+        listeners: list[Any] = [
+            self._listen(one, self.config, self.server_state, self.seats, self._bounds, context)
+            for one in bound
+        ]
+        if self._beside is not None:
+            state, seats = ServerState(), Seats(FEW)
+            config = _config(self._beside.app)
+            config.load()
+            listeners.append(self._listen(self._beside.bound, config, state, seats, FEW, None))
+        self.servers = listeners
+        self.started = True
+        _log.info("connections are taken", extra={"fields": {"port": self.port}})
+        if self._ready is not None:
             self._ready(self.port)
+
+    def _listen(
+        self,
+        bound: socket.socket,
+        config: uvicorn.Config,
+        state: ServerState,
+        seats: Seats,
+        bounds: Bounds,
+        context: ssl.SSLContext | None,
+    ) -> Listener:
+        make = partial(BoundedProtocol, bounds=bounds, config=config, server_state=state, app_state={})
+
+        def protocol(left: Left) -> BoundedProtocol:
+            return make(left=left)
+
+        return Listener(bound, protocol, seats, context=context, handshake=bounds.handshake)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End: take nothing more, let requests finish within the bound."""
+        _log.info("ending", extra={"fields": {"connections": len(self.server_state.connections)}})
+        await super().shutdown(None)  # the listeners close their sockets themselves
+        _log.info("ended")
 
     async def on_tick(self, counter: int) -> bool:
         """Look at the certificate files every few seconds."""
@@ -97,7 +144,7 @@ class HubServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT as the order to end well; a second SIGINT ends at once."""
+        """Take SIGTERM and SIGINT as the order to end well; a second one ends at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -112,10 +159,29 @@ class HubServer(uvicorn.Server):
         """Ask the server to end; may be called from any thread."""
         self.should_exit = True
 
-    def _end(self, number: int, _: FrameType | None) -> None:
-        if self.should_exit and number == signal.SIGINT:
-            self.force_exit = True
+    def _end(self, _: int, __: FrameType | None) -> None:
+        self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def _config(app: Any, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        **more,
+    )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 def _live_context(tls: TlsFiles) -> LiveContext:

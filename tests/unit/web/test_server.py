@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-import lightship.web.protocol as protocol
 from hubkit import HubKit, Served, make_hub
 from lightship.core.errors import StewardError
 from lightship.core.time import Micros
 from lightship.data import cert_profile
 from lightship.keys.authority import KeyMaker
 from lightship.web import server
+from lightship.web.limits import Bounds
 from lightship.web.server import HubServer
 from lightship.web.tls import LiveContext, TlsFiles, make_context
 from stixsamples import indicator
@@ -135,9 +135,8 @@ def test_an_endless_trailer_is_cut_off(kit: HubKit, served: Served) -> None:
         pytest.fail("six megabytes of a trailer were taken")
 
 
-def test_headers_that_dribble_in_are_cut_off(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEADERS_WITHIN_S", 0.2)
-    with connected(served) as connection:
+def test_headers_that_dribble_in_are_cut_off(kit: HubKit) -> None:
+    with kit.serve(bounds=Bounds(headers_within=0.2)) as hasty, connected(hasty) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX: ")
         assert everything(connection) == b""
 
