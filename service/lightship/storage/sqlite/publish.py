@@ -74,19 +74,15 @@ class Publish:
         head.generation += len(changed)
         head.objects += len(judged.added)
         head.stored_bytes += size
-        classes = [version.row_class for _, version in judged.added]
-        return PublishPlan(
-            self.request, judged, classes, changed, generation, [txn.reserve(head, member, parts)]
-        )
+        return PublishPlan(self.request, judged, changed, generation, [txn.reserve(head, member, parts)])
 
 
 @dataclass(slots=True)
 class PublishPlan:
-    """A decided publish. `classes` are those of the new rows as of this job, in order."""
+    """A decided publish."""
 
     request: PublishRequest
     judged: _Judged
-    classes: list[int]
     changed: list[tuple[Version, int]]
     generation: int
     writings: list[Writing]
@@ -131,7 +127,7 @@ class PublishPlan:
             [
                 (
                     version.key,
-                    row_class,
+                    version.row_class,
                     txn.type_number(one.type),
                     one.version,
                     one.version_text,
@@ -141,7 +137,7 @@ class PublishPlan:
                     one.digest,
                     one.body,
                 )
-                for (one, version), row_class in zip(self.judged.added, self.classes, strict=True)
+                for one, version in self.judged.added
             ],
         )
         if self.changed:
