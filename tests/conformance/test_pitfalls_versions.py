@@ -6,8 +6,8 @@ import asyncio
 import json
 
 import pytest
-from probehub import ProbeHub
 
+from probehub import ProbeHub
 from stixsamples import (
     address,
     custom,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from probehub import ProbeHub
 
 from conformance_clauses import clause
+from probehub import ProbeHub
 from stixsamples import indicator
 from taxiiprobe import TAXII
 

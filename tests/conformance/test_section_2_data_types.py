@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from probehub import ProbeHub
 
 from conformance_clauses import clause
+from probehub import ProbeHub
 from stixsamples import address, indicator, statement_marking
 from taxiiprobe import STAMP, UUID4
 

@@ -6,9 +6,9 @@ A page without entries has no first and no last entry: there the headers are lef
 from __future__ import annotations
 
 import pytest
-from probehub import ProbeHub
 
 from conformance_clauses import clause
+from probehub import ProbeHub
 from stixsamples import address, indicator
 from taxiiprobe import STAMP, Reply
 

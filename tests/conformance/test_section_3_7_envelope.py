@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-from probehub import ProbeHub
-
 from conformance_clauses import clause
+from probehub import ProbeHub
 from stixsamples import indicator, relationship, statement_marking
 
 

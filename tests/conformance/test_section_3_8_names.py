@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from probehub import ProbeHub
 
 from conformance_clauses import clause
+from probehub import ProbeHub
 from stixsamples import indicator
 
 RESOURCES: dict[str, tuple[set[str], set[str]]] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import pytest
-from probehub import ProbeHub
 
 from conformance_clauses import clause
+from probehub import ProbeHub
 
 
 @clause("4.1-failures", "8.2.1-taxii2", "8.2.1-root")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from probehub import ProbeHub
-
 from conformance_clauses import clause
+from probehub import ProbeHub
 from stixsamples import address, indicator, indicator_20, malware, software, statement_marking
 
 

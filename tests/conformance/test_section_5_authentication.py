@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from probehub import ProbeHub
 
 from conformance_clauses import clause
+from probehub import ProbeHub
 from stixsamples import indicator
 from taxiiprobe import basic
 

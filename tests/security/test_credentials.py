@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 
 import pytest
-from probehub import ProbeHub
 
+from probehub import ProbeHub
 from taxiiprobe import Party, basic
 
 WINDOW_S = 300

@@ -9,8 +9,8 @@ import json
 import uuid
 
 import pytest
-from probehub import ProbeHub
 
+from probehub import ProbeHub
 from stixsamples import indicator
 from taxiiprobe import Party, Reply
 
