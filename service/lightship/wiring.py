@@ -7,27 +7,42 @@ Nothing is decided here and nothing is computed. `open_hub` opens a hub director
 from __future__ import annotations
 
 import logging
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from isal import isal_zlib
 
+from lightship.api.figures import Figures, Sources
+from lightship.api.health import Readiness
 from lightship.api.host import OPENAPI_PATH, HostApp
 from lightship.core.errors import Unavailable
-from lightship.core.ports import Access, Clock, Decisions, Reader, Registry, Statuses, Writer
+from lightship.core.ports import (
+    Access,
+    Clock,
+    CommitFigures,
+    Decisions,
+    Reader,
+    Registry,
+    Statuses,
+    Writer,
+)
 from lightship.core.query import Endpoint
 from lightship.core.stix.ingest import Ingest
 from lightship.core.time import Micros
 from lightship.crypto import sign
+from lightship.crypto.certificates import check_pair
 from lightship.data import stix_schemas
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
 from lightship.policy.builtin import BuiltinRules
 from lightship.settings import Settings, load_settings
-from lightship.storage.sqlite.access_log import open_access_log
+from lightship.storage.sqlite.access_log import audit_files, open_access_log
+from lightship.storage.sqlite.probe import probe
 from lightship.storage.sqlite.store import open_store
 from lightship.taxii import resources
 from lightship.taxii.openapi import taxii_fragment
@@ -44,6 +59,7 @@ from lightship.web.authenticate import Authenticator
 from lightship.web.exchange import Exchange
 from lightship.web.limits import Bounds, Limits
 from lightship.web.throttle import Throttle
+from lightship.web.traffic import Traffic
 
 _log = logging.getLogger("lightship")
 THREADS = 3
@@ -81,6 +97,9 @@ class Hub:
     ingest: Ingest
     cursor_key: bytes = field(repr=False)
     executor: ThreadPoolExecutor
+    checks: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    commits: Callable[[], Mapping[str, CommitFigures]] = dict
+    traffic: Traffic = field(default_factory=Traffic)
     closing: tuple[Callable[[], None], ...] = ()
 
     def close(self) -> None:
@@ -115,6 +134,13 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
         ingest=Ingest(stix_schemas()),
         cursor_key=cursor_key,
         executor=ThreadPoolExecutor(THREADS, "lightship"),
+        checks={
+            "store": partial(probe, hub_dir / "data" / "hub.db", hub_dir / "data" / "write.lock"),
+            "access_log": partial(_probe_access_log, hub_dir / "data"),
+        },
+        commits=lambda: (
+            {"store": store.figures()} | ({"access_log": one} if (one := access.figures()) else {})
+        ),
         closing=(store.close, access.close),
     )
 
@@ -132,10 +158,15 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
     except Unavailable as error:
         _log.error("events of before could not be recorded yet: %s", error)
     limits = limits_of(hub.settings)
-    app = HostApp(check=hub.registry.epoch, new_id=new_id, fragment=taxii_fragment)
+    ready = Readiness(_checks(hub, plain))
+    app = HostApp(ready=ready, new_id=new_id, fragment=taxii_fragment)
+    pages, publish = Pages(hub.reader, _gzip, PAGE_CACHE_BYTES), _publish(hub)
+    app.figures = Figures(_sources(hub, pages, publish, ready))
     app.exchange = Exchange(
         router=taxii_router(
-            _reads(hub, plain), _writes(hub, limits, new_id), {OPENAPI_PATH: app.openapi_route()}
+            _reads(hub, pages, plain),
+            _writes(hub, publish, limits, new_id),
+            {OPENAPI_PATH: app.openapi_route()},
         ),
         directory=hub.directory,
         authenticate=Authenticator(
@@ -146,9 +177,61 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         clock=hub.clock,
         new_id=new_id,
         limits=limits,
+        traffic=hub.traffic,
         plain=plain,
     )
     return app
+
+
+def _checks(hub: Hub, plain: bool) -> Mapping[str, Callable[[], object]]:
+    """Return what `/readyz` looks at."""
+    data, settings = hub.dir / "data", hub.settings
+
+    def disk() -> None:
+        free = shutil.disk_usage(hub.dir).free
+        if free < settings.min_free_bytes:
+            raise Unavailable("The disk is nearly full", why=f"{free} bytes are free")
+
+    def certificate() -> None:
+        check_pair(settings.tls_cert.read_bytes(), settings.tls_key.read_bytes(), hub.clock.now())
+
+    checks: dict[str, Callable[[], object]] = {"registry": hub.registry.epoch, **hub.checks}
+    if data.is_dir():
+        checks["disk"] = disk
+    return checks if plain else checks | {"certificate": certificate}
+
+
+def _probe_access_log(data: Path) -> None:
+    """Write to the newest access log file."""
+    files = audit_files(data)
+    if not files:
+        raise Unavailable("The access log is missing", todo="Restart the hub")
+    probe(files[-1][1], files[-1][1].with_suffix(".lock"))
+
+
+def _sources(hub: Hub, pages: Pages, publish: Publish, ready: Readiness) -> Sources:
+    data = hub.dir / "data"
+
+    def sizes() -> dict[str, int]:
+        found = {"store": [data / "hub.db"], "access_log": [path for _, path in audit_files(data)]}
+        return {name: sum(_size(path) for path in paths) for name, paths in found.items()}
+
+    return Sources(
+        traffic=hub.traffic,
+        pages=pages,
+        publish=publish,
+        ready=ready,
+        commits=hub.commits,
+        sizes=sizes,
+        free=lambda: shutil.disk_usage(hub.dir).free,
+        unsettled=lambda: len(hub.writer.pending()),
+    )
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a data file and its write-ahead log."""
+    both = (path, path.with_name(f"{path.name}-wal"))
+    return sum(one.stat().st_size for one in both if one.exists())
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -176,7 +259,7 @@ def bounds_of(settings: Settings) -> Bounds:
     )
 
 
-def _reads(hub: Hub, plain: bool) -> Reads:
+def _reads(hub: Hub, pages: Pages, plain: bool) -> Reads:
     settings = hub.settings
     base = "" if plain else settings.public_url.rstrip("/")
     about = About(
@@ -188,7 +271,7 @@ def _reads(hub: Hub, plain: bool) -> Reads:
     )
     pull = Pull(
         reader=hub.reader,
-        pages=Pages(hub.reader, _gzip, PAGE_CACHE_BYTES),
+        pages=pages,
         renders={
             Endpoint.OBJECTS: resources.envelope,
             Endpoint.OBJECT: resources.envelope,
@@ -202,14 +285,17 @@ def _reads(hub: Hub, plain: bool) -> Reads:
     return Reads(about=about, pull=pull, decisions=hub.decisions, statuses=hub.statuses)
 
 
-def _writes(hub: Hub, limits: Limits, new_id: Callable[[], UUID]) -> Writes:
-    publish = Publish(
+def _publish(hub: Hub) -> Publish:
+    return Publish(
         writer=hub.writer,
         checks=hub.ingest,
         decisions=hub.decisions,
         directory=hub.directory,
         executor=hub.executor,
     )
+
+
+def _writes(hub: Hub, publish: Publish, limits: Limits, new_id: Callable[[], UUID]) -> Writes:
     withdraw = Withdraw(writer=hub.writer, decisions=hub.decisions, directory=hub.directory)
     return Writes(publish=publish, withdraw=withdraw, limits=limits, new_id=new_id)
 

@@ -16,7 +16,8 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from lightship import __version__
-from lightship.api.health import health_router
+from lightship.api.figures import Figures
+from lightship.api.health import Readiness, health_router
 from lightship.core.access import Principal
 from lightship.core.errors import LightshipError, MethodNotAllowed, NotFound
 from lightship.web.exchange import Exchange
@@ -35,7 +36,7 @@ class HostApp(FastAPI):
     def __init__(
         self,
         *,
-        check: Callable[[], object],
+        ready: Readiness,
         new_id: Callable[[], UUID],
         fragment: Callable[[], dict[str, Any]],
     ) -> None:
@@ -49,8 +50,9 @@ class HostApp(FastAPI):
         )
         self._fragment = fragment
         self.exchange: Exchange | None = None
-        self.include_router(health_router(check))
-        self._own = frozenset({"/healthz"})
+        self.include_router(health_router(ready))
+        self._own = frozenset({"/healthz", "/readyz"})
+        self.figures: Figures | None = None
 
         def answer(_: Request, error: Exception) -> Response:
             shown = answer_error(_as_ours(error), new_id())

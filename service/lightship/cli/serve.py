@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import re
+import resource
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +14,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lightship import __version__
 from lightship.cli.command import Command, hub_option, json_option
 from lightship.cli.output import print_json, say
 from lightship.core.errors import StewardError
 
 if TYPE_CHECKING:
-    from lightship.web.server import HubServer
+    from lightship.api.host import HostApp
+    from lightship.web.server import Beside, HubServer
     from lightship.wiring import Hub
+
+_log = logging.getLogger("lightship")
+OTHER_FILES = 256
+"""Files that a hub holds open beside its connections."""
 
 
 @click.command(
@@ -35,11 +43,13 @@ if TYPE_CHECKING:
 @json_option
 def serve(listen: str | None, plain: bool, hub_dir: Path, as_json: bool) -> None:
     """Serve the hub until SIGTERM or Ctrl-C; requests under way are finished first."""
+    from lightship.cli.logs import start_log
     from lightship.settings import load_settings
     from lightship.wiring import open_hub
 
-    log_to_stderr()
     settings = load_settings(hub_dir)
+    log = start_log(settings.log_level, settings.log_format)
+    open_files(settings.max_connections)
     if listen is not None:
         if not re.fullmatch(r".+:\d{1,5}", listen):
             raise click.UsageError("Write --listen as address:port, such as 127.0.0.1:9443.")
@@ -55,13 +65,16 @@ def serve(listen: str | None, plain: bool, hub_dir: Path, as_json: bool) -> None
             say(f"{url} is served from {hub_dir}. Stop it with Ctrl-C.")
 
     hub = open_hub(hub_dir, settings=settings)
+    if settings.log_level in {"debug", "info"}:
+        hub.traffic.line = log.request
+    _log.info("lightship %s starts", __version__, extra={"fields": {"pid": os.getpid(), "hub": str(hub_dir)}})
     try:
         server_of(hub, plain=plain, ready=ready).run(sockets=[bound])
     finally:
         hub.close()
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, setting: str = "listen") -> socket.socket:
     """Return a socket bound to an address; port 0 takes a free one.
 
     Raises:
@@ -79,7 +92,7 @@ def bind(host: str, port: int) -> socket.socket:
         raise StewardError(
             f"Cannot listen on {host}:{port}",
             why="another process listens there" if busy else error.strerror or str(error),
-            todo="Stop it, or choose another port with --listen and public_url" if busy else "Check `listen`",
+            todo=f"Stop it, or choose another port with `{setting}`" if busy else f"Check `{setting}`",
         ) from None
     return found
 
@@ -90,7 +103,7 @@ def server_of(hub: Hub, *, plain: bool = False, ready: Callable[[int], None] | N
     from lightship.keys.authority import renew_if_due
     from lightship.web.server import HubServer
     from lightship.web.tls import TlsFiles
-    from lightship.wiring import make_app
+    from lightship.wiring import bounds_of, make_app
 
     host, port = hub.settings.listen_address
     tls = None
@@ -99,7 +112,40 @@ def server_of(hub: Hub, *, plain: bool = False, ready: Callable[[int], None] | N
         if renewal is not None:
             say(f"The server certificate was renewed: {renewal.why}.")
         tls = TlsFiles(hub.settings.tls_cert, hub.settings.tls_key)
-    return HubServer(make_app(hub, plain=plain), host=host, port=port, tls=tls, ready=ready)
+    app = make_app(hub, plain=plain)
+    server = HubServer(
+        app,
+        host=host,
+        port=port,
+        tls=tls,
+        ready=ready,
+        bounds=bounds_of(hub.settings),
+        stop_within=hub.settings.stop_timeout_s,
+        beside=_figures(hub, app),
+    )
+    if app.figures is not None:
+        app.figures.sources.connections = server.seats
+    return server
+
+
+def _figures(hub: Hub, app: HostApp) -> Beside | None:
+    """Return the figures with the socket that they are served on, where the settings name one."""
+    from lightship.web.server import Beside
+
+    address = hub.settings.metrics_address
+    return None if address is None else Beside(app.figures, bind(*address, setting="metrics_listen"))
+
+
+def open_files(connections: int) -> None:
+    """Let this process hold so many connections, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        fields = {"connections": hard - OTHER_FILES}
+        _log.warning("the limit of open files allows fewer than max_connections", extra={"fields": fields})
+        wanted = hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def log_to_stderr() -> None:

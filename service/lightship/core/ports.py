@@ -224,6 +224,35 @@ class Writer(Protocol):
         ...
 
 
+GROUP_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+"""Upper bounds of the histogram of writes a commit."""
+COMMIT_MICROS = (1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000)
+"""Upper bounds of the histogram of a commit's microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitFigures:
+    """What the writer of one file did since the process began, and what waits for it now.
+
+    Args:
+        sizes: commits by their number of writes: `sizes[i]` had at most `GROUP_SIZES[i]`, the last one more.
+        times: commits by how long they took, in the same way by `COMMIT_MICROS`.
+        writes: of all commits.
+        micros: that all commits took.
+        failed: groups that could not be committed.
+        waiting: writes handed in and not yet committed.
+        oldest: microseconds that the oldest of them has waited, 0 if none does.
+    """
+
+    sizes: tuple[int, ...]
+    times: tuple[int, ...]
+    writes: int
+    micros: int
+    failed: int
+    waiting: int
+    oldest: int
+
+
 class Statuses(Protocol):
     """Status resources, kept 24 h at least; a status belongs to the credential that posted it."""
 

@@ -96,6 +96,8 @@ class Pages:
         self._generation: dict[int, int] = {}
         self._firsts: dict[tuple[int, Filters, Micros], tuple[int, int]] = {}
         self.bytes = 0
+        self.hits = self.misses = 0
+        """Pages asked for: served from memory, and not."""
 
     def first_after(
         self, grant: Grant, state: CollectionState, filters: Filters, after: Micros

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from lightship.core.access import Action, Grant
 from lightship.core.audit import AccessEvent
-from lightship.core.collection import Candidate, CollectionSettings
-from lightship.core.errors import Unavailable
+from lightship.core.collection import Candidate, CollectionSettings, Verdict
+from lightship.core.errors import Refused, Unavailable
 from lightship.core.ports import Decisions, EpochChanged, Published, PublishOutcome, PublishRequest, Writer
 from lightship.core.stix.ingest import Item, Refusal
 from lightship.core.time import Micros
@@ -27,6 +27,11 @@ from lightship.usecases.status import Failure, render_status
 INLINE_BYTES = 16_384
 """Bodies up to this size are checked in the event loop, larger ones in the executor."""
 EPOCH_TRIES = 5
+_RULES = {
+    Verdict.CONFLICT: "deny-conflict",
+    Verdict.NOT_OWNER: "deny-owner",
+    Verdict.WITHDRAWN: "deny-withdrawn",
+}
 
 EventOf = Callable[[PublishOutcome], AccessEvent]
 """Makes the access event of what was done; runs inside the write's transaction."""
@@ -70,6 +75,10 @@ class Publish:
         self._decisions = decisions
         self._directory = directory
         self._executor = executor
+        self.counts = dict.fromkeys(("added", "duplicate"), 0)
+        """Objects taken so far, by what became of them."""
+        self.refused: dict[str, int] = {}
+        """Objects refused so far, by rule."""
 
     def permit(self, place: Place, now: Micros) -> Grant:
         """Decide, before anything of the body is read, whether the principal may post here.
@@ -90,9 +99,14 @@ class Publish:
         place = post.place
         for _ in range(EPOCH_TRIES):
             grant = self.permit(place, post.now)
-            prepared = await self._prepared(post, grant)
+            prepared, rules = await self._prepared(post, grant)
             try:
-                return await asyncio.wrap_future(self._writer.publish(prepared))
+                published = await asyncio.wrap_future(self._writer.publish(prepared))
+                self._count(published.outcome, rules)
+                return published
+            except Refused as refused:
+                self.refused[refused.rule] = self.refused.get(refused.rule, 0) + len(prepared.candidates)
+                raise
             except EpochChanged:
                 place = open_collection(
                     self._directory.view(), place.principal, place.agreement.id, place.collection.id
@@ -100,18 +114,29 @@ class Publish:
                 post = Post(place, post.body, post.status_id, post.now, post.event_of)
         raise Unavailable("The hub's rules keep changing", todo="Try again in a moment")
 
-    async def _prepared(self, post: Post, grant: Grant) -> PublishRequest:
+    def _count(self, outcome: PublishOutcome, rules: Sequence[str]) -> None:
+        for item in outcome.items:
+            if item.verdict is Verdict.ADD:
+                self.counts["added"] += 1
+            elif item.verdict is Verdict.DUPLICATE:
+                self.counts["duplicate"] += 1
+        for rule in (*rules, *(_RULES[one.verdict] for one in outcome.items if one.verdict in _RULES)):
+            self.refused[rule] = self.refused.get(rule, 0) + 1
+
+    async def _prepared(self, post: Post, grant: Grant) -> tuple[PublishRequest, list[str]]:
         if len(post.body) <= INLINE_BYTES:
             return self._prepare(post, grant)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._prepare, post, grant)
 
-    def _prepare(self, post: Post, grant: Grant) -> PublishRequest:
+    def _prepare(self, post: Post, grant: Grant) -> tuple[PublishRequest, list[str]]:
+        """Return what to write, and the rule of each object that was refused before."""
         items = self._checks.read_envelope(post.body)
         checked, refusals = self._checks.check(items, grant.collection.settings, post.now)
         failures = [
             Failure(one.position, one.id, one.version_text, f"{one.message} ({one.rule})") for one in refusals
         ]
+        rules = [one.rule for one in refusals]
         candidates = []
         for candidate in checked:
             decision = self._decisions.decide_object(
@@ -120,6 +145,7 @@ class Publish:
             if decision.allowed:
                 candidates.append(candidate)
             else:
+                rules.append(decision.rule)
                 failures.append(
                     Failure(
                         candidate.position,
@@ -128,7 +154,7 @@ class Publish:
                         f"{decision.say} ({decision.rule})",
                     )
                 )
-        return PublishRequest(
+        request = PublishRequest(
             grant=grant,
             candidates=tuple(candidates),
             status_id=post.status_id,
@@ -136,3 +162,4 @@ class Publish:
             render_event=post.event_of,
             now=post.now,
         )
+        return request, rules

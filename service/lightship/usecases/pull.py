@@ -78,7 +78,11 @@ class Pull:
         limit = min(asked.limit or self._limits.default, self._limits.most)
         key = PageKey(grant.collection.number, endpoint, filters, first, limit)
         page = self._pages.find(grant, state, key)
-        return page if page is not None else await self._read(grant, key, state)
+        if page is not None:
+            self._pages.hits += 1
+            return page
+        self._pages.misses += 1
+        return await self._read(grant, key, state)
 
     def pack(self, page: PageBody) -> bytes:
         """Return the page's gzip form."""

@@ -27,6 +27,7 @@ from lightship.web.limits import ClientGone, Limits, check_sizes, drain
 from lightship.web.message import Answer, Header, Receive, Request, Router, Scope, Send
 from lightship.web.negotiate import check_accept
 from lightship.web.problems import answer_error, answer_unknown, log_unknown, rule_of
+from lightship.web.traffic import Traffic
 
 _log = logging.getLogger("lightship.web")
 _NO_BODY = frozenset({204, 304})
@@ -52,6 +53,7 @@ class Exchange:
         clock: Clock,
         new_id: Callable[[], UUID],
         limits: Limits,
+        traffic: Traffic,
         plain: bool = False,
     ) -> None:
         self._router = router
@@ -62,11 +64,13 @@ class Exchange:
         self._clock = clock
         self._new_id = new_id
         self._limits = limits
+        self._traffic = traffic
         self._owes_events = False
         self._always = _SECURITY[:1] if plain else _SECURITY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one `http` scope."""
+        begun = self._clock.monotonic()
         request = self._request(scope, receive)
         try:
             request.view = self._directory.view()
@@ -83,6 +87,7 @@ class Exchange:
             answer = answer_unknown(request.id)
         answer = await self._logged(request, answer)
         await self._release(request, answer, send)
+        self._traffic.done(request, answer.status, self._clock.monotonic() - begun)
 
     def _request(self, scope: Scope, receive: Receive) -> Request:
         headers: dict[bytes, bytes] = {}
@@ -153,7 +158,8 @@ class Exchange:
 
     def _unlogged(self, event: AccessEvent, error: LightshipError, request: Request) -> Answer:
         self._owes_events |= request.written is not None
-        _log.error("event %s could not be recorded: %s", event.req, error)
+        fields = {"error_id": str(request.id)}
+        _log.error("event %s could not be recorded: %s", event.req, error, extra={"fields": fields})
         return answer_error(
             Unavailable(
                 "The access log cannot be written, so nothing is answered",

@@ -79,7 +79,8 @@ def answer_error(error: errors.LightshipError, request_id: UUID) -> Answer:
     """Return the answer for an error raised on purpose."""
     status = status_of(error)
     if status >= 500:
-        _log.error("%s: %s", request_id, error)
+        fields = {"error_id": str(request_id), "code": error.code}
+        _log.error("%s: %s", request_id, error, extra={"fields": fields})
     if status == 500:
         return answer_unknown(request_id)
     details = dict(error.details)
@@ -107,7 +108,7 @@ def answer_unknown(request_id: UUID) -> Answer:
 
 def log_unknown(request_id: UUID) -> None:
     """Log the exception being handled, with its traceback, under the request's id."""
-    _log.exception("request %s failed", request_id)
+    _log.exception("request %s failed", request_id, extra={"fields": {"error_id": str(request_id)}})
 
 
 def _title(error: errors.LightshipError) -> str:

@@ -216,7 +216,7 @@ def test_errors_of_the_framework_have_the_taxii_shape_too(kit: HubKit) -> None:
     assert [one for one in kit.events() if one.ip] == []
 
 
-def test_a_hub_whose_store_cannot_be_read_is_not_healthy(
+def test_a_hub_whose_store_cannot_be_read_lives_but_is_not_ready(
     kit: HubKit, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken:
@@ -227,7 +227,8 @@ def test_a_hub_whose_store_cannot_be_read_is_not_healthy(
 
     caplog.set_level(logging.CRITICAL)
     kit.app = make_app(replace(kit.hub, registry=Broken()))
-    answer = kit.client(None).get("/healthz")
+    assert kit.client(None).get("/healthz").status_code == 200
+    answer = kit.client(None).get("/readyz")
     assert answer.status_code == 503
     assert "secret" not in answer.text
 
@@ -238,6 +239,7 @@ def test_the_openapi_document_needs_a_credential_and_lists_every_taxii_route(kit
     operations = {(path, method) for path, item in document["paths"].items() for method in item}
     assert operations == {
         ("/healthz", "get"),
+        ("/readyz", "get"),
         ("/taxii2/", "get"),
         ("/{root}/", "get"),
         ("/{root}/status/{status}/", "get"),

@@ -21,7 +21,7 @@ import apsw
 
 from lightship.core.audit import AccessEvent, AuditQuery, Outcome
 from lightship.core.errors import Unavailable
-from lightship.core.ports import Clock
+from lightship.core.ports import Clock, CommitFigures
 from lightship.storage.event_leaf import SALT_BYTES, Salts, clean, from_leaf, to_leaf
 from lightship.storage.migrate import Kind, migrate, open_migrated
 from lightship.storage.sqlite.committer import GroupCommit, run_each
@@ -102,6 +102,12 @@ class SqliteAccessLog:
                     yield event
                     left -= 1
 
+    def figures(self) -> CommitFigures | None:
+        """Return what this process has written to the newest file, None if it has not written any."""
+        with self._lock:
+            newest = max(self._years, default=None)
+            return None if newest is None else self._years[newest].figures()
+
     def close(self) -> None:
         """Finish what was handed in, then close the files."""
         with self._lock:
@@ -138,6 +144,7 @@ class _Year:
             partial(_connect, path, clock), path.with_suffix(".lock"), path.stem, run=self._run
         )
         self.close = self._committer.close
+        self.figures = self._committer.figures
 
     def append(self, entry: _Entry) -> Future[None]:
         done: Future[None] = Future()

@@ -11,16 +11,19 @@ import contextlib
 import fcntl
 import os
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from time import monotonic_ns
 from typing import Any, Generic, TypeVar
 
 import apsw
 
 from lightship.core.errors import Unavailable
+from lightship.core.ports import COMMIT_MICROS, GROUP_SIZES, CommitFigures
 from lightship.storage.sqlite.connection import BUSY_MS, CHECKPOINT_PAGES, FATAL, hub_error
 
 T = TypeVar("T")
@@ -64,6 +67,41 @@ class _Entry(Generic[J]):
     future: Future[Any]
     alone: bool
     weight: int
+    queued: int = field(default_factory=monotonic_ns)
+
+
+class _Tally:
+    """Counts groups for whoever looks from another thread; written in the writer's thread alone."""
+
+    def __init__(self) -> None:
+        self._sizes = [0] * (len(GROUP_SIZES) + 1)
+        self._times = [0] * (len(COMMIT_MICROS) + 1)
+        self._writes = self._micros = self._failed = 0
+        self.running: Sequence[_Entry[Any]] = ()
+
+    def done(self, writes: int, micros: int, *, failed: bool) -> None:
+        """Count one group."""
+        if failed:
+            self._failed += 1
+            return
+        self._sizes[bisect_left(GROUP_SIZES, writes)] += 1
+        self._times[bisect_left(COMMIT_MICROS, micros)] += 1
+        self._writes += writes
+        self._micros += micros
+
+    def figures(self, queued: int) -> CommitFigures:
+        """Return what was counted, with `queued` further writes that wait."""
+        running = self.running
+        oldest = (monotonic_ns() - running[0].queued) // 1000 if running else 0
+        return CommitFigures(
+            sizes=tuple(self._sizes),
+            times=tuple(self._times),
+            writes=self._writes,
+            micros=self._micros,
+            failed=self._failed,
+            waiting=queued + len(running),
+            oldest=oldest,
+        )
 
 
 class GroupCommit(Generic[J]):
@@ -100,6 +138,7 @@ class GroupCommit(Generic[J]):
         self._lock_fd = -1
         self._wal_pages = 0
         self._closed = False
+        self._tally = _Tally()
         self._gate = threading.Lock()  # orders submit against close
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
@@ -119,6 +158,10 @@ class GroupCommit(Generic[J]):
             else:
                 self._queue.put(_Entry(job, future, alone, weight))
         return future
+
+    def figures(self) -> CommitFigures:
+        """Return what was committed so far and what waits; from any thread."""
+        return self._tally.figures(self._queue.qsize())
 
     def close(self, last: J | None = None) -> None:
         """Finish what is queued, then stop. Later jobs fail with `Unavailable`. May be called twice.
@@ -171,14 +214,19 @@ class GroupCommit(Generic[J]):
         group = [entry for entry in group if entry.future.set_running_or_notify_cancel()]
         if not group:
             return
+        self._tally.running, begun = group, monotonic_ns()
         try:
             results = self._transaction([entry.job for entry in group])
         except Exception as error:
             self._disconnect()
+            self._tally.done(len(group), 0, failed=True)
+            self._tally.running = ()
             told = hub_error(error) if isinstance(error, apsw.Error | OSError) else error
             for entry in group:
                 entry.future.set_exception(told)
             return
+        self._tally.done(len(group), (monotonic_ns() - begun) // 1000, failed=False)
+        self._tally.running = ()
         for entry, result in zip(group, results, strict=True):
             if isinstance(result, Failed):
                 entry.future.set_exception(result.error)

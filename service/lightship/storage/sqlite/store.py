@@ -17,6 +17,7 @@ from lightship.core.audit import AccessEvent
 from lightship.core.ports import (
     Clock,
     CollectionState,
+    CommitFigures,
     Page,
     Published,
     PublishRequest,
@@ -73,6 +74,10 @@ class SqliteStore:
             run=self._groups.run,
             after_commit=self._groups.committed,
         )
+
+    def figures(self) -> CommitFigures:
+        """Return what this process has written."""
+        return self._commits.figures()
 
     def close(self) -> None:
         """Finish what is queued and close the file. May be called twice."""
