@@ -19,17 +19,22 @@ KEPT_DROPS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class MemoryObject:
+    """A live object version and who added it."""
+
     key: int
     candidate: Candidate
     owner: str
 
     def row(self, *, body: bool) -> Row:
+        """Return the row that readers get, with its body or without."""
         one = self.candidate
         return Row(self.key, one.id, one.type, one.spec_version, one.version_text, one.body if body else b"")
 
 
 @dataclass(slots=True)
 class MemoryCollection:
+    """What a collection holds; `dropped` are (generation, key), oldest first."""
+
     number: int
     id: str
     agreement: str
@@ -44,13 +49,16 @@ class MemoryCollection:
     statements: list[Statement] = field(default_factory=list)
 
     def of(self, object_id: str) -> list[MemoryObject]:
+        """Return the live versions of an object."""
         return [one for one in self.live if one.candidate.id == object_id]
 
     def visibility(self, object_id: str) -> dict[int, tuple[bool, bool, bool]]:
+        """Return (last, first, of the highest spec_version) of each live version, by key."""
         rows = self.of(object_id)
         return {one.key: (_is_last(one, rows), _is_first(one, rows), _is_top(one, rows)) for one in rows}
 
     def drop(self, before: dict[int, tuple[bool, bool, bool]], ids: Iterable[str]) -> None:
+        """Record the rows of these objects whose visibility is another one than `before`."""
         after: dict[int, tuple[bool, bool, bool]] = {}
         for object_id in ids:
             after |= self.visibility(object_id)
@@ -61,10 +69,12 @@ class MemoryCollection:
 
 
 def as_held(one: Candidate, owner: str, reason: WithdrawReason | None = None) -> Held:
+    """Return what is held of a version."""
     return Held(one.spec_version, one.version, one.digest, owner, reason)
 
 
 def held_of(held: MemoryCollection, object_id: str) -> list[Held]:
+    """Return all that is held of an object, live versions first."""
     live = [as_held(one.candidate, one.owner) for one in held.of(object_id)]
     return live + [one for (id_, _), one in held.withdrawn.items() if id_ == object_id]
 
