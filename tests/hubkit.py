@@ -45,7 +45,6 @@ from lightship.crypto import sign
 from lightship.data import cert_profile, stix_schemas
 from lightship.keys.authority import KeyMaker
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
-from lightship.policy.builtin import BuiltinRules
 from lightship.settings import Settings, load_settings
 from lightship.storage.memory import MemoryStore
 from lightship.storage.memory_access import MemoryAccessLog
@@ -58,6 +57,7 @@ from lightship.web.limits import Bounds
 from lightship.web.server import HubServer
 from lightship.web.tls import TlsFiles
 from lightship.wiring import Hub, SystemClock, bounds_of, make_app
+from policy_rules import cedar_rules
 
 TAXII = "application/taxii+json;version=2.1"
 HEADERS = {"Accept": TAXII, "Content-Type": TAXII}
@@ -368,7 +368,7 @@ def _open(hub_dir: Path, store: Store, settings: Settings, clock: Clock) -> Hub:
         registry=held,
         access=access,
         directory=Directory(held, sign.verify),
-        decisions=BuiltinRules(),
+        decisions=cedar_rules(),
         ingest=_ingest(),
         cursor_key=load_cursor_key(hub_dir),
         executor=ThreadPoolExecutor(3, "lightship"),

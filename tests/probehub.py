@@ -27,7 +27,6 @@ from lightship.core.stix.ingest import Ingest
 from lightship.core.time import Micros
 from lightship.crypto import sign
 from lightship.data import stix_schemas
-from lightship.policy.builtin import BuiltinRules
 from lightship.settings import Settings
 from lightship.storage.memory import MemoryStore
 from lightship.storage.memory_access import MemoryAccessLog
@@ -37,6 +36,7 @@ from lightship.usecases import agreements, credentials
 from lightship.usecases.directory import Directory
 from lightship.web.message import Route
 from lightship.wiring import Hub, make_app
+from policy_rules import cedar_rules
 from stixsamples import Stix, indicator
 from storekit import HandClock
 from taxiiprobe import Driver, Party, basic
@@ -103,7 +103,7 @@ class ProbeHub:
             registry=self.store,
             access=self.access,
             directory=self.directory,
-            decisions=BuiltinRules(),
+            decisions=cedar_rules(),
             ingest=_ingest(),
             cursor_key=b"k" * 32,
             executor=ThreadPoolExecutor(2),

@@ -37,9 +37,10 @@ from lightship.core.stix.ingest import Ingest
 from lightship.core.time import Micros
 from lightship.crypto import sign
 from lightship.crypto.certificates import check_pair
-from lightship.data import stix_schemas
+from lightship.data import policies_dir, stix_schemas
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
-from lightship.policy.builtin import BuiltinRules
+from lightship.policy.engine import CedarRules
+from lightship.policy.files import load_rules
 from lightship.settings import Settings, load_settings
 from lightship.storage.sqlite.access_log import audit_files, open_access_log
 from lightship.storage.sqlite.probe import probe
@@ -130,7 +131,7 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
         registry=store,
         access=access,
         directory=Directory(store, sign.verify, pinned_key=hub_key.keyid),
-        decisions=BuiltinRules(),
+        decisions=CedarRules(load_rules(policies_dir() / "base")),
         ingest=Ingest(stix_schemas()),
         cursor_key=cursor_key,
         executor=ThreadPoolExecutor(THREADS, "lightship"),

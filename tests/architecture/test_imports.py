@@ -23,6 +23,7 @@ BREACHES = {
     "pure-core": ("service/lightship/core/breach.py", "import socket"),
     "drivers-in-storage": ("service/lightship/web/breach.py", "import apsw"),
     "cryptography-in-crypto": ("service/lightship/keys/breach.py", "import cryptography"),
+    "cedar-in-policy": ("service/lightship/usecases/breach.py", "import cedarpy"),
     "frameworks-at-the-edge": ("service/lightship/storage/breach.py", "import fastapi"),
 }
 

@@ -114,14 +114,14 @@ def test_another_members_name_as_author(kit: HubKit) -> None:
     members = kit.hub.directory.view().agreements[kit.agreement].members
     mine, other = (min(members[slug].identities) for slug in ("uslgb", "uslax"))
     refused(kit, "notothers", "deny-author", indicator(created_by_ref=other))
-    refused(kit, "notothers", "deny-author", identity(id=other))
+    refused(kit, "notothers", "deny-identity-of-another", identity(id=other))
     assert post(kit, "notothers", indicator(created_by_ref=mine), identity(id=mine))["failure_count"] == 0
     third = identity()
     assert post(kit, "notothers", third, malware(created_by_ref=third["id"]))["failure_count"] == 0
 
 
 def test_a_third_partys_name_where_only_own_objects_are_taken(kit: HubKit) -> None:
-    refused(kit, "own", "deny-author", indicator(created_by_ref=identity()["id"]))
+    refused(kit, "own", "deny-author-not-own", indicator(created_by_ref=identity()["id"]))
     assert post(kit, "own", address("192.0.2.44"))["failure_count"] == 0
 
 

@@ -30,6 +30,7 @@ READ = "allow-audience-read"
 LIST = "allow-member-list"
 NOT_FOUND = (404, "not-found")
 DEFAULT = (403, "deny-default")
+AUDITOR = (403, "deny-auditor-content")
 
 
 COLLECTION_PLACES = {"collection", "manifest", "objects", "object", "versions"}
@@ -72,10 +73,10 @@ TABLE: dict[str, Line] = {
     "read-collection": Line(
         "GET", "collection", NOT_FOUND, (200, LIST), (200, LIST), (200, LIST), (200, LIST)
     ),
-    "read-manifest": Line("GET", "manifest", NOT_FOUND, DEFAULT, (200, READ), DEFAULT, (200, READ)),
-    "read-objects": Line("GET", "objects", NOT_FOUND, DEFAULT, (200, READ), DEFAULT, (200, READ)),
-    "read-object": Line("GET", "object", NOT_FOUND, DEFAULT, (200, READ), DEFAULT, (200, READ)),
-    "read-versions": Line("GET", "versions", NOT_FOUND, DEFAULT, (200, READ), DEFAULT, (200, READ)),
+    "read-manifest": Line("GET", "manifest", NOT_FOUND, AUDITOR, (200, READ), DEFAULT, (200, READ)),
+    "read-objects": Line("GET", "objects", NOT_FOUND, AUDITOR, (200, READ), DEFAULT, (200, READ)),
+    "read-object": Line("GET", "object", NOT_FOUND, AUDITOR, (200, READ), DEFAULT, (200, READ)),
+    "read-versions": Line("GET", "versions", NOT_FOUND, AUDITOR, (200, READ), DEFAULT, (200, READ)),
     "publish": Line(
         "POST",
         "objects",

@@ -15,6 +15,7 @@ from lightship.core.access import Action, Credential, Decision, Grant, Principal
 from lightship.core.agreement import Agreement
 from lightship.core.audit import AccessEvent, AuditQuery
 from lightship.core.collection import Candidate, Collection, Verdict, WithdrawReason
+from lightship.core.explanation import Explanation
 from lightship.core.query import Filters, Query
 from lightship.core.time import Micros
 
@@ -348,6 +349,18 @@ class Decisions(Protocol):
         self, subject: Principal, collection: Collection, agreement: Agreement, candidate: Candidate
     ) -> Decision:
         """May this member put this object into this collection (level, ceiling, author)?"""
+        ...
+
+    def explain(
+        self,
+        subject: Principal | System,
+        action: Action,
+        collection: Collection,
+        agreement: Agreement,
+        now: Micros,
+        candidate: Candidate | None = None,
+    ) -> Explanation:
+        """Say why; the decision in it MUST be that of `decide`, then of `decide_object`. May be slow."""
         ...
 
 

@@ -1,0 +1,163 @@
+"""Reads rule files: Cedar policies and their schema, each mistake with its file and line.
+
+The engine's parser names no place, so a file is cut into its policies first and each is parsed by itself.
+Cutting knows strings and comments and nothing else of the language. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import cedarpy
+
+from lightship.core.errors import BadFile
+from lightship.policy.rules import PLACEHOLDERS, Rule, RuleSet, rule_set
+
+SCHEMA: Final = "schema.cedarschema"
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|;|[^";/]+|.', re.DOTALL)
+_ID = re.compile(r"(?:allow|deny)-[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+_TODO = "Correct it; the rules in use stay as they are"
+
+
+def load_rules(folder: Path) -> RuleSet:
+    """Return the rules of a folder: `schema.cedarschema` and every `*.cedar`, by file name, in their order.
+
+    Raises:
+        BadFile: a file cannot be read, parsed or checked against the schema, or a rule lacks its sentence.
+    """
+    schema_path = folder / SCHEMA
+    schema = _schema(_text(schema_path), str(schema_path))
+    rules: list[Rule] = []
+    paths = sorted(folder.glob("*.cedar"))
+    for path in paths:
+        for rule in read_rules(_text(path), str(path), schema):
+            twin = next((one for one in rules if one.id == rule.id), None)
+            if twin is not None:
+                raise _bad(rule.path, rule.line, f"Two rules are named `{rule.id}`", f"see also {twin.path}")
+            rules.append(rule)
+    if not rules:
+        raise BadFile("There are no rules", path=str(folder), why="no *.cedar in it holds one", todo=_TODO)
+    return rule_set(rules, schema)
+
+
+def read_rules(text: str, path: str, schema: cedarpy.Schema) -> Iterator[Rule]:
+    """Yield the rules of one file in their order.
+
+    Raises:
+        BadFile: a rule cannot be used.
+    """
+    for line, piece in _pieces(text):
+        try:
+            parsed = json.loads(cedarpy.policies_to_json_str(piece))
+        except ValueError as error:
+            raise _bad(path, line, "The rule is not Cedar", str(error)) from None
+        if parsed["templates"] or len(parsed["staticPolicies"]) != 1:
+            raise _bad(path, line, "This is not one rule", "templates cannot be used here")
+        (body,) = parsed["staticPolicies"].values()
+        result = cedarpy.validate_policies(piece, schema)
+        if not result.validation_passed:
+            said = dict.fromkeys(one.error.replace("for policy `policy0`, ", "") for one in result.errors)
+            raise _bad(path, line, "The rule does not fit the schema", "; ".join(said))
+        yield _rule(body, path, line)
+
+
+def _rule(body: dict[str, Any], path: str, line: int) -> Rule:
+    notes: Mapping[str, str] = body.get("annotations", {})
+    effect, name = body["effect"], notes.get("id", "")
+    if not _ID.fullmatch(name) or name.startswith("allow-") is not (effect == "permit"):
+        raise _bad(
+            path,
+            line,
+            "The rule has no proper @id",
+            'a permit\'s begins with "allow-", a forbid\'s with "deny-"',
+        )
+    sentences = {"say": notes.get("say", "")}
+    if effect == "permit" and body["conditions"]:
+        sentences["otherwise"] = notes.get("otherwise", "")
+    for key, sentence in sentences.items():
+        if not sentence.endswith("."):
+            raise _bad(
+                path, line, f"The rule `{name}` has no @{key}", "it is what the user reads: a sentence"
+            )
+        for _, field, *_ in _fields(sentence, path, line, name):
+            if field is not None and field not in PLACEHOLDERS:
+                raise _bad(
+                    path,
+                    line,
+                    f"@{key} of `{name}` names {{{field}}}",
+                    f"known are {', '.join(sorted(PLACEHOLDERS))}",
+                )
+    return Rule(name, effect == "permit", notes["say"], notes.get("otherwise", ""), body, path, line)
+
+
+def _fields(
+    sentence: str, path: str, line: int, name: str
+) -> list[tuple[str, str | None, str | None, str | None]]:
+    try:
+        return list(string.Formatter().parse(sentence))
+    except ValueError as error:
+        raise _bad(path, line, f"A sentence of `{name}` cannot be used", str(error)) from None
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (line, text) of what stands between semicolons, comments before it left out of the line."""
+    line, begin, held = 1, 0, ""
+    for found in _PIECE.finditer(text):
+        part = found[0]
+        if not held.strip() and (part.startswith("//") or part.isspace()):
+            line += part.count("\n")
+            continue
+        if not held:
+            lead = part[: len(part) - len(part.lstrip())]
+            begin = line + lead.count("\n")
+        held += part
+        line += part.count("\n")
+        if part == ";":
+            yield begin, held
+            held = ""
+    if held.strip():
+        yield begin, held
+
+
+def _schema(text: str, path: str) -> cedarpy.Schema:
+    try:
+        return cedarpy.Schema.from_str(text)
+    except ValueError as error:
+        raise _bad(path, _schema_line(text, str(error)), "The schema cannot be used", str(error)) from None
+
+
+def _schema_line(text: str, said: str) -> int:
+    """Return the line of a schema's mistake: of the name that is unknown, else of the first bad part."""
+    named = re.search(r"failed to resolve type: (?P<type>\w+)|`(?P<twice>\w+)` is declared twice", said)
+    if named is not None:
+        wanted = (
+            rf"\b{named['type']}\b" if named["type"] else rf"\b(?:entity|action|type)\s+{named['twice']}\b"
+        )
+        places = [found.start() for found in re.finditer(wanted, text)]
+        if places:
+            return text.count("\n", 0, places[-1]) + 1
+    upto = ""
+    for line, piece in _pieces(text):
+        upto += piece
+        try:
+            cedarpy.Schema.from_str(upto)
+        except ValueError as error:
+            if "error parsing schema" in str(error):
+                return line
+    return 1
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile("The file cannot be read", path=str(path), why=str(error), todo=_TODO) from None
+
+
+def _bad(path: str, line: int, title: str, why: str) -> BadFile:
+    return BadFile(title, path=path, line=line, why=why, todo=_TODO)

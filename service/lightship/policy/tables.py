@@ -1,0 +1,221 @@
+"""Given/expect tables of the rules: TOML files that people read, run by `lightship policy test`.
+
+A table has one small agreement (members, collections) and cases: a principal, an action, a collection, the
+agreement's status, perhaps an object; then the expected decision and the rule that gives it. Cases go
+through `ports.Decisions` as requests do, so they hold the rules and what feeds them.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from lightship.core.access import Action, Decision, Principal, System
+from lightship.core.agreement import GRACE, Agreement, AgreementStatus, Member
+from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
+from lightship.core.errors import BadFile
+from lightship.core.ports import Decisions
+from lightship.core.time import NO_INSTANT, Micros
+
+_BEGIN, _END = Micros(1_000_000), Micros(2_000_000)
+_TIMES: Final = {
+    AgreementStatus.PROPOSED: Micros(_BEGIN - 1),
+    AgreementStatus.IN_FORCE: _BEGIN,
+    AgreementStatus.GRACE: _END,
+    AgreementStatus.ENDED: Micros(_END + GRACE),
+}
+_CASE_KEYS: Final = {"name", "principal", "action", "collection", "status", "object", "expect", "rule"}
+_OBJECT_KEYS: Final = {"type", "id", "level", "created_by_ref", "owned"}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One line of a table: what is given and what is expected. `line` is where it stands in `path`."""
+
+    name: str
+    path: str
+    line: int
+    subject: Principal | System
+    action: Action
+    collection: Collection
+    agreement: Agreement
+    now: Micros
+    candidate: Candidate | None
+    allowed: bool
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A case that came out otherwise."""
+
+    case: Case
+    decision: Decision
+
+    def __str__(self) -> str:
+        case, got = self.case, self.decision
+        return (
+            f"{case.path}:{case.line}: {case.name}: expected {_verb(case.allowed)} by {case.rule}, "
+            f"got {_verb(got.allowed)} by {got.rule}"
+        )
+
+
+def load_tables(folder: Path) -> list[Case]:
+    """Return the cases of every `*.toml` of a folder, by file name, in their order.
+
+    Raises:
+        BadFile: there are none, or one cannot be used.
+    """
+    cases = [case for path in sorted(folder.glob("*.toml")) for case in read_table(path)]
+    if not cases:
+        raise BadFile("There are no cases", path=str(folder), why="no *.toml in it holds a [[case]]")
+    return cases
+
+
+def read_table(path: Path) -> Iterator[Case]:
+    """Yield the cases of one file.
+
+    Raises:
+        BadFile: it cannot be used; with the line of the case where there is one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        place = re.search(r"at line (\d+)", str(error))
+        raise BadFile(
+            "The table cannot be read", path=str(path), line=int(place[1]) if place else 0, why=str(error)
+        ) from None
+    line = 0
+    try:
+        agreement = _agreement(table)
+        found = re.finditer(r"^\[\[case\]\]", text, re.MULTILINE)
+        places = [text.count("\n", 0, one.start()) + 1 for one in found]
+        for line, given in zip(places, table.get("case", ()), strict=True):
+            yield _case(given, agreement, str(path), line)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise BadFile(
+            "The table cannot be used",
+            path=str(path),
+            line=line,
+            why=f"{type(error).__name__}: {error}",
+            todo="Compare it with the tables that ship in policies/tests",
+        ) from None
+
+
+def run(cases: Sequence[Case], decisions: Decisions) -> Iterator[Failure]:
+    """Yield the cases that come out otherwise than expected."""
+    for case in cases:
+        decision = ask(case, decisions)
+        if (decision.allowed, decision.rule) != (case.allowed, case.rule):
+            yield Failure(case, decision)
+
+
+def ask(case: Case, decisions: Decisions) -> Decision:
+    """Return the decision on what a case gives; an object is asked about by itself."""
+    if case.candidate is not None and isinstance(case.subject, Principal):
+        return decisions.decide_object(case.subject, case.collection, case.agreement, case.candidate)
+    return decisions.decide(case.subject, case.action, case.collection, case.agreement, case.now)
+
+
+def _case(given: Mapping[str, Any], agreement: Agreement, path: str, line: int) -> Case:
+    if unknown := set(given) - _CASE_KEYS:
+        raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
+    expect, rule = given["expect"], given["rule"]
+    if expect not in {"allow", "deny"} or rule.startswith("allow-") is not (expect == "allow"):
+        raise ValueError('expect must be "allow" with an allow- rule, or "deny" with a deny- rule')
+    status = AgreementStatus(given.get("status", "in-force"))
+    collection = next(one for one in agreement.collections if one.alias == given["collection"])
+    thing = given.get("object")
+    if thing is not None and given["action"] != Action.PUBLISH:
+        raise ValueError("only publishing is about an object")
+    return Case(
+        name=given["name"],
+        path=path,
+        line=line,
+        subject=_subject(given["principal"], agreement),
+        action=Action(given["action"]),
+        collection=collection,
+        agreement=agreement if status is not AgreementStatus.ENDED else replace(agreement, ended=True),
+        now=_TIMES[status],
+        candidate=None if thing is None else _candidate(thing),
+        allowed=expect == "allow",
+        rule=rule,
+    )
+
+
+def _subject(name: str, agreement: Agreement) -> Principal | System:
+    """Return who is meant: `system`, `AGREEMENT/MEMBER` of another agreement, or a member's slug."""
+    if name == "system":
+        return System("policy test")
+    root, slash, member = name.partition("/")
+    return Principal(root if slash else agreement.id, member if slash else name, "credential", "client")
+
+
+def _agreement(table: Mapping[str, Any]) -> Agreement:
+    return Agreement(
+        id="table",
+        version=1,
+        title="Table",
+        description="",
+        legal_basis="",
+        not_before=_BEGIN,
+        not_after=_END,
+        members={
+            slug: Member(
+                slug, slug, "", "", "", frozenset(one["roles"]), frozenset(one.get("identities", ()))
+            )
+            for slug, one in table["members"].items()
+        },
+        collections=tuple(_collection(alias, one) for alias, one in table["collections"].items()),
+        digest="",
+        hub="",
+        authority="",
+        auditors=frozenset(table.get("auditors", ())),
+    )
+
+
+def _collection(alias: str, one: Mapping[str, Any]) -> Collection:
+    authors, unmarked = one.get("authors", "not-others"), one.get("unmarked", "refuse")
+    return Collection(
+        number=1,
+        id=alias,
+        agreement="table",
+        alias=alias,
+        title=alias,
+        description="",
+        ceiling=Level(one["ceiling"]),
+        audience=frozenset(one["audience"]),
+        publishers=frozenset(one["publishers"]),
+        settings=CollectionSettings(
+            unmarked="refuse" if unmarked == "refuse" else Level(unmarked),
+            authors=frozenset(authors) if isinstance(authors, list) else authors,
+        ),
+    )
+
+
+def _candidate(one: Mapping[str, Any]) -> Candidate:
+    if unknown := set(one) - _OBJECT_KEYS:
+        raise ValueError(f"unknown keys of the object: {', '.join(sorted(unknown))}")
+    kind = one.get("type", "indicator")
+    return Candidate(
+        position=0,
+        id=one.get("id", f"{kind}--5a9b6c1e-7d54-4b0e-9c1d-2f6f0a3c8e11"),
+        type=kind,
+        spec_version="2.1",
+        version=NO_INSTANT,
+        version_text="",
+        digest=b"",
+        body=b"{}",
+        created_by=one.get("created_by_ref"),
+        level=Level(one["level"]) if "level" in one else None,
+        owned=one.get("owned", True),
+    )
+
+
+def _verb(allowed: bool) -> str:
+    return "allow" if allowed else "deny"

@@ -1,0 +1,181 @@
+"""An oracle for the rules, written the other way round, and random requests to compare it with.
+
+It knows nothing of Cedar and shares no code with `lightship.policy`: it collects every rule that holds, by
+name, from plain facts. A decision must be allowed exactly when a permit and no forbid holds, and name one
+of them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lightship.core.access import Action, Principal, System
+from lightship.core.agreement import GRACE, Agreement, Member
+from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
+from lightship.core.time import NO_INSTANT, Micros
+
+BEGIN, END = Micros(1_000_000), Micros(2_000_000)
+TIMES = (0, BEGIN - 1, BEGIN, END - 1, END, END + GRACE - 1, END + GRACE, END + 2 * GRACE)
+SLUGS = ("a", "b", "c", "d")
+IDS = {slug: f"identity--{n}1111111-1111-4111-8111-111111111111" for n, slug in enumerate(SLUGS)}
+STRANGER = "identity--99999999-1111-4111-8111-111111111111"
+ROLES = ("publisher", "consumer", "auditor", "joint-auditor", "approver")
+HEIGHT = {"clear": 1, "green": 2, "amber": 3, "amber+strict": 3, "red": 4}
+DEFINITIONS = ("marking-definition", "extension-definition")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request: about an action, or about an object where there is one."""
+
+    subject: Principal | System
+    action: Action
+    collection: Collection
+    agreement: Agreement
+    now: Micros
+    candidate: Candidate | None
+
+
+def questions(seed: int, count: int) -> Iterator[Question]:
+    """Yield random requests; a world serves four of them, so that a cache would be found out."""
+    dice = random.Random(seed)
+    for number in range(count):
+        if number % 4 == 0:
+            agreement, collection = _world(dice)
+        person = Principal(dice.choice(["mou"] * 6 + ["other"]), dice.choice(SLUGS), "c1", "tool")
+        subject: Principal | System = dice.choice([person] * 9 + [System("fsck")])
+        about_object = isinstance(subject, Principal) and dice.random() < 0.5
+        yield Question(
+            subject,
+            Action.PUBLISH if about_object else dice.choice(list(Action)),
+            collection,
+            agreement,
+            Micros(dice.choice(TIMES)),
+            _object(dice) if about_object else None,
+        )
+
+
+def expected(question: Question) -> tuple[set[str], set[str]]:
+    """Return (permits that hold, forbids that hold) by name."""
+    world, where, one = question.agreement, question.collection, question.subject
+    if where.agreement != world.id:
+        return set(), set()
+    if isinstance(one, System):
+        own = question.action in {Action.LIST, Action.READ, Action.WITHDRAW, Action.ADMINISTER}
+        return ({"allow-system"} if own else set()), set()
+    member = world.members.get(one.member) if one.agreement == world.id else None
+    if member is None:
+        return set(), {"deny-outsider"}
+    if question.candidate is not None:
+        permits = {"allow-publisher-publish"} if member.slug in where.publishers else set()
+        return permits, set(_object_forbids(question, member, question.candidate))
+    held = {
+        Action.LIST: ("allow-member-list", True),
+        Action.READ: ("allow-audience-read", member.slug in where.audience),
+        Action.PUBLISH: ("allow-publisher-publish", member.slug in where.publishers),
+        Action.WITHDRAW: ("allow-publisher-withdraw", member.slug in where.publishers),
+        Action.READ_STATUS: ("allow-own-status", True),
+        Action.READ_AUDIT: ("allow-own-audit", "auditor" in member.roles or member.slug in world.auditors),
+    }
+    name, holds = held.get(question.action, ("", False))
+    return ({name} if holds else set()), set(_action_forbids(question, member))
+
+
+def _action_forbids(question: Question, member: Member) -> Iterator[str]:
+    now, action, world = question.now, question.action, question.agreement
+    closed = world.ended or now < BEGIN or now >= END + GRACE
+    if action is Action.PUBLISH:
+        closed = closed or now >= END
+    if closed and action in {Action.READ, Action.PUBLISH, Action.WITHDRAW}:
+        yield "deny-agreement-not-in-force"
+    if action is Action.READ and member.roles and not member.roles - {"auditor", "joint-auditor"}:
+        yield "deny-auditor-content"
+
+
+def _object_forbids(question: Question, member: Member, item: Candidate) -> Iterator[str]:
+    where, settings = question.collection, question.collection.settings
+    level = str(item.level) if item.level else ""
+    if not level and item.type not in DEFINITIONS:
+        if settings.unmarked == "refuse":
+            yield "deny-unmarked"
+        else:
+            level = str(settings.unmarked)
+    if level and HEIGHT[level] > HEIGHT[str(where.ceiling)]:
+        yield "deny-publish-ceiling"
+    others = {IDS[slug] for slug in question.agreement.members if slug != member.slug}
+    if item.type == "identity" and item.id in others:
+        yield "deny-identity-of-another"
+    author = item.created_by
+    if settings.authors == "not-others" and author in others:
+        yield "deny-author"
+    if settings.authors == "own" and author not in {None, IDS[member.slug]}:
+        yield "deny-author-not-own"
+    if isinstance(settings.authors, frozenset):
+        excused = author is None and not item.owned
+        if author not in settings.authors and not excused:
+            yield "deny-author-not-listed"
+
+
+def _some(dice: random.Random, things: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(one for one in things if dice.random() < 0.5)
+
+
+def _world(dice: random.Random) -> tuple[Agreement, Collection]:
+    members = {}
+    for slug in SLUGS:
+        roles = _some(dice, ROLES) if dice.random() < 0.7 else frozenset({"auditor"})
+        if dice.random() < 0.85:
+            members[slug] = Member(slug, slug, "USLAX", "US", "port", roles, frozenset({IDS[slug]}))
+    listed = _some(dice, (*IDS.values(), STRANGER)) | {STRANGER}
+    collection = Collection(
+        1,
+        "id",
+        dice.choice(["mou"] * 9 + ["other"]),
+        "indicators",
+        "T",
+        "",
+        dice.choice(list(Level)),
+        _some(dice, SLUGS),
+        _some(dice, SLUGS),
+        CollectionSettings(
+            unmarked=dice.choice(["refuse", "refuse", *Level]),
+            authors=dice.choice(["not-others", "own", "any", listed]),
+        ),
+    )
+    agreement = Agreement(
+        id="mou",
+        version=1,
+        title="T",
+        description="",
+        legal_basis="",
+        not_before=BEGIN,
+        not_after=END,
+        members=members,
+        collections=(collection,),
+        digest="d",
+        hub="d",
+        authority="",
+        ended=dice.random() < 0.1,
+        auditors=_some(dice, SLUGS),
+    )
+    return agreement, collection
+
+
+def _object(dice: random.Random) -> Candidate:
+    kind = dice.choice(["indicator", "ipv4-addr", *DEFINITIONS, "identity"])
+    named = dice.choice([STRANGER, *IDS.values()])
+    return Candidate(
+        position=0,
+        id=named if kind == "identity" else f"{kind}--11111111-1111-4111-8111-111111111111",
+        type=kind,
+        spec_version="2.1",
+        version=NO_INSTANT,
+        version_text="",
+        digest=b"",
+        body=b"{}",
+        created_by=dice.choice([None, STRANGER, *IDS.values()]),
+        level=dice.choice([None, None, *Level]),
+        owned=dice.random() < 0.7,
+    )
