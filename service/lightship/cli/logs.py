@@ -48,7 +48,14 @@ def as_text(fields: Fields) -> bytes:
 
 
 def _word(value: Any) -> str:
+    if value.__class__ is int or value.__class__ is float:
+        return repr(value)
+    if value == "":
+        return '""'
     text = value if isinstance(value, str) else json.dumps(value, default=str)
+    # Ids, slugs and most words are letters, digits and hyphens: two looks by the interpreter, no regex.
+    if text.isascii() and text.replace("-", "").isalnum():
+        return text
     return text if _BARE.fullmatch(text) else json.dumps(text)
 
 

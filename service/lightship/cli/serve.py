@@ -61,13 +61,14 @@ def serve(listen: str | None, plain: bool, hub_dir: Path, as_json: bool) -> None
     def ready(_: int) -> None:
         if as_json:
             print_json({"url": url, "listen": f"{host}:{bound.getsockname()[1]}", "hub": str(hub_dir)})
-        else:
+        elif settings.log_format == "text":  # every line on stderr is JSON else
             say(f"{url} is served from {hub_dir}. Stop it with Ctrl-C.")
 
     hub = open_hub(hub_dir, settings=settings)
     if settings.log_level in {"debug", "info"}:
         hub.traffic.line = log.request
-    _log.info("lightship %s starts", __version__, extra={"fields": {"pid": os.getpid(), "hub": str(hub_dir)}})
+    fields = {"version": __version__, "pid": os.getpid(), "hub": str(hub_dir), "url": url}
+    _log.info("the hub starts", extra={"fields": fields})
     try:
         server_of(hub, plain=plain, ready=ready).run(sockets=[bound])
     finally:

@@ -19,6 +19,7 @@ from lightship.core.errors import LightshipError, MalformedRequest
 from lightship.web.limits import MAX_HEADERS, MAX_TARGET, Bounds, check_sizes
 from lightship.web.message import TAXII
 from lightship.web.problems import HeadersTooLarge, status_of
+from lightship.web.taken import outstanding, taken
 
 STANDARD = Bounds()
 MAX_UNUSED = MAX_TARGET + MAX_HEADERS
@@ -42,7 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _ending = False
     _refusal: LightshipError | None = None
     _sending: TimerHandle | None = None
-    _unsent = 0
+    _taken = 0
 
     def __init__(
         self, *, bounds: Bounds = STANDARD, left: Callable[[], None] | None = None, **others: Any
@@ -111,23 +112,23 @@ class BoundedProtocol(HttpToolsProtocol):
         """Go on to the next request, or end if the server is ending."""
         super().on_response_complete()
         if self._ending:
-            self.loop.call_later(LINGER_S, self._cut_off)
+            self._taken = taken(self.transport)
+            self.loop.call_later(LINGER_S, self._end)
 
     def pause_writing(self) -> None:
         """Give the client some time to read on."""
         super().pause_writing()
         self._watch()
 
-    def resume_writing(self) -> None:
-        """It reads."""
-        self._stop_watching()
-        super().resume_writing()
-
     def timeout_keep_alive_handler(self) -> None:
-        """End an idle connection; what it has not read by then has to move on in time."""
-        if self.transport.get_write_buffer_size():
+        """End an idle connection; one that is still taking its answer is not idle."""
+        if outstanding(self.transport):
             self._watch()
-        super().timeout_keep_alive_handler()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        else:
+            super().timeout_keep_alive_handler()
 
     def shutdown(self) -> None:
         """End, after the request at hand if there is one.
@@ -140,7 +141,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle
         )  # None before the first request, whatever its type says
         if cycle is None or cycle.response_complete:
-            self.loop.call_later(LINGER_S if self.transport.get_write_buffer_size() else 0, self._cut_off)
+            self._taken = taken(self.transport)
+            self.loop.call_later(LINGER_S if outstanding(self.transport) else 0, self._end)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request, in TAXII's error shape, and close."""
@@ -189,14 +191,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _watch(self) -> None:
-        self._stop_watching()
-        self._unsent = self.transport.get_write_buffer_size()
-        self._sending = self.loop.call_later(self._bounds.send_idle, self._look_again)
+        if self._sending is None:
+            self._taken = taken(self.transport)
+            self._sending = self.loop.call_later(self._bounds.send_idle, self._look_again)
 
     def _look_again(self) -> None:
-        """Cut off a client that has read nothing since the last look."""
+        """Cut off a client that has taken nothing since the last look."""
         self._sending = None
-        if self.transport.get_write_buffer_size() >= self._unsent:
+        if not outstanding(self.transport):
+            return
+        if taken(self.transport) == self._taken:
             self._cut_off()
         else:
             self._watch()
@@ -205,6 +209,15 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None
+
+    def _end(self) -> None:
+        """End, unless the client is taking its answer; the server bounds how long that may last."""
+        now = taken(self.transport)
+        if outstanding(self.transport) and now != self._taken:
+            self._taken = now
+            self.loop.call_later(LINGER_S, self._end)
+        else:
+            self._cut_off()
 
     def _too_slow(self) -> None:
         self._timer = None
