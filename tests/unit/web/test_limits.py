@@ -156,3 +156,27 @@ def test_long_targets_and_headers_are_refused() -> None:
         check_sizes(65_537, 0)
     with pytest.raises(HeadersTooLarge):
         check_sizes(0, 65_537)
+
+
+class Dribbler:
+    """A client that sends one byte at a time, never stopping."""
+
+    def __init__(self, pause: float, size: int) -> None:
+        self.pause = pause
+        self.left = size
+
+    async def receive(self) -> dict[str, Any]:
+        await asyncio.sleep(self.pause)
+        self.left -= 1
+        return {"type": "http.request", "body": b"x", "more_body": self.left > 0}
+
+
+def test_a_body_that_dribbles_in_is_refused_although_it_never_stops() -> None:
+    limits = Limits(body_idle=5, body_total=5, body_rate=1000, body_grace=0.05)
+    with pytest.raises(SlowBody, match="1000 bytes a second"):
+        asyncio.run(read_body(request(Dribbler(0.01, 1000).receive), limits))
+
+
+def test_a_small_slow_body_is_taken_within_its_grace() -> None:
+    limits = Limits(body_rate=1000, body_grace=5)
+    assert asyncio.run(read_body(request(Dribbler(0.01, 5).receive), limits)) == b"xxxxx"
