@@ -77,7 +77,11 @@ def test_an_observable_is_deleted_by_the_version_that_it_is_shown_with(hub: Prob
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=1", "added_after=2026-01-01T00:00:00Z", "next=x", "match[type]=indicator"]
+    "query",
+    [
+        *("limit=1", "added_after=2026-01-01T00:00:00Z", "next=x", "match[type]=indicator"),
+        *("version=2026-01-01T00:00:00Z", "Match[version]=last", "match[version=last"),
+    ],
 )
 def test_a_filter_that_a_delete_does_not_have_deletes_nothing(hub: ProbeHub, query: str) -> None:
     """Ignoring it would take out more than was asked for."""

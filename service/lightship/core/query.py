@@ -83,6 +83,8 @@ MATCH_FIELDS: dict[Endpoint, frozenset[str]] = {
 
 MAX_VALUES = 500
 """Values that one match field may list."""
+MAX_NAME = 80
+"""Characters of a parameter's name that a refusal repeats."""
 MAX_LIMIT_DIGITS = 18
 SPEC_VERSIONS = ("2.0", "2.1")
 
@@ -121,8 +123,10 @@ def read_query(raw: bytes, endpoint: Endpoint, object_id: str = "") -> Asked:
         field = _MATCH.fullmatch(name)
         if field is not None:
             _take_match(match, field[1], value, endpoint)
+        elif endpoint is Endpoint.DELETE:
+            raise _not_on_delete(name)
         elif name in {"added_after", "limit", "next"}:
-            _take_plain(plain, name, value, endpoint)
+            _take_plain(plain, name, value)
     return Asked(
         filters=_filters(match, endpoint, object_id),
         given=frozenset(match),
@@ -139,7 +143,7 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
         if part:
             name, _, value = part.partition(b"=")
             decoded = _decode(name, "A parameter's name")
-            found.append((decoded, _decode(value, decoded)))
+            found.append((decoded, _decode(value, decoded[:MAX_NAME])))
     return found
 
 
@@ -157,9 +161,7 @@ def _decode(raw: bytes, what: str) -> str:
     return text
 
 
-def _take_plain(plain: dict[str, str], name: str, value: str, endpoint: Endpoint) -> None:
-    if endpoint is Endpoint.DELETE:
-        raise _not_on_delete(name)
+def _take_plain(plain: dict[str, str], name: str, value: str) -> None:
     if name in plain:
         raise MalformedRequest(f"{name} was sent more than once", todo=f"Send {name} once")
     if not value:
@@ -195,7 +197,7 @@ def _take_match(match: dict[str, tuple[str, ...]], field: str, value: str, endpo
 
 def _not_on_delete(name: str) -> MalformedRequest:
     return MalformedRequest(
-        f"{name} has no meaning on a delete, nothing was deleted",
+        f"{name[:MAX_NAME]} has no meaning on a delete, nothing was deleted",
         todo="Pick with match[version] and match[spec_version] only",
     )
 

@@ -127,11 +127,20 @@ def test_a_delete_takes_the_whole_object_unless_versions_are_picked() -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["match[type]=malware", "match[verison]=last", "limit=1", "added_after=x", "next=x", f"match[id]={ID}"],
+    [
+        *("match[type]=malware", "match[verison]=last", "limit=1", "added_after=x", "next=x"),
+        *(f"match[id]={ID}", "version=last", "Match[version]=last", "match[version=last", "match=last", "x"),
+    ],
 )
 def test_a_delete_with_a_filter_it_does_not_know_deletes_nothing(query: str) -> None:
     with pytest.raises(MalformedRequest, match="nothing was deleted"):
         ask(query, Endpoint.DELETE, ID)
+
+
+def test_a_refusal_repeats_a_name_only_so_far() -> None:
+    with pytest.raises(MalformedRequest) as refused:
+        ask("x" * 60_000, Endpoint.DELETE, ID)
+    assert len(refused.value.title) < 200
 
 
 @given(st.binary(max_size=200), st.sampled_from(Endpoint))
