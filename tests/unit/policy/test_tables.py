@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from lightship.core.errors import BadFile
 from lightship.data import policies_dir
 from lightship.policy.engine import CedarRules
 from lightship.policy.mutants import mutants
+from lightship.policy.rules import PLACEHOLDERS
 from lightship.policy.tables import Case, load_tables, run
 from policy_rules import cedar_rules, shipped
 
@@ -32,6 +34,23 @@ collection = "x"
 expect = "allow"
 rule = "allow-publisher-publish"
 """
+
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "policy.md"
+
+
+def test_the_table_of_the_docs_passes(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "docs.toml").write_text(block)
+    assert not list(run(load_tables(tmp_path), cedar_rules()))
+
+
+def test_the_docs_name_the_words_that_a_sentence_may_hold_and_rules_that_exist() -> None:
+    text = PAGE.read_text()
+    assert set(re.findall(r"`\{(\w+)\}`", text)) == PLACEHOLDERS
+    elsewhere = {"deny-default", "deny-owner", "deny-conflict", "deny-withdrawn", "deny-publish-quota"}
+    elsewhere |= {"deny-revoked", "deny-expired"}
+    assert set(re.findall(r"(?:allow|deny)-[a-z-]+", text)) <= {*shipped().by_id, *elsewhere}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda one: f"{Path(one.path).stem}:{one.line}")
