@@ -11,11 +11,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lightship.core.access import Credential
+from lightship.core.access import Credential, Principal
 from lightship.core.agreement import Agreement, Verify, load_chain
 from lightship.core.collection import Collection
 from lightship.core.errors import Damaged
 from lightship.core.ports import Registry, SignedAgreement
+from lightship.core.time import Micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,15 @@ class Directory:
             if found is not None:
                 cache[digest] = found
         return found
+
+    def holds(self, principal: Principal, now: Micros) -> bool:
+        """True if the principal's credential is neither revoked nor expired; asks the registry."""
+        return any(
+            one.id == principal.credential
+            and one.revoked is None
+            and (one.expires is None or one.expires > now)
+            for one in self._registry.credentials(principal.agreement)
+        )
 
     def _load(self, epoch: int) -> HubView:
         numbers = dict(self._registry.collection_numbers())

@@ -7,15 +7,15 @@ A grant is made here and nowhere else; it carries the policy epoch that it was d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightship.core.access import Action, Decision, Grant, Principal
 from lightship.core.agreement import Agreement
 from lightship.core.collection import Collection
-from lightship.core.errors import NotFound, Refused
+from lightship.core.errors import NotAuthenticated, NotFound, Refused
 from lightship.core.ports import Decisions
 from lightship.core.time import Micros
-from lightship.usecases.directory import HubView
+from lightship.usecases.directory import Directory, HubView
 
 
 class Hidden(NotFound):
@@ -24,6 +24,19 @@ class Hidden(NotFound):
     def __init__(self, rule: str = "not-found") -> None:
         super().__init__("There is no such resource", todo="Start from discovery at /taxii2/")
         self.rule = rule
+
+
+class CredentialGone(NotAuthenticated):
+    """The credential was revoked, or expired, while its request was under way."""
+
+    rule = "deny-revoked"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The credential does not hold any more",
+            why="It was revoked or has expired while the request was under way; nothing was written",
+            todo="Ask the hub's steward for a new one",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,21 @@ def open_collection(view: HubView, principal: Principal, root: str, name: str) -
     if collection is None:
         raise Hidden
     return Place(principal, agreement, collection, view.epoch)
+
+
+def open_again(directory: Directory, place: Place, now: Micros) -> Place:
+    """Return the place under the rules of now, after the policy epoch changed since the request came.
+
+    Raises:
+        CredentialGone: the principal's credential holds no more.
+        Hidden: the member or the collection is gone.
+    """
+    view, principal = directory.view(), place.principal
+    if not directory.holds(principal, now):
+        raise CredentialGone
+    agreement = open_root(view, principal, place.agreement.id)
+    principal = replace(principal, roles=agreement.members[principal.member].roles)
+    return open_collection(view, principal, agreement.id, place.collection.id)
 
 
 def permit(decisions: Decisions, place: Place, action: Action, now: Micros) -> Grant:

@@ -21,7 +21,7 @@ from lightship.core.ports import Decisions, EpochChanged, Published, PublishOutc
 from lightship.core.stix.ingest import Item, Refusal
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory
-from lightship.usecases.entry import Place, open_collection, permit
+from lightship.usecases.entry import Place, open_again, permit
 from lightship.usecases.status import Failure, render_status
 
 INLINE_BYTES = 16_384
@@ -93,7 +93,8 @@ class Publish:
 
         Raises:
             MalformedRequest, Unprocessable: the body as a whole cannot be read.
-            Refused, Hidden: the right was lost meanwhile, or a quota is full; nothing was written.
+            Refused, Hidden, CredentialGone: the right was lost meanwhile, or a quota is full; nothing was
+                written.
             Unavailable: for now nothing can be written.
         """
         place = post.place
@@ -108,9 +109,7 @@ class Publish:
                 self.refused[refused.rule] = self.refused.get(refused.rule, 0) + len(prepared.candidates)
                 raise
             except EpochChanged:
-                place = open_collection(
-                    self._directory.view(), place.principal, place.agreement.id, place.collection.id
-                )
+                place = open_again(self._directory, place, post.now)
                 post = Post(place, post.body, post.status_id, post.now, post.event_of)
         raise Unavailable("The hub's rules keep changing", todo="Try again in a moment")
 

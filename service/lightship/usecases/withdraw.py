@@ -17,7 +17,7 @@ from lightship.core.ports import Decisions, EpochChanged, NotOwner, Row, Withdra
 from lightship.core.query import Filters
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory
-from lightship.usecases.entry import Place, open_collection, permit_withdraw
+from lightship.usecases.entry import Place, open_again, permit_withdraw
 
 EPOCH_TRIES = 5
 
@@ -49,7 +49,8 @@ class Withdraw:
         """Take out the versions of an object that `filters` pick.
 
         Raises:
-            Refused, Hidden: no right, or the object is another member's; nothing was taken out.
+            Refused, Hidden, CredentialGone: no right, or the object is another member's; nothing was taken
+                out.
             NotFound: no such object or version.
             Unavailable: for now nothing can be written.
         """
@@ -73,7 +74,5 @@ class Withdraw:
                     todo="Ask its owner, or the hub's steward",
                 ) from None
             except EpochChanged:
-                place = open_collection(
-                    self._directory.view(), place.principal, place.agreement.id, place.collection.id
-                )
+                place = open_again(self._directory, place, now)
         raise Unavailable("The hub's rules keep changing", todo="Try again in a moment")
