@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -147,6 +148,20 @@ def test_what_is_not_there_is_named_with_what_is(run: Run, tmp_path: Path) -> No
     missing = str(tmp_path / "missing.json")
     run("why", "uslax", "publish", f"{MOU}/warnings", "--object", missing, code=2)
     assert "--object" in run("why", "uslax", "read", f"{MOU}/warnings", "--object", missing, code=2)[2]
+
+
+def test_a_hub_with_a_broken_rule_does_not_open_and_says_where(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(policies_dir() / "base", tmp_path / "base")
+    with (tmp_path / "base" / "access.cedar").open("a") as file:
+        file.write('\n@id("deny-x") @say("No.")\nforbid (principal is Membr, action, resource);\n')
+    line = (tmp_path / "base" / "access.cedar").read_text().count("\n") - 1
+    monkeypatch.setattr("lightship.wiring.policies_dir", lambda: tmp_path)
+    _, out, err = run("why", "uslax", "read", f"{MOU}/indicators", code=2)
+    assert out == ""
+    assert f"access.cedar:{line}: The rule does not fit the schema" in err
+    assert "Membr" in err
 
 
 def test_asking_writes_nothing(ask: Ask, run: Run) -> None:
