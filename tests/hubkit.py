@@ -42,7 +42,7 @@ from lightship.core.collection import Collection
 from lightship.core.ports import Clock
 from lightship.core.stix.ingest import Ingest
 from lightship.crypto import sign
-from lightship.data import cert_profile, stix_schemas
+from lightship.data import cert_profile, extension_schemas, stix_schemas
 from lightship.keys.authority import KeyMaker
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
 from lightship.settings import Settings, load_settings
@@ -379,7 +379,7 @@ def _open(hub_dir: Path, store: Store, settings: Settings, clock: Clock) -> Hub:
 @cache
 def _ingest() -> Ingest:
     """The object checks are the same for every hub and take a while to make."""
-    return Ingest(stix_schemas())
+    return Ingest(stix_schemas(), extension_schemas())
 
 
 def agreement_text(

@@ -26,7 +26,7 @@ from lightship.core.audit import AccessEvent, AuditQuery
 from lightship.core.stix.ingest import Ingest
 from lightship.core.time import Micros
 from lightship.crypto import sign
-from lightship.data import stix_schemas
+from lightship.data import extension_schemas, stix_schemas
 from lightship.settings import Settings
 from lightship.storage.memory import MemoryStore
 from lightship.storage.memory_access import MemoryAccessLog
@@ -358,7 +358,7 @@ def _members() -> dict[str, tuple[str, str]]:
 
 @lru_cache(maxsize=1)
 def _ingest() -> Ingest:
-    return Ingest(stix_schemas())
+    return Ingest(stix_schemas(), extension_schemas())
 
 
 @lru_cache(maxsize=1)

@@ -67,6 +67,26 @@ def stix_schemas() -> Mapping[str, bytes]:
     return MappingProxyType(found)
 
 
+@cache
+def extension_schemas() -> Mapping[str, bytes]:
+    """Return the JSON schemas of Lightship's STIX extensions by file name, `maritime-context-1.0.json`.
+
+    Raises:
+        StewardError: the installation is incomplete.
+    """
+    paths = sorted((policies_dir() / "extensions").glob("*-1.0.json"))
+    return MappingProxyType({path.name: path.read_bytes() for path in paths})
+
+
+def extension_definitions() -> bytes:
+    """Return the STIX bundle of the extension-definition objects and the identity that defines them.
+
+    Raises:
+        StewardError: the installation is incomplete.
+    """
+    return (policies_dir() / "extensions" / "definitions.json").read_bytes()
+
+
 def _folder(packaged: str, checkout: Path) -> Path:
     for path in (_PACKAGE / "_data" / packaged, checkout):
         if path.is_dir():

@@ -37,7 +37,7 @@ from lightship.core.stix.ingest import Ingest
 from lightship.core.time import Micros
 from lightship.crypto import sign
 from lightship.crypto.certificates import check_pair
-from lightship.data import policies_dir, stix_schemas
+from lightship.data import extension_schemas, policies_dir, stix_schemas
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
 from lightship.policy.engine import CedarRules
 from lightship.policy.files import load_rules
@@ -132,7 +132,7 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
         access=access,
         directory=Directory(store, sign.verify, pinned_key=hub_key.keyid),
         decisions=CedarRules(load_rules(policies_dir() / "base")),
-        ingest=Ingest(stix_schemas()),
+        ingest=Ingest(stix_schemas(), extension_schemas()),
         cursor_key=cursor_key,
         executor=ThreadPoolExecutor(THREADS, "lightship"),
         checks={

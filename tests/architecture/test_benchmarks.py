@@ -13,7 +13,7 @@ import pytest
 from lightship.core.collection import CollectionSettings, Level
 from lightship.core.stix.ingest import Ingest
 from lightship.core.time import Micros
-from lightship.data import stix_schemas
+from lightship.data import extension_schemas, stix_schemas
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -95,7 +95,7 @@ def test_what_is_published_is_valid_and_takes_a_new_id_each_time() -> None:
     pieces = objects.template(100).split(b"@@")
     body = b"".join(piece + str(uuid.uuid4()).encode() for piece in pieces[:-1]) + pieces[-1]
     assert len(pieces) == 101
-    ingest = Ingest(stix_schemas())
+    ingest = Ingest(stix_schemas(), extension_schemas())
     items = ingest.read_envelope(body)
     candidates, refusals = ingest.check(items, CollectionSettings(), NOW)
     assert refusals == []

@@ -12,12 +12,15 @@ import pytest
 import stix2
 from stix2validator import ValidationOptions, validate_instance
 
-from lightship.data import policies_dir
+from lightship.core.collection import CollectionSettings
+from lightship.core.stix.extensions import MARITIME_CONTEXT, SHARING_TERMS
+from lightship.core.stix.ingest import Ingest
+from lightship.core.time import Micros
+from lightship.data import extension_definitions, extension_schemas, policies_dir, stix_schemas
 from lightship_feeds.stix_bundle import StixBundle
 
 FOLDER = policies_dir() / "exercise"
 NAMES = ("incidents", "indicators", "sightings", "warnings")
-MARITIME = "extension-definition--9bab803a-30ca-456c-b3b4-f5712e2340ae"
 INCIDENT_CORE = "extension-definition--ef765651-680c-498d-9894-99799f2fa126"
 AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
 GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
@@ -113,22 +116,39 @@ def test_markings_are_tlp_2_and_within_the_ceilings() -> None:
     sample = tomllib.loads((policies_dir() / "agreements/exercise/agreement.toml").read_text())
     levels = ["clear", "green", "amber", "amber+strict", "red"]
     named = {GREEN: "green", AMBER_STRICT: "amber+strict"}
+    terms = {one["id"] for one in OBJECTS.values() if SHARING_TERMS in one.get("extensions", {})}
     assert set(sample["collections"]) == set(NAMES)
     for name in NAMES:
         ceiling = levels.index(sample["collections"][name]["ceiling"])
         for one in bundle(name):
-            marks = [named[mark] for mark in one.get("object_marking_refs", [])]
+            cited = [mark for mark in one.get("object_marking_refs", []) if mark not in terms]
+            marks = [named[mark] for mark in cited]
             assert marks or one["type"] == "marking-definition"
             assert all(levels.index(mark) <= ceiling for mark in marks)
 
 
-def test_the_maritime_context_is_defined_once_and_used() -> None:
-    definition = OBJECTS[MARITIME]
-    assert (definition["name"], definition["version"]) == ("maritime-context", "1.0")
-    users = [one for one in OBJECTS.values() if MARITIME in one.get("extensions", {})]
+def test_the_extensions_are_the_shipped_ones_and_used() -> None:
+    for shipped in json.loads(extension_definitions())["objects"]:
+        assert OBJECTS[shipped["id"]] == shipped
+    users = [one for one in OBJECTS.values() if MARITIME_CONTEXT in one.get("extensions", {})]
     assert len(users) >= 10
-    known = set(re.findall(r"([a-z_]+): ", definition["schema"]))
-    for one in users:
-        used = set(one["extensions"][MARITIME]) - {"extension_type"}
-        assert used
-        assert used <= known
+    known = set(json.loads(extension_schemas()["maritime-context-1.0.json"])["properties"])
+    used = {name for one in users for name in one["extensions"][MARITIME_CONTEXT]}
+    assert len(used) >= 8
+    assert used <= known
+
+
+def test_terms_of_sharing_are_defined_and_cited() -> None:
+    (marking,) = [one for one in OBJECTS.values() if SHARING_TERMS in one.get("extensions", {})]
+    assert marking["type"] == "marking-definition"
+    cited = [one["type"] for one in OBJECTS.values() if marking["id"] in one.get("object_marking_refs", [])]
+    assert cited == ["incident"]
+
+
+def test_every_object_passes_the_checks_of_its_collection() -> None:
+    checks = Ingest(stix_schemas(), extension_schemas())
+    for name in NAMES:
+        items = checks.read_envelope((FOLDER / f"{name}.json").read_bytes())
+        taken, refused = checks.check(items, CollectionSettings(), Micros(1_780_000_000_000_000))
+        assert not refused
+        assert len(taken) == len(items) == len(bundle(name))

@@ -7,7 +7,7 @@ rewritten. Statement and language markings carry no level.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -83,19 +83,26 @@ def level_of(value: Mapping[str, Any]) -> Level | None:
     `value` is a decoded STIX object in which `object_marking_refs` and `granular_markings` may have any form.
     A UUID in capitals is the same UUID (RFC 4122 section 3).
     """
-    ranks: list[int] = []
+    ranks = [_RANK[LEVEL_OF[ref]] for _, ref in markings_of(value) if ref in LEVEL_OF]
+    return LEVELS[max(ranks)] if ranks else None
+
+
+def markings_of(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (JSON pointer, marking-definition id in lower case) of each marking of an object or its parts.
+
+    `value` is a decoded STIX object as for `level_of`; what is no string is passed over.
+    """
     refs = value.get("object_marking_refs")
     if isinstance(refs, list):
-        ranks += [
-            _RANK[LEVEL_OF[ref.lower()]] for ref in refs if isinstance(ref, str) and ref.lower() in LEVEL_OF
-        ]
+        for index, ref in enumerate(refs):
+            if isinstance(ref, str):
+                yield f"/object_marking_refs/{index}", ref.lower()
     granular = value.get("granular_markings")
     if isinstance(granular, list):
-        for marking in granular:
+        for index, marking in enumerate(granular):
             ref = marking.get("marking_ref") if isinstance(marking, dict) else None
-            if isinstance(ref, str) and ref.lower() in LEVEL_OF:
-                ranks.append(_RANK[LEVEL_OF[ref.lower()]])
-    return LEVELS[max(ranks)] if ranks else None
+            if isinstance(ref, str):
+                yield f"/granular_markings/{index}/marking_ref", ref.lower()
 
 
 def is_false_tlp(value: Mapping[str, Any], written: bytes) -> bool:

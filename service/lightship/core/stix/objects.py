@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from lightship.core.collection import CollectionSettings
 from lightship.core.ids import is_stix_id
+from lightship.core.stix.extensions import Extensions
 from lightship.core.stix.markings import is_false_tlp
 from lightship.core.stix.references import SCO, target_type
 from lightship.core.stix.rejected import Rejected, pointer
@@ -40,10 +41,12 @@ class Checker:
 
     Args:
         schemas: `lightship.data.stix_schemas()`.
+        extensions: `lightship.data.extension_schemas()`.
     """
 
-    def __init__(self, schemas: Mapping[str, bytes]) -> None:
+    def __init__(self, schemas: Mapping[str, bytes], extensions: Mapping[str, bytes]) -> None:
         self._schemas = Schemas(schemas)
+        self._extensions = Extensions(extensions)
         self._kinds = self._schemas.kinds
 
     def check(self, value: Any, written: bytes, settings: CollectionSettings, now: Micros) -> Facts:
@@ -74,7 +77,9 @@ class Checker:
                 "it claims to be a TLP marking but differs from the published one",
                 "Leave it out: the TLP 1 and TLP 2.0 definitions are built in, cite them by their ids",
             )
-        if settings.validation == "strict":
+        strict = settings.validation == "strict"
+        self._extensions.check(value, stix_type, now, strict=strict)
+        if strict:
             validator = self._schemas.validator(spec, stix_type, observable=observable)
             if not validator.is_valid(value):
                 problem = explain(validator, value)

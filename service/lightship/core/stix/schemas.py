@@ -21,9 +21,13 @@ SpecVersion = Literal["2.0", "2.1"]
 
 _FOLDERS = {"sdos": "sdo", "sros": "sro", "observables": "sco"}
 _META = ("marking-definition", "extension-definition", "language-content")
+_TIME = "a UTC timestamp with a date that exists, such as 2026-04-01T12:00:00.000Z"
+_MANY = 40
+"""Choices above which a message does not list them."""
 _MEANING = {
     "uri": "a URL (RFC 3986)",
-    amendments.TIMESTAMP: "a UTC timestamp with a date that exists, such as 2026-04-01T12:00:00.000Z",
+    amendments.TIMESTAMP: _TIME,
+    "date-time": _TIME,
     amendments.DOMAIN: "a domain name",
     amendments.EMAIL: "an e-mail address (RFC 5322)",
     amendments.IPV4: "an IPv4 address or CIDR block",
@@ -142,6 +146,8 @@ def _tell(error: jsonschema_rs.ValidationError) -> Problem:
             what = f"the property {name!r} is missing"
         case kind.Type(types=types):
             what = f"{shown} must be of type {' or '.join(types)}"
+        case kind.Enum(options=options) if len(options) > _MANY:
+            what = f"{shown} is none of the {len(options)} values that are allowed here"
         case kind.Enum(options=options):
             listed = ", ".join(show(option) for option in options[:12])
             what = f"{shown} must be one of {listed}"
@@ -157,6 +163,8 @@ def _tell(error: jsonschema_rs.ValidationError) -> Problem:
             what = f"{shown} is not {_MEANING.get(name, name)}"
         case kind.MinItems():
             what = "a list must not be empty"
+        case kind.UniqueItems():
+            what = "a list must not name the same thing twice"
         case kind.MinProperties():
             what = "a dictionary must not be empty"
         case kind.AdditionalProperties(unexpected=names):

@@ -20,10 +20,10 @@ from lightship.core.ids import UNKNOWN_ID, is_stix_id
 from lightship.core.stix.ingest import MAX_MESSAGE, Ingest, Refusal
 from lightship.core.stix.markings import TLP2_IDS
 from lightship.core.time import NO_INSTANT, Micros
-from lightship.data import stix_schemas
+from lightship.data import extension_schemas, stix_schemas
 
 NOW = Micros(1_780_000_000_000_000)  # 2026-05-28T20:26:40Z
-INGEST = Ingest(stix_schemas())
+INGEST = Ingest(stix_schemas(), extension_schemas())
 OTHER = "12345678-1234-4234-8234-123456789abc"
 TIMES = {"created": "2024-01-02T03:04:05.678Z", "modified": "2024-02-03T04:05:06.789000Z"}
 TOOL = {"type": "tool", "spec_version": "2.1", "id": f"tool--{OTHER}", "name": "x", **TIMES}

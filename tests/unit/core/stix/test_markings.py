@@ -16,9 +16,9 @@ from lightship.core.stix.ingest import Ingest
 from lightship.core.stix.json import canonical
 from lightship.core.stix.markings import LEVEL_OF, SHIPPED, TLP2_EXTENSION, TLP2_IDS, is_false_tlp, level_of
 from lightship.core.time import Micros
-from lightship.data import stix_schemas
+from lightship.data import extension_schemas, stix_schemas
 
-INGEST = Ingest(stix_schemas())
+INGEST = Ingest(stix_schemas(), extension_schemas())
 NOW = Micros(1_780_000_000_000_000)
 STATEMENT = "marking-definition--12345678-1234-4234-8234-123456789abc"
 

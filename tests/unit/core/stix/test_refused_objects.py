@@ -21,10 +21,10 @@ from lightship.core.collection import CollectionSettings
 from lightship.core.ids import UNKNOWN_ID
 from lightship.core.stix.ingest import Ingest, Refusal
 from lightship.core.time import Micros
-from lightship.data import stix_schemas
+from lightship.data import extension_schemas, stix_schemas
 
 NOW = Micros(1_780_000_000_000_000)  # 2026-05-28
-INGEST = Ingest(stix_schemas())
+INGEST = Ingest(stix_schemas(), extension_schemas())
 Change = dict[str, Any] | Callable[[dict[str, Any]], object]
 OTHER = "12345678-1234-4234-8234-123456789abc"
 GREEN = stix_makers.TLP_GREEN

@@ -20,10 +20,10 @@ from lightship.core.stix.amendments import AMENDMENTS
 from lightship.core.stix.ingest import Ingest, Refusal
 from lightship.core.stix.json import canonical
 from lightship.core.time import Micros
-from lightship.data import stix_schemas
+from lightship.data import extension_schemas, stix_schemas
 
 NOW = Micros(1_780_000_000_000_000)
-INGEST = Ingest(stix_schemas())
+INGEST = Ingest(stix_schemas(), extension_schemas())
 OTHER = "12345678-1234-4234-8234-123456789abc"
 DATA = Path(__file__).parents[5] / "shared" / "data" / "attack-ics"
 
@@ -147,7 +147,7 @@ def test_without_the_amendments_it_would_be_refused(
     name: str, value: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schemas, "AMENDMENTS", ())
-    plain = Ingest(stix_schemas())
+    plain = Ingest(stix_schemas(), extension_schemas())
     try:
         taken = refusals([value], plain) == []
     except ValueError as error:  # a 2.0 schema holds a pattern that a linear engine cannot run
