@@ -143,6 +143,7 @@ def test_no_secret_is_in_any_event_or_answer(hub: ProbeHub) -> None:
         hub.lax.get("/taxii2/"),
         hub.lax.get(f"/{secret}/"),
         hub.nobody.get("/taxii2/", None, X_API_Key=secret + "x"),
+        hub.nobody.get("/taxii2/", f"token={secret}"),
     ]
     for reply in replies:
         assert secret.encode() not in reply.body

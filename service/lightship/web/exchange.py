@@ -118,9 +118,9 @@ class Exchange:
         route, values = found
         method = "GET" if request.method == "HEAD" else request.method
         request.act, handler = route.methods.get(method, ("other-method", None))
-        request.q = request.query.decode("latin-1")
         principal = self._authenticate(request.view, request.headers, request.address, request.at)
         request.belongs_to(principal)
+        request.q = request.query.decode("latin-1")  # a stranger's is not kept: it may hold a secret
         if request.method == "OPTIONS":
             request.act, request.why = "options", "allow-member-list"
             return Answer(204, headers=((b"allow", ", ".join(route.allow).encode()),))
