@@ -1,6 +1,6 @@
 """Who asks, for what, and the answer: values of the access decision.
 
-The built-in rule set and the later policy engine both stand behind `ports.Decisions`.
+The rules that decide stand behind `ports.Decisions`; every decision names one of them.
 """
 
 from __future__ import annotations

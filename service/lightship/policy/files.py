@@ -84,8 +84,8 @@ def _rule(body: dict[str, Any], path: str, line: int) -> Rule:
             raise _bad(
                 path, line, f"The rule `{name}` has no @{key}", "it is what the user reads: a sentence"
             )
-        for _, field, *_ in _fields(sentence, path, line, name):
-            if field is not None and field not in PLACEHOLDERS:
+        for _, field, spec, conversion in _fields(sentence, path, line, name):
+            if field is not None and (field not in PLACEHOLDERS or spec or conversion):
                 raise _bad(
                     path,
                     line,

@@ -71,6 +71,8 @@ def test_a_further_file_adds_rules_in_the_order_of_file_names(folder: Path) -> N
         (GOOD.replace('@say("No.")', ""), 1, "`deny-more` has no @say"),
         (GOOD.replace("No.", "No"), 1, "`deny-more` has no @say"),
         (GOOD.replace("No.", "No, {who}."), 1, "names {who}"),
+        (GOOD.replace("No.", "No, {member.__class__}."), 1, "names {member.__class__}"),
+        (GOOD.replace("No.", "No, {member:>9999}."), 1, "names {member}"),
         (GOOD.replace("No.", "No, {."), 1, "A sentence of `deny-more` cannot be used"),
         (GOOD + GOOD, 4, "Two rules are named `deny-more`"),
         (
