@@ -385,5 +385,6 @@ def routes_of_the_application() -> set[tuple[str, str]]:
     with pytest.MonkeyPatch.context() as patch, probe_hub() as hub:
         patch.setattr("lightship.taxii.routes.Route", Recording)
         patch.setattr("lightship.api.host.Route", Recording)
+        patch.setattr("lightship.api.schemas.Route", Recording)
         make_app(hub.hub)
     return {(act, method) for route in made for method, (act, _) in route.methods.items()}

@@ -21,6 +21,7 @@ from isal import isal_zlib
 from lightship.api.figures import Figures, Sources
 from lightship.api.health import Readiness
 from lightship.api.host import OPENAPI_PATH, HostApp
+from lightship.api.schemas import schema_routes, with_schemas
 from lightship.core.errors import Unavailable
 from lightship.core.ports import (
     Access,
@@ -37,7 +38,7 @@ from lightship.core.stix.ingest import Ingest
 from lightship.core.time import Micros
 from lightship.crypto import sign
 from lightship.crypto.certificates import check_pair
-from lightship.data import extension_schemas, policies_dir, stix_schemas
+from lightship.data import extension_definitions, extension_schemas, policies_dir, stix_schemas
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
 from lightship.policy.engine import CedarRules
 from lightship.policy.files import load_rules
@@ -160,14 +161,19 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         _log.error("events of before could not be recorded yet: %s", error)
     limits = limits_of(hub.settings)
     ready = Readiness(_checks(hub, plain))
-    app = HostApp(ready=ready, new_id=new_id, fragment=taxii_fragment)
+    app = HostApp(
+        ready=ready, new_id=new_id, fragment=partial(with_schemas, taxii_fragment, extension_schemas())
+    )
     pages, publish = Pages(hub.reader, _gzip, PAGE_CACHE_BYTES), _publish(hub)
     app.figures = Figures(_sources(hub, pages, publish, ready))
     app.exchange = Exchange(
         router=taxii_router(
             _reads(hub, pages, plain),
             _writes(hub, publish, limits, new_id),
-            {OPENAPI_PATH: app.openapi_route()},
+            {
+                OPENAPI_PATH: app.openapi_route(),
+                **schema_routes(extension_schemas(), extension_definitions()),
+            },
         ),
         directory=hub.directory,
         authenticate=Authenticator(

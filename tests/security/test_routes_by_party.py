@@ -66,6 +66,12 @@ TABLE: dict[str, Line] = {
     "read-openapi": Line(
         "GET", "/openapi.json", (200, LIST), (200, LIST), (200, LIST), (200, LIST), (200, LIST)
     ),
+    "list-schemas": Line("GET", "/schemas/", (200, LIST), (200, LIST), (200, LIST), (200, LIST), (200, LIST)),
+    "read-schema": Line(
+        "GET",
+        "/schemas/maritime-context-1.0.json",
+        *((200, LIST), (200, LIST), (200, LIST), (200, LIST), (200, LIST)),
+    ),
     "read-root": Line("GET", "root", NOT_FOUND, (200, LIST), (200, LIST), (200, LIST), (200, LIST)),
     "list-collections": Line(
         "GET", "collections", NOT_FOUND, (200, LIST), (200, LIST), (200, LIST), (200, LIST)

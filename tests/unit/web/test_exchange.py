@@ -240,6 +240,9 @@ def test_the_openapi_document_needs_a_credential_and_lists_every_taxii_route(kit
     assert operations == {
         ("/healthz", "get"),
         ("/readyz", "get"),
+        ("/schemas/", "get"),
+        ("/schemas/maritime-context-1.0.json", "get"),
+        ("/schemas/sharing-terms-1.0.json", "get"),
         ("/taxii2/", "get"),
         ("/{root}/", "get"),
         ("/{root}/status/{status}/", "get"),
