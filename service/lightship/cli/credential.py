@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,7 @@ import click
 from lightship.cli.command import Command, Group, hub_option, json_option
 from lightship.cli.local import hub_of, new_request
 from lightship.cli.output import print_json, print_rows, say
-from lightship.core.errors import Conflict
+from lightship.core.errors import BadFile, Conflict
 from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
@@ -75,8 +78,7 @@ def mint(
     from lightship.usecases import credentials
 
     member, short = credentials.split_name(name)
-    _refuse_existing(out)
-    with hub_of(hub_dir) as hub:
+    with _reserved(out), hub_of(hub_dir) as hub:
         order = credentials.Order(
             agreement=agreement,
             member=member,
@@ -158,8 +160,7 @@ def rotate(
     """Give a credential a new secret; the old one stops with the next request."""
     from lightship.usecases import credentials
 
-    _refuse_existing(out)
-    with hub_of(hub_dir) as hub:
+    with _reserved(out), hub_of(hub_dir) as hub:
         minted = credentials.rotate(
             hub.registry,
             name,
@@ -212,10 +213,24 @@ def shape(one: Credential, now: Micros) -> dict[str, Any]:
     }
 
 
-def _refuse_existing(out: Path | None) -> None:
-    """Refuse before anything is minted: a secret that cannot be written would be lost."""
-    if out is not None and out.exists():
-        raise Conflict(f"{out} exists already", todo="Name a file that does not exist yet")
+@contextmanager
+def _reserved(out: Path | None) -> Iterator[None]:
+    """Make the file before anything is minted: a secret that cannot be written would be lost."""
+    if out is None:
+        yield
+        return
+    try:
+        os.close(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        raise Conflict(f"{out} exists already", todo="Name a file that does not exist yet") from None
+    except OSError as error:
+        raise BadFile("The secret's file cannot be made", path=str(out), why=error.strerror or "") from None
+    try:
+        yield
+    except BaseException:
+        if out.stat().st_size == 0:
+            out.unlink()
+        raise
 
 
 def _show(hub: Hub, minted: Minted, product: str | None, out: Path | None, *, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from lightship import __version__
 from lightship.cli import exits
 from lightship.cli.command import Group
 from lightship.cli.output import explain, say
-from lightship.core.errors import LightshipError
+from lightship.core.errors import LightshipError, StewardError
 
 COMMANDS = {
     "run": ("lightship.cli.run:run", "Make a hub, run the exercise on it, then serve."),
@@ -73,15 +73,42 @@ def execute(arguments: Sequence[str]) -> int:
     except LightshipError as error:
         explain(error, as_json=as_json)
         return exits.code_of(error)
-    except BrokenPipeError:
-        # The reader of our output has gone; nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.OK
+    except SystemExit:
+        return exits.OK  # click's way to say that the reader of our output has gone; nothing else raises it
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename is not None else ""
+        explain(
+            StewardError("A file cannot be read or written", why=f"{named}{error.strerror or error}"),
+            as_json=as_json,
+        )
+        _flush_or_drop()
+        return exits.USAGE
     return code if isinstance(code, int) else exits.OK
+
+
+def _flush_or_drop() -> None:
+    """Write what waits for stdout; if nothing takes it, drop it, or the interpreter stumbles over it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_closed() -> None:
+    """Open what the caller closed (`>&-`), so that no other file gets its number; writing to stdout fails."""
+    for number, name, flags in (
+        (0, "stdin", os.O_RDONLY),
+        (1, "stdout", os.O_RDONLY),
+        (2, "stderr", os.O_WRONLY),
+    ):
+        if getattr(sys, name) is None and os.open(os.devnull, flags) == number:
+            file = open(number, "w" if number else "r", closefd=False)  # noqa: SIM115 -- as long as the process
+            setattr(sys, name, file)
 
 
 def main() -> None:
     """Entry point of the command `lightship`."""
+    _open_closed()
     sys.exit(execute(sys.argv[1:]))
 
 
