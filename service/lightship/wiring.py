@@ -68,6 +68,7 @@ THREADS = 3
 """Threads for large cold reads and large bodies."""
 PAGE_CACHE_BYTES = 128 * 1024 * 1024
 _GZIP_LEVEL, _GZIP_WRAPPER = 2, 31
+_ELAPSED: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SystemClock:
@@ -78,8 +79,8 @@ class SystemClock:
         return Micros(time.time_ns() // 1000)
 
     def monotonic(self) -> Micros:
-        """Return a time that never goes back."""
-        return Micros(time.monotonic_ns() // 1000)
+        """Return a time that never goes back, and goes on while the machine sleeps as the wall clock does."""
+        return Micros(time.clock_gettime_ns(_ELAPSED) // 1000)
 
 
 @dataclass(frozen=True, slots=True)
