@@ -1,7 +1,9 @@
 # One hub in a container: the wheel is built in one stage, installed in the next; no compiler in the result.
 #   docker build -t lightship .
 #   docker run --rm -v hub:/hub lightship init --public-url https://hub.example:9443 --listen 0.0.0.0:9443
-#   docker run -d --read-only --tmpfs /tmp -v hub:/hub -p 9443:9443 lightship
+#   docker run -d --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#     -v hub:/hub -p 9443:9443 lightship
+# The root file system can be read-only: all that is written goes to /hub. See compose.yaml.
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY requirements/run.txt requirements/run.txt
@@ -22,5 +24,8 @@ ENV PATH=/opt/lightship/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 L
 USER lightship
 VOLUME /hub
 EXPOSE 9443
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=15s --start-period=20s --retries=3 \
+  CMD ["lightship", "doctor", "--hub", "/hub", "--serving"]
 ENTRYPOINT ["lightship"]
 CMD ["serve"]

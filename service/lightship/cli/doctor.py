@@ -34,6 +34,7 @@ _COLOUR = {"ok": "green", "warning": "yellow", "failed": "red"}
     lightship doctor
     lightship doctor --profile soc --json
     lightship doctor --hub /srv/hub
+    lightship doctor --hub /srv/hub --serving
     """,
 )
 @click.option(
@@ -43,22 +44,25 @@ _COLOUR = {"ok": "green", "warning": "yellow", "failed": "red"}
     default=None,
     help="Look at this hub's directory, not at a remote hub.",
 )
+@click.option("--serving", is_flag=True, help="With --hub: only ask whether that hub serves right now.")
 @profile_option
 @json_option
-def doctor(hub_dir: Path | None, profile_name: str, as_json: bool) -> int:
+def doctor(hub_dir: Path | None, serving: bool, profile_name: str, as_json: bool) -> int:
     """Look for what is wrong: at the hub of a profile, or with --hub in a hub's directory.
 
     Remote: address, TLS, clock, credential, Accept headers, rights, paging. Local: settings, file modes,
     certificate, disk, data, agreements, credentials; then every setting with its value. Changes nothing.
     Ends with 1 if a check failed.
     """
+    if serving and hub_dir is None:
+        raise click.UsageError("--serving needs --hub.")
     findings: list[Finding] = []
-    for one in _remote(profile_name) if hub_dir is None else _local(hub_dir):
+    for one in _remote(profile_name) if hub_dir is None else _local(hub_dir, serving=serving):
         findings.append(one)
         if not as_json:
             mark = style(one.verdict.ljust(7), fg=_COLOUR[one.verdict])
             click.echo(f"{mark}  {one.check.ljust(12)}  {one.text}" + (f". {one.todo}" if one.todo else ""))
-    values = _values(hub_dir)
+    values = {} if serving else _values(hub_dir)
     if not as_json and values:
         click.echo()
         listing({name: str(value) for name, value in values.items()})
@@ -94,7 +98,8 @@ def _remote(profile_name: str) -> Iterator[Finding]:
         yield from examine(client, datetime.now(UTC))
 
 
-def _local(hub_dir: Path) -> Iterator[Finding]:
+def _local(hub_dir: Path, *, serving: bool) -> Iterator[Finding]:
+    from lightship.cli.serving import examine_serving
     from lightship.client.doctor import Finding
     from lightship.settings import load_settings
 
@@ -102,6 +107,9 @@ def _local(hub_dir: Path) -> Iterator[Finding]:
         settings = load_settings(hub_dir)
     except LightshipError as error:
         yield Finding("settings", "failed", str(error))
+        return
+    if serving:
+        yield from examine_serving(settings)
         return
     yield Finding("settings", "ok", f"{settings.public_url}, listens on {settings.listen}")
     yield _modes(hub_dir)

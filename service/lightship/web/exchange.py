@@ -32,6 +32,8 @@ from lightship.web.traffic import Traffic
 _log = logging.getLogger("lightship.web")
 _NO_BODY = frozenset({204, 304})
 _JOINABLE = b", "
+SLOW = 408
+"""A body that came too slowly is not waited for again."""
 _NOTHING = HubView(-1, {})
 _SECURITY: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -178,7 +180,7 @@ class Exchange:
             headers.append((b"connection", b"close"))
         body = b"" if request.method == "HEAD" else answer.body
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        if unread and self._may_drain(request):
+        if unread and answer.status != SLOW and self._may_drain(request):
             await send({"type": "http.response.body", "body": body, "more_body": True})
             await drain(request, self._limits)
             body = b""
