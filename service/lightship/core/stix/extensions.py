@@ -94,7 +94,7 @@ class Extensions:
             extension_id = key.lower()  # a UUID in capitals is the same UUID (RFC 4122 section 3)
             if extension_id not in self._known or not (strict or extension_id == SHARING_TERMS):
                 continue
-            where = pointer(["extensions", key])
+            where = f"/extensions/{key}"
             self._check_form(extension_id, content, stix_type, where)
             if extension_id == SHARING_TERMS:
                 _check_terms(content, now, where)
