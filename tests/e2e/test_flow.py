@@ -215,6 +215,28 @@ def test_a_limit_stops_in_a_page_and_the_state_goes_on_there(published: Desk, lo
     assert len(got) == len(set(got)) == 20
 
 
+@pytest.mark.parametrize("form", ["ndjson", "bundle"])
+def test_a_pull_that_fails_leaves_the_file_of_the_last_one(
+    published: Desk, los_angeles: Desk, form: str
+) -> None:
+    out = los_angeles.home / f"kept.{form}"
+    los_angeles.run("pull", f"{AGREEMENT}/indicators", "--out", out.name, "--format", form)
+    kept = out.read_bytes()
+    assert kept
+    los_angeles.run("pull", f"{AGREEMENT}/nothing", "--out", out.name, "--format", form, code=3)
+    assert out.read_bytes() == kept
+    assert not list(los_angeles.home.glob(".kept*"))
+
+
+def test_a_bundle_goes_to_a_link_s_target_and_to_a_pipe(published: Desk, los_angeles: Desk) -> None:
+    target, link = los_angeles.home / "target.json", los_angeles.home / "link.json"
+    link.symlink_to(target)
+    for out in (str(link), "/dev/stdout"):
+        done = los_angeles.run("pull", f"{AGREEMENT}/indicators", "--out", out, "--format", "bundle")
+    assert link.is_symlink()
+    assert json.loads(target.read_bytes())["objects"] == json.loads(done.stdout)["objects"]
+
+
 def test_filters_reach_the_hub(published: Desk, los_angeles: Desk) -> None:
     out = los_angeles.run(
         "pull", f"{AGREEMENT}/indicators", "--type", "indicator", "--type", "malware"
@@ -361,6 +383,10 @@ def test_the_auditor_finds_who_read_what_and_who_was_refused(published: Desk, lo
     by_name = los_angeles.lines("audit", "search", "--principal", "uslgb/desk")
     assert {one["member"] for one in by_name} == {"uslgb"}
     assert los_angeles.lines("audit", "search", "--since", "2100-01-01") == []
+    cut = los_angeles.run("audit", "search", "--limit", "2", "--json")
+    assert len(cut.stdout.splitlines()) == 2
+    assert "Only the oldest 2 are shown" in cut.stderr
+    assert "shown" not in los_angeles.run("audit", "search", "--limit", "100000").stderr
     assert "allow-publisher-publish" in los_angeles.run("audit", "search", "--action", "publish").stdout
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,7 +11,7 @@ import click
 
 from lightship.cli.command import Command, Group, hub_option, json_option
 from lightship.cli.local import Time, hub_of
-from lightship.cli.output import print_json, print_rows
+from lightship.cli.output import print_json, print_rows, say
 from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
@@ -70,9 +72,9 @@ def search(
             action=action,
             since=since,
             until=until,
-            limit=limit,
+            limit=limit + 1,
         )
-        events = search_events(hub.access, hub.registry, query)
+        events = _first(limit, search_events(hub.access, hub.registry, query))
         if as_json:
             for event in events:
                 print_json(event_shape(event))
@@ -93,6 +95,13 @@ def search(
             for event in events
         ]
         print_rows(rows, ("TIME", "OUTCOME", "ST", "ACT", "MEMBER", "PRINCIPAL", "WHERE", "N", "RULE"))
+
+
+def _first(limit: int, events: Iterator[AccessEvent]) -> Iterator[AccessEvent]:
+    """Yield the first events, and say so if there are more."""
+    yield from islice(events, limit)
+    if next(events, None) is not None:
+        say(f"Only the oldest {limit} are shown: go on with --since, or raise --limit.")
 
 
 def event_shape(event: AccessEvent) -> dict[str, Any]:

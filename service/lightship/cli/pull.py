@@ -7,6 +7,8 @@ import stat
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -65,7 +67,8 @@ def pull(
     """Pull a collection's objects, oldest first.
 
     The place in --state moves only after the objects are written and synced; after a crash a page can come
-    twice, never not at all. With --json a summary goes to stdout, or to stderr where the objects take stdout.
+    twice, never not at all. --out is not touched before the hub has answered, and a bundle replaces it whole.
+    With --json a summary goes to stdout, or to stderr where the objects take stdout.
     """
     from lightship.client import Cursor, load_cursor, save_cursor
 
@@ -79,18 +82,20 @@ def pull(
             raise click.UsageError(f"{state} keeps a place already; leave out --since.")
         cursor = Cursor(added_after=format_stamp(parse_added_after(since)))
     total = 0
-    with (
-        client_of(profile_name) as client,
-        _sink(out, append=form == "ndjson" and not fresh) as file,
-        progress("Pulling", limit) as step,
-    ):
-        form_of = _write_bundle if form == "bundle" else _write_lines
-        for count, at in form_of(file, _parts(client, collection, cursor, limit, page, match)):
-            total += count
-            cursor = at
-            step(count)
-            if state is not None:
-                save_cursor(state, source, at)
+    lines = form == "ndjson"
+    with client_of(profile_name) as client, progress("Pulling", limit) as step:
+        parts = _parts(client, collection, cursor, limit, page, match)
+        answered = list(islice(parts, 1))  # no file is touched before the hub has answered
+        with _sink(out, append=lines and not fresh, whole=not lines) as file:
+            form_of = _write_lines if lines else _write_bundle
+            for count, at in form_of(file, chain(answered, parts)):
+                total += count
+                cursor = at
+                step(count)
+                if state is not None and lines:
+                    save_cursor(state, source, at)
+    if state is not None and not lines:
+        save_cursor(state, source, cursor)
     summary = {"collection": collection, "objects": total, "added_after": cursor.added_after}
     if as_json:
         click.echo(dumps(summary), err=out is None)
@@ -130,7 +135,7 @@ def _write_lines(
 def _write_bundle(
     file: BinaryIO, parts: Iterator[tuple[tuple[Object, ...], Cursor]]
 ) -> Iterator[tuple[int, Cursor]]:
-    """Write one bundle; its place is handed out when it is whole."""
+    """Write one bundle; its place is handed out when all of it is written."""
     from lightship.client import Cursor
 
     count, place = 0, Cursor()
@@ -151,7 +156,21 @@ def _settle(file: BinaryIO) -> None:
         os.fsync(file.fileno())
 
 
-def _sink(out: Path | None, *, append: bool) -> BinaryIO:
+@contextmanager
+def _sink(out: Path | None, *, append: bool, whole: bool) -> Iterator[BinaryIO]:
+    """Yield what is written to; with `whole` a file gets its new content at the end or keeps the old one."""
     if out is None:
-        return open(os.dup(sys.stdout.fileno()), "wb")
-    return out.open("ab" if append else "wb")
+        with open(os.dup(sys.stdout.fileno()), "wb") as file:
+            yield file
+    elif whole and (out.is_file() or not out.exists()):
+        out = out.resolve()
+        beside = out.with_name(f".{out.name}.{os.getpid()}.new")
+        try:
+            with beside.open("xb") as file:
+                yield file
+            beside.replace(out)
+        finally:
+            beside.unlink(missing_ok=True)
+    else:
+        with out.open("ab" if append else "wb") as file:
+            yield file
