@@ -138,7 +138,7 @@ def test_each_thing_that_is_wrong_makes_it_unready_and_is_told_in_the_log_alone(
         with kit.client(None) as client:
             assert client.get("/healthz").status_code == 200
     (told,) = [record for record in caplog.records if record.name == "lightship.ready"]
-    assert told.fields["check"] == {"expired": "certificate"}.get(broken, broken)  # type: ignore[attr-defined] # set by `extra`
+    assert told.fields["check"] == {"expired": "certificate"}.get(broken, broken)  # type: ignore[attr-defined] # the log call sets it by `extra`
 
 
 def test_probes_change_nothing_and_do_not_add_up(hub_dir: Path) -> None:
