@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from hubkit import HubKit, make_hub
 from lightship.cli.serve import server_of
 from lightship.core.agreement.chain import key_text
 from lightship.keys.hub_key import load_hub_key
+from lightship.settings import Settings
 from lightship.wiring import make_app, open_hub
 from stixsamples import indicator
 
@@ -136,3 +138,19 @@ def test_they_are_served_on_their_own_address_and_never_on_the_hubs(kit: HubKit)
         server.stop()
         thread.join(20)
     assert not thread.is_alive()
+
+
+def test_every_figure_is_in_the_guide_and_the_guide_names_no_other(kit: HubKit) -> None:
+    text, _ = scrape(kit)
+    served = set(re.findall(r"^# TYPE (lightship_\w+) ", text, re.MULTILINE))
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"`(lightship_\w+)`", guide.partition("Worth an alert")[0]))
+    behind_a_server = {name for name in named if "connections" in name or "handshakes" in name}
+    assert len(behind_a_server) == 3
+    assert served == named - behind_a_server
+
+
+def test_every_setting_that_the_guide_names_exists() -> None:
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "operations.md").read_text()
+    for name in re.findall(r"`((?:max|min|body|header|send|keep|stop|log|throttle|handshake)_\w+)", guide):
+        assert name in Settings.model_fields, name
