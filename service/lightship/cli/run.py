@@ -58,7 +58,8 @@ def run(hub_dir: Path, no_serve: bool, as_json: bool) -> int:
             if not served:
                 server.stop()
         except BaseException as error:  # handed to the main thread, which raises it
-            results.append(error)
+            if not server.should_exit:  # else it failed because the server is ending
+                results.append(error)
             server.stop()
 
     try:
