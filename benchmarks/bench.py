@@ -106,7 +106,7 @@ class Bench:
             running = self.fresh_hub()
             try:
                 self.fill(running, count)
-                _, seen = client(running, "pull", limit=10_000, seconds=3600, timeout=3700)
+                _, seen = client(running, "pull", limit=1000, seconds=3600, timeout=3700)
                 self._stamps[count] = seen["stamps"]
                 settle([running.pid])
             finally:
@@ -133,18 +133,19 @@ class Bench:
         return self.hub(count)
 
     def hub_beside(self, count: int, kind: str) -> Running:
-        """Return a hub over a copy of the filled directory: `tls`, `no log` or `tls, no log`."""
+        """Return a hub over a copy of the filled directory: `tls`, `no log`, `tls, no log` or `quiet`."""
 
         def make() -> Running:
             directory = self.filled(count)
             if ("hub", count) in self._served:
                 self._served.pop(("hub", count)).stop()
             copy = directory.copy(self.place("hub-beside"))
-            tls = kind.startswith("tls")
-            if kind.endswith("no log"):
-                running = targets.serve_without_log(copy, tls=tls)
-            else:
-                running = targets.serve_hub(copy, tls=tls)
+            running = targets.serve_hub(
+                copy,
+                tls=kind.startswith("tls"),
+                without_log=kind.endswith("no log"),
+                settings={"LIGHTSHIP_LOG_LEVEL": "warning"} if kind == "quiet" else {},
+            )
             running.stamps = self._stamps[count]
             return running
 

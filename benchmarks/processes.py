@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -103,6 +104,7 @@ def start(
     *,
     environment: Mapping[str, str] | None = None,
     directory: Path | None = None,
+    tls: bool = False,
     wait: float = 60,
 ) -> Server:
     """Start a server and wait until its port answers.
@@ -111,6 +113,7 @@ def start(
         Failed: it ended or did not listen within `wait` seconds; the end of its log is the reason.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    said = log.stat().st_size if log.exists() else 0
     with log.open("ab") as out:
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -124,12 +127,28 @@ def start(
     server = Server(name, process, port, log)
     deadline = time.monotonic() + wait
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        if _answers(port, tls):
             return server
         if process.poll() is not None or time.monotonic() > deadline:
             server.stop()
-            raise Failed(f"{name} did not start: {log.read_text(errors='replace')[-600:].strip()}")
+            raise Failed(
+                f"{name} did not start: {log.read_bytes()[said:].decode(errors='replace')[-600:].strip()}"
+            )
         time.sleep(0.05)
+
+
+def _answers(port: int, tls: bool) -> bool:
+    """True if what listens there speaks: a port may be bound before its server is ready."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
+        if tls:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE  # our own server on loopback, made a minute ago
+            with context.wrap_socket(probe):
+                return True
+        probe.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return bool(probe.recv(1))
+    return False
 
 
 def run(

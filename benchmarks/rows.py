@@ -1,7 +1,8 @@
 """The rows: one small function each, in one table. A row returns its contestants, ready to be measured.
 
 `hot` is a page that the hub has in memory, `cold` one that it has not (its file is in the system's cache).
-Lightship always writes its access log, unless the contestant's name says otherwise.
+Lightship always writes its access log and a line a request to stderr (a file here), unless the contestant's
+name says otherwise.
 """
 
 from __future__ import annotations
@@ -278,6 +279,8 @@ def hot(limit: int, connections: int, *, tls: bool) -> Callable[[Bench], dict[st
             "lightship": lambda: page("tls" if tls else "plain"),
             "nginx": floor,
         }
+        if not tls:
+            found["lightship, log level warning"] = lambda: page("quiet")
         return found if tls else found | _peers(bench, path, min(limit, bench.plan.peer))
 
     return contestants

@@ -119,31 +119,31 @@ def make_hub(path: Path) -> HubDirectory:
     return HubDirectory(path, root, basic(minted["name"], minted["secret"]))
 
 
-def serve_hub(hub: HubDirectory, *, name: str = "lightship", tls: bool = False) -> Running:
-    """Serve a hub directory with `lightship serve`."""
-    port = free_port()
-    scheme = "https" if tls else "http"
+def serve_hub(
+    hub: HubDirectory,
+    *,
+    tls: bool = False,
+    without_log: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> Running:
+    """Serve a hub directory with `lightship serve`.
+
+    Args:
+        without_log: the same command with an access log that keeps nothing.
+        settings: further settings for its environment.
+    """
+    port, scheme = free_port(), "https" if tls else "http"
     environment = {
-        "LIGHTSHIP_LISTEN": f"127.0.0.1:{port}",
         "LIGHTSHIP_PUBLIC_URL": f"{scheme}://localhost:{port}",
         "NO_COLOR": "1",
+        **(settings or {}),
     }
-    command: list[str | Path] = [Path(sys.executable).parent / "lightship", "serve", "--hub", hub.path]
-    if not tls:
-        command.append("--plain")
-    server = start(name, command, port, hub.path / "serve.log", environment=environment)
-    return Running(name, server, hub.root, hub.headers, scheme)
-
-
-def serve_without_log(hub: HubDirectory, *, tls: bool = False) -> Running:
-    """Serve a hub directory with the same application, but an access log that keeps nothing."""
-    port = free_port()
-    scheme = "https" if tls else "http"
-    command = [sys.executable, "-m", "benchmarks.without_log", str(hub.path), str(port), scheme]
-    environment = {"LIGHTSHIP_PUBLIC_URL": f"{scheme}://localhost:{port}"}
-    name, log = "lightship, no access log", hub.path / "serve.log"
-    server = start(name, command, port, log, environment=environment, directory=HERE.parent)
-    return Running(name, server, hub.root, hub.headers, scheme)
+    usual = [str(Path(sys.executable).parent / "lightship"), "serve"]
+    command = [sys.executable, "-m", "benchmarks.without_log"] if without_log else usual
+    command += ["--hub", str(hub.path), "--listen", f"127.0.0.1:{port}", *([] if tls else ["--plain"])]
+    log = hub.path / "serve.log"
+    server = start("lightship", command, port, log, environment=environment, directory=HERE.parent, tls=tls)
+    return Running("lightship", server, hub.root, hub.headers, scheme)
 
 
 # --- peers ----------------------------------------------------------------------------------------
@@ -302,5 +302,5 @@ def serve_nginx(directory: Path, files: Mapping[str, bytes], *, certificate: Pat
         "-c",
         str(directory / "nginx.conf"),
     ]
-    server = start("nginx", command, port, directory / "log")
+    server = start("nginx", command, port, directory / "log", tls=tls)
     return Running("nginx", server, "/", {"Accept": TAXII}, "https" if tls else "http")

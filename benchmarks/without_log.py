@@ -1,7 +1,7 @@
 """A hub whose access log keeps nothing: only to measure what the access log costs. Never for use.
 
-Run as `python -m benchmarks.without_log HUB_DIR PORT http|https`. The same application,
-store, rules and server as `lightship serve`; only the port `Access` is replaced.
+Run as `python -m benchmarks.without_log --hub DIR ...`: the very command `lightship serve` with the same
+options and settings; only the port `Access` is replaced.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import dataclasses
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
-from pathlib import Path
+from typing import Any
 
-from lightship.cli.serve import bind, server_of
+from lightship import wiring
+from lightship.cli.main import main as lightship
 from lightship.core.audit import AccessEvent, AuditQuery
-from lightship.settings import load_settings
-from lightship.wiring import open_hub
 
 
 class NoLog:
@@ -32,16 +31,14 @@ class NoLog:
         return iter(())
 
 
-def main(hub_dir: Path, port: int, scheme: str) -> None:
-    """Serve until SIGTERM."""
-    settings = load_settings(hub_dir).model_copy(update={"listen": f"127.0.0.1:{port}"})
-    bound = bind("127.0.0.1", port)
-    hub = dataclasses.replace(open_hub(hub_dir, settings=settings), access=NoLog())
-    try:
-        server_of(hub, plain=scheme == "http").run(sockets=[bound])
-    finally:
-        hub.close()
+def open_without_log(*arguments: Any, **named: Any) -> wiring.Hub:
+    """Open a hub as the command does, then put the forgetful log in the place of its own."""
+    return dataclasses.replace(open_hub(*arguments, **named), access=NoLog())
 
+
+open_hub = wiring.open_hub
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    wiring.open_hub = open_without_log
+    sys.argv = ["lightship", "serve", *sys.argv[1:]]
+    lightship()
