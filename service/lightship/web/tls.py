@@ -56,6 +56,7 @@ class LiveContext:
         self._seen = files.seen()
         self.context = make_context(files)
         self._current = self.context
+        self._told = ""
 
     def refresh(self) -> bool:
         """Look at the files; return True if a changed pair was taken up. Never raises for a bad pair."""
@@ -65,9 +66,11 @@ class LiveContext:
                 return False
             self._current = make_context(self._files)
         except (OSError, ssl.SSLError) as error:
-            _log.warning("the changed certificate cannot be used yet, the old one stays: %s", error)
+            if str(error) != self._told:
+                _log.warning("the changed certificate cannot be used yet, the old one stays: %s", error)
+            self._told = str(error)
             return False
-        self._seen = seen
+        self._seen, self._told = seen, ""
         self.context.sni_callback = self._hand_over
         _log.info("a changed certificate was taken up")
         return True
