@@ -226,6 +226,8 @@ def test_roots_that_cannot_be(hub: SigningKey) -> None:
         {**good, "distinct_parties": 1},
         {**good, "keys": {}},
         {**good, "keys": []},
+        {**good, "keys": [hub.keyid]},
+        {**good, "keys": {hub.keyid: "ed25519"}},
         {**good, "keys": {"0" * 64: _key(hub)}},
         {**good, "keys": {hub.keyid: _key(other)}},
         {**good, "keys": {hub.keyid: _key(hub, alg="rsa")}},
@@ -237,9 +239,22 @@ def test_roots_that_cannot_be(hub: SigningKey) -> None:
             read_root(bad)
 
 
-def test_key_texts_have_one_spelling(hub: SigningKey) -> None:
-    text = key_text(hub.public)
-    assert read_key_text(text) == hub.public
+def test_an_authority_is_named_as_it_is(pair: dict[str, SigningKey], hub: SigningKey) -> None:
+    def named(threshold: int, **keys: SigningKey) -> str:
+        return read_root(make_root(threshold, {one: key_text(key.public) for one, key in keys.items()})).text
+
+    lax, lgb = pair.values()
+    assert named(1, hub=hub) == "steward alone (1 of 1)"
+    assert named(1, uslax=lax) == "1 of 1 parties"
+    assert named(1, hub=hub, uslax=lax) == "1 of 2 parties"
+    assert named(2, uslax=lax, uslgb=lgb) == "2 of 2 parties"
+
+
+def test_key_texts_have_one_spelling() -> None:
+    text = key_text(bytes(range(32)))
+    loose = text[:-2] + chr(ord(text[-2]) + 1) + "="  # the same 32 bytes, two loose bits set
+    assert read_key_text(loose) is None
+    assert read_key_text(text) == bytes(range(32))
     for bad in ("", text[8:], text + "=", text[:-1], text.upper(), "ed25519:" + b64(b"short"), f" {text}"):
         assert read_key_text(bad) is None
 

@@ -212,6 +212,10 @@ def test_lines_are_found_in_every_way_to_write_a_key() -> None:
             "  'roles' = []",
             "[[list]]",
             "y = 1",
+            "z = [",
+            "  [a],",
+            "]",
+            "w = 1",
         ]
     )
     found = lines.index(text)
@@ -225,6 +229,7 @@ def test_lines_are_found_in_every_way_to_write_a_key() -> None:
         (("members", "us lax", "name"), 13),
         (("members", "us lax", "roles"), 15),
         (("list", "y"), 17),
+        (("list", "w"), 21),
         (("unknown",), 0),
     ):
         assert lines.line_of(found, path) == where, path
@@ -233,12 +238,50 @@ def test_lines_are_found_in_every_way_to_write_a_key() -> None:
 
 
 def test_what_is_signed_but_not_acted_on_yet_is_said() -> None:
-    text = put(CEILING, CEILING + '\nretention_days = 7\nmax_age_s = 60\ntokens = "member"').replace(
-        MEMBER, f'{MEMBER}admin_key = "{KEY}"\n'
+    def said(text: str) -> set[str]:
+        return {".".join(one.path) for one in notes(parse_toml(text, "a.toml"))}
+
+    quiet = put("retention_days = 1095\n", "")
+    assert said(quiet) == set()
+    assert said(GOOD) == {"audit.retention_days"}
+    text = (
+        quiet.replace(CEILING, CEILING + '\nretention_days = 7\nmax_age_s = 60\ntokens = "member"')
+        .replace(MEMBER, f'{MEMBER}admin_key = "{KEY}"\n')
+        .replace("parties =", 'witnesses = ["w"]\nquorum = 1\nparties =')
     )
-    said = {one.path[-1]: one.text for one in notes(parse_toml(text, "a.toml"))}
-    assert set(said) == {"retention_days", "max_age_s", "tokens", "admin_key"}
-    assert "not acted on yet" in said["max_age_s"]
+    assert said(text) == {
+        "witnesses",
+        "quorum",
+        "members.uslax.admin_key",
+        *(f"collections.indicators.{key}" for key in ("retention_days", "max_age_s", "tokens")),
+    }
+    assert said(quiet.replace(CEILING, CEILING + '\ntokens = "steward"')) == set()
+
+
+@pytest.mark.parametrize("value", ["5", "[1]", "{}", '"x"'])
+@pytest.mark.parametrize("what", ["members", "collections", "authority", "authority.keys"])
+def test_a_table_that_is_none_is_named(what: str, value: str) -> None:
+    head = 'id = "a"\ntitle = "t"\n'
+    assert any(what.rpartition(".")[2] in str(one) for one in problems(f"{head}{what} = {value}\n"))
+
+
+def test_a_text_may_have_several_lines() -> None:
+    text = put('"Two ports."', '"""Two\nports."""')
+    assert parse_toml(text, "a.toml")["purpose"] == "Two\nports."
+
+
+@pytest.mark.parametrize(
+    "bad", ["identity--1", "identity--", "Identity--11111111-1111-4111-8111-111111111111"]
+)
+def test_an_identity_is_a_whole_id(bad: str) -> None:
+    assert any("identity--<uuid>" in str(one) for one in problems(put(IDENTITY, bad)))
+
+
+@pytest.mark.parametrize("check", [fields.slug, fields.uuid4, fields.locode, fields.country, fields.public_key,
+                                   fields.stix_identity, fields.level, fields.title, fields.moment, fields.span])  # fmt: skip
+@pytest.mark.parametrize("value", [None, 7, True, [], {}, ["a"], {"a": 1}])
+def test_values_of_another_kind_are_named_and_never_crash(check: fields.Check, value: object) -> None:
+    assert check(value)
 
 
 def test_days_are_whole_days_in_utc() -> None:

@@ -71,6 +71,21 @@ audience = "all"
     assert load(hub, hours).collections[1].settings.max_future_s == 7200
 
 
+def test_audience_and_publishers_follow_from_the_roles_one_by_one(hub: SigningKey) -> None:
+    text = text_for().replace('roles = ["auditor"]', 'roles = ["consumer", "auditor"]')
+    text = text.replace('roles = ["publisher", "consumer"]', 'roles = ["publisher"]')
+    indicators = load(hub, text).collections[1]
+    assert indicators.audience == {"uslax", "jptyo"}
+    assert indicators.publishers == {"uslax", "uslgb"}
+    everybody = load(hub, text.replace(CEILING, CEILING + '\npublishers = "all"')).collections[1]
+    assert everybody.publishers == {"uslax", "uslgb", "jptyo"}
+
+
+@pytest.mark.parametrize("line", ["not_before = 2020-02-24\n", "not_after = 2027-12-31\n"])
+def test_an_agreement_can_be_open_at_one_end(hub: SigningKey, line: str) -> None:
+    assert load(hub, text_for().replace(line, "")).status(NOW) is AgreementStatus.IN_FORCE
+
+
 @pytest.mark.parametrize(
     ("at", "status"),
     [

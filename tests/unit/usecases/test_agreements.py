@@ -168,6 +168,16 @@ def test_applying_the_same_again_changes_nothing() -> None:
     assert hub.store.epoch() == epoch
 
 
+@pytest.mark.parametrize("line", ["witnesses = []", 'witnesses = ["w"]'])
+def test_witnesses_are_signed_as_written_and_compared_as_written(line: str) -> None:
+    hub = Hub()
+    text = f"{line}\n{hub.text()}"
+    signed = hub.apply(text).signed
+    assert json.loads(signed.payload)["witnesses"] == (["w"] if "w" in line.split("=")[1] else [])
+    assert not hub.apply(text).changed
+    assert hub.apply(hub.text()).changed is ("w" in line.split("=")[1])
+
+
 def test_checking_changes_nothing() -> None:
     hub = Hub()
     report = hub.check(hub.text())
