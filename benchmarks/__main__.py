@@ -19,7 +19,7 @@ from benchmarks import report
 from benchmarks.bench import FULL, QUICK, Bench, Outcome, Plan, measure
 from benchmarks.machine import facts
 from benchmarks.processes import Failed
-from benchmarks.rows import Row, table
+from benchmarks.table import Row, table
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import sys
 import time
@@ -79,12 +78,18 @@ class Bench:
         self._filled: dict[int, HubDirectory] = {}
         self._stamps: dict[int, list[str]] = {}
         self._served: dict[tuple[object, ...], Running] = {}
+        self._started: list[Running] = []
         self._number = 0
 
     def place(self, name: str) -> Path:
         """Return a new path below the run's directory."""
         self._number += 1
         return self.directory / f"{self._number:03}-{name}"
+
+    def started(self, running: Running) -> Running:
+        """Note a server, so that it is ended with the run whatever happens."""
+        self._started.append(running)
+        return running
 
     def keep(self, key: tuple[object, ...], make: Callable[[], Running]) -> Running:
         """Return the server of this key, made on first use."""
@@ -98,7 +103,7 @@ class Bench:
         """Serve an empty hub; the caller stops it."""
         if self._blank is None:
             self._blank = targets.make_hub(self.place("blank"))
-        return targets.serve_hub(self._blank.copy(self.place("hub")))
+        return self.started(targets.serve_hub(self._blank.copy(self.place("hub"))))
 
     def filled(self, count: int) -> HubDirectory:
         """Return the directory of a hub with this many objects, filled once, over HTTP, nobody serving it."""
@@ -120,7 +125,7 @@ class Bench:
         """Return the plain hub with this many objects; stays up until the end of the run."""
 
         def make() -> Running:
-            running = targets.serve_hub(self.filled(count))
+            running = self.started(targets.serve_hub(self.filled(count)))
             running.stamps = self._stamps[count]
             return running
 
@@ -146,6 +151,7 @@ class Bench:
                 without_log=kind.endswith("no log"),
                 settings={"LIGHTSHIP_LOG_LEVEL": "warning"} if kind == "quiet" else {},
             )
+            self.started(running)
             running.stamps = self._stamps[count]
             return running
 
@@ -155,11 +161,11 @@ class Bench:
 
     def medallion(self, count: int) -> Running:
         """Serve medallion with this many objects; the caller stops it."""
-        return targets.serve_medallion(self.work, self.place("medallion"), count)
+        return self.started(targets.serve_medallion(self.work, self.place("medallion"), count))
 
     def opentaxii(self, count: int = 0) -> Running:
         """Serve OpenTAXII, filled over HTTP; the caller stops it."""
-        running = targets.serve_opentaxii(self.work, self.place("opentaxii"))
+        running = self.started(targets.serve_opentaxii(self.work, self.place("opentaxii")))
         if count:
             self.fill(running, count, connections=1, versioned_only=True)
         return running
@@ -202,10 +208,8 @@ class Bench:
 
     def close(self) -> None:
         """Stop every server and remove the run's directory."""
-        for running in self._served.values():
-            with contextlib.suppress(Failed):
-                running.stop()
-        self._served.clear()
+        for running in self._started:
+            running.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

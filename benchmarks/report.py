@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.bench import Outcome
 from benchmarks.goals import GOALS, Results, judge
 from benchmarks.load import Sample
-from benchmarks.rows import Row
+from benchmarks.table import Row
 
 HEAD = """# Performance
 

@@ -23,13 +23,15 @@ from benchmarks.bench import FULL, QUICK, Bench, Outcome, Plan, TooSlow, measure
 from benchmarks.goals import GOALS, judge  # noqa: E402  (the same reason here)
 from benchmarks.load import Sample  # noqa: E402  (the same reason here)
 from benchmarks.processes import Failed, cpu_seconds, memory_mib  # noqa: E402  (the same reason here)
+from benchmarks.table import Row  # noqa: E402  (the same reason here)
+from benchmarks.table import table as rows_of  # noqa: E402  (the same reason here)
 
 SAMPLE = Sample(100, 1000, 2.0, 0.5, 10**6, 1.0, 2.0, 80.0, 0.3)
 NOW = Micros(1_790_000_000_000_000)
 
 
-def table(plan: Plan) -> list[rows.Row]:
-    return rows.table(plan.sizes, plan.pulls, plan.hot)
+def table(plan: Plan) -> list[Row]:
+    return rows_of(plan.sizes, plan.pulls, plan.hot)
 
 
 def as_if_measured(folder: Path) -> dict[str, dict[str, Outcome]]:
@@ -82,7 +84,7 @@ def test_a_contestant_that_fails_has_a_reason_and_no_figure() -> None:
             raise Failed("it broke in the second run") from None
 
     found = measure({"nginx": fails, "medallion": slow, "lightship": once}, 2, lambda text: None)
-    row = rows.Row("hot-100", "hot", "hot page", lambda bench: {})
+    row = Row("hot-100", "hot", "hot page", lambda bench: {})
     lines = report.rows_table([row], {"hot-100": found}).splitlines()[-3:]
     assert not any(outcome.samples for outcome in found.values())
     assert "nginx is not installed" in lines[0]
