@@ -1,7 +1,7 @@
 """The client SDK: pull and publish over TAXII 2.1 (see `Client`). Of the hub it imports core values only."""
 
 from lightship.client.connection import Connection, Limits
-from lightship.client.errors import NotTaxii, NotTrusted, Unreachable
+from lightship.client.errors import NoProfile, NotTaxii, NotTrusted, Unreachable
 from lightship.client.hub import Client, RemoteCollection, Root
 from lightship.client.profiles import Profile, config_dir, load_profile, save_profile
 from lightship.client.publishing import Failure, PublishReport
@@ -13,6 +13,7 @@ __all__ = [
     "Cursor",
     "Failure",
     "Limits",
+    "NoProfile",
     "NotTaxii",
     "NotTrusted",
     "Profile",

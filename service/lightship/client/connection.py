@@ -23,7 +23,7 @@ import orjson
 
 from lightship import __version__
 from lightship.client.errors import NotTaxii, NotTrusted, Unreachable, error_of
-from lightship.core.errors import BadFile, LightshipError
+from lightship.core.errors import BadFile, LightshipError, MalformedRequest
 
 ACCEPT = "application/taxii+json;version=2.1"
 _RETRIED = frozenset({429, 502, 503, 504})
@@ -238,13 +238,17 @@ def origin_of(url: str) -> str:
     """Return scheme, host and port of a hub's address.
 
     Raises:
-        NotTaxii: no https address; plain http is taken for loopback only, since it carries the secret.
+        MalformedRequest: no https address; plain http is for loopback only, since it carries the secret.
     """
-    parts = urlsplit(url if "://" in url else f"https://{url}")
-    if parts.scheme not in {"https", "http"} or not parts.hostname or parts.username is not None:
-        raise NotTaxii(f"{url!r} is no hub's address", todo="Write it as https://hub.example:9443")
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+        known = parts.scheme in {"https", "http"} and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is no number
+        known = False
+    if not known or parts.username is not None:
+        raise MalformedRequest("This is no hub's address", todo="Write it as https://hub.example:9443")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise NotTaxii(
+        raise MalformedRequest(
             "A hub is reached by https only",
             why="plain http would send the secret in the clear; it is taken for localhost alone",
             todo=f"Write it as https://{parts.netloc}",

@@ -31,6 +31,12 @@ class NotTaxii(Unreachable):
     code = "not-taxii"
 
 
+class NoProfile(errors.CallerError):
+    """There is no such profile, or it lacks its secret: nothing was asked of a hub (exit code 2)."""
+
+    code = "no-profile"
+
+
 def body_of(content: bytes) -> Mapping[str, Any]:
     """Return a TAXII error body, or an empty mapping for anything else (a proxy's HTML page)."""
     try:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightship.core.errors import BadFile, NotFound
+from lightship.client.errors import NoProfile
+from lightship.core.errors import BadFile, MalformedRequest
 from lightship.core.ids import is_slug
 
 FILE = "profiles.toml"
@@ -35,12 +36,12 @@ class Profile:
 
         Raises:
             BadFile: the file is missing, empty, or readable by others.
-            NotFound: the environment variable is not set.
+            NoProfile: the environment variable is not set.
         """
         if self.secret_file is None:
             found = environ.get(self.secret_env, "").strip()
             if not found:
-                raise NotFound(
+                raise NoProfile(
                     f"No secret for profile {self.name}",
                     why=f"the environment variable {self.secret_env} is not set",
                     todo="Set it, or run `lightship login` again",
@@ -94,13 +95,13 @@ def load_profile(directory: Path, name: str = "") -> Profile:
     """Return one profile, the default one without a name.
 
     Raises:
-        NotFound: there is no such profile.
+        NoProfile: there is no such profile.
     """
     profiles, default = load_profiles(directory)
     wanted = name or default
     if wanted not in profiles:
         known = ", ".join(sorted(profiles)) or "none"
-        raise NotFound(
+        raise NoProfile(
             f"No profile {wanted}" if wanted else "No profile of a hub yet",
             why=f"known are: {known}",
             todo="Make one: lightship login https://hub.example:9443 --user NAME --ca-file ca.pem",
@@ -109,9 +110,13 @@ def load_profile(directory: Path, name: str = "") -> Profile:
 
 
 def save_profile(directory: Path, profile: Profile, secret: str | None, *, make_default: bool) -> Profile:
-    """Keep a profile, and the secret where one is given (in `secrets/<profile>`). Returns it as kept."""
+    """Keep a profile, and the secret where one is given (in `secrets/<profile>`). Returns it as kept.
+
+    Raises:
+        MalformedRequest: its name is none.
+    """
     if not is_slug(profile.name):
-        raise NotFound(
+        raise MalformedRequest(
             f"{profile.name!r} is no profile name", todo="Use lower-case letters, digits and hyphens"
         )
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)

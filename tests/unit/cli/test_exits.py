@@ -40,6 +40,7 @@ def test_every_error_has_a_code_of_its_own_or_its_parents(kind: type[errors.Ligh
         (errors.StewardError("no"), 2),
         (errors.Damaged("no"), 1),
         (errors.Unavailable("no"), 4),
+        (lightship.client.errors.NoProfile("no"), 2),
         (lightship.client.errors.Unreachable("no"), 4),
         (lightship.client.errors.NotTrusted("no"), 4),
     ],
@@ -78,8 +79,29 @@ def test_no_profile_is_said_with_the_command_that_makes_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert execute(["status"]) == 3
-    assert "lightship login" in capsys.readouterr().err
+    for command in (
+        ["status"],
+        ["pull", "a/b"],
+        ["publish", "-", "--to", "a/b"],
+        ["status", "--profile", "x"],
+    ):
+        assert execute(command) == 2, command
+        assert "lightship login" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "url", ["http://hub.example", "ftp://hub.example", "https://hub.example:x", "https://[::1"]
+)
+def test_an_address_that_no_hub_can_have_is_wrong_use_not_unreachable(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import io
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr("sys.stdin", io.StringIO("ls1_x\n"))
+    assert execute(["login", url, "--user", "uslax-x"]) == 2
+    assert "Write it as https://hub.example" in capsys.readouterr().err
+    assert not (tmp_path / "lightship").exists()
 
 
 def test_a_hub_that_is_not_there_is_unreachable(

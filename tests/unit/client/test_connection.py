@@ -145,13 +145,17 @@ def test_a_page_of_html_is_no_hub() -> None:
 
 
 def test_the_secret_goes_by_https_or_to_this_machine() -> None:
-    with pytest.raises(NotTaxii, match="https only"):
+    with pytest.raises(errors.MalformedRequest, match="https only"):
         origin_of("http://hub.example")
     assert origin_of("http://127.0.0.1:8080/x/") == "http://127.0.0.1:8080"
     assert origin_of("hub.example:9443") == "https://hub.example:9443"
-    for junk in ("ftp://hub.example", "https://", "https://me:pw@hub.example"):
-        with pytest.raises(NotTaxii):
+    for junk in (
+        *("ftp://hub.example", "https://", "https://me:hush@hub.example"),
+        *("https://[::1", "https://hub.example:x", "https://hub.example:99999"),
+    ):
+        with pytest.raises(errors.MalformedRequest) as caught:
             origin_of(junk)
+        assert "hush" not in str(caught.value)
 
 
 def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lightship.client import Profile, config_dir, load_profile, save_profile
-from lightship.core.errors import BadFile, NotFound
+from lightship.client import NoProfile, Profile, config_dir, load_profile, save_profile
+from lightship.core.errors import BadFile, MalformedRequest
 
 
 def mode(path: Path) -> int:
@@ -35,14 +35,14 @@ def test_a_profile_comes_back_as_it_was_kept(tmp_path: Path) -> None:
 
 
 def test_a_missing_profile_or_secret_is_said(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="lightship login"):
+    with pytest.raises(NoProfile, match="lightship login"):
         load_profile(tmp_path)
     save_profile(tmp_path, Profile("b", "https://y.example", "u", None, "HUB"), None, make_default=True)
-    with pytest.raises(NotFound, match="known are: b"):
+    with pytest.raises(NoProfile, match="known are: b"):
         load_profile(tmp_path, "c")
-    with pytest.raises(NotFound, match="HUB is not set"):
+    with pytest.raises(NoProfile, match="HUB is not set"):
         load_profile(tmp_path).secret({})
-    with pytest.raises(NotFound, match="profile name"):
+    with pytest.raises(MalformedRequest, match="profile name"):
         save_profile(tmp_path, Profile("a]\nb", "https://y.example", "u"), "x", make_default=True)
 
 
