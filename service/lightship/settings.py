@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         return urlsplit(self.public_url).hostname or ""
 
     @property
+    def is_local(self) -> bool:
+        """True if `public_url` names this machine's loopback, which other programs share."""
+        return is_loopback(self.host)
+
+    @property
     def listen_address(self) -> tuple[str, int]:
         """Address and port to bind, brackets of an IPv6 address taken off."""
         return _address(self.listen)

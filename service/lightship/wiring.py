@@ -178,7 +178,9 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         ),
         directory=hub.directory,
         authenticate=Authenticator(
-            hub.directory, Throttle(hub.settings.throttle_failures, hub.settings.throttle_window_s)
+            hub.directory,
+            Throttle(hub.settings.throttle_failures, hub.settings.throttle_window_s),
+            hub.clock.monotonic,
         ),
         access=hub.access,
         writer=hub.writer,
@@ -186,7 +188,7 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         new_id=new_id,
         limits=limits,
         traffic=hub.traffic,
-        plain=plain,
+        stays_on_tls=not plain and not hub.settings.is_local,
     )
     return app
 

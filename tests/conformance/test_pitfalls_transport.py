@@ -114,6 +114,7 @@ def test_a_chunked_body_over_the_limit_is_413(tls: Served) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET\r\n\r\n",
         b"GET /taxii2/ HTTP/9.9\r\n\r\n",
+        b"GET /taxii2/ HTTP/1.1\r\n\r\n",
         b"GET /taxii2/ HTTP/1.1\r\nContent-Length: x\r\n\r\n",
         b"POST /taxii2/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",

@@ -12,7 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
@@ -67,11 +67,19 @@ def presented(headers: Mapping[bytes, bytes]) -> Presented | None:
 
 
 class Authenticator:
-    """Turns a request's headers and address into a principal."""
+    """Turns a request's headers and address into a principal.
 
-    def __init__(self, directory: Directory, throttle: Throttle) -> None:
+    Args:
+        directory: knows the credentials.
+        throttle: counts failures.
+        elapsed: a time that never goes back, microseconds: how long somebody waits does not hang on the
+            wall clock, which can be set.
+    """
+
+    def __init__(self, directory: Directory, throttle: Throttle, elapsed: Callable[[], Micros]) -> None:
         self._directory = directory
         self._throttle = throttle
+        self._elapsed = elapsed
 
     def __call__(self, view: HubView, headers: Mapping[bytes, bytes], address: str, now: Micros) -> Principal:
         """Return the principal, which `view` knows as a member's.
@@ -87,11 +95,11 @@ class Authenticator:
         try:
             return _principal(view, credential, shown, address, now)
         except LoginRefused:
-            self._failed(shown, address, now)
+            self._failed(shown, address)
             raise
 
-    def _failed(self, shown: Presented, address: str, now: Micros) -> None:
-        sources = [source_of(address)]
+    def _failed(self, shown: Presented, address: str) -> None:
+        now, sources = self._elapsed(), [source_of(address)]
         if shown.name:
             sources.append("name " + shown.name[:128].decode("utf-8", "replace").lower())
         wait = max(self._throttle.wait(source, now) for source in sources)

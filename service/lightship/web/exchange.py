@@ -42,7 +42,11 @@ _SECURITY: tuple[Header, ...] = (
 
 
 class Exchange:
-    """An ASGI application that carries out the order above for the routes of a router."""
+    """An ASGI application that carries out the order above for the routes of a router.
+
+    `stays_on_tls` tells browsers never to use plain HTTP with this host name (RFC 6797): not for one that
+    other programs of the same machine answer to as well.
+    """
 
     def __init__(
         self,
@@ -56,7 +60,7 @@ class Exchange:
         new_id: Callable[[], UUID],
         limits: Limits,
         traffic: Traffic,
-        plain: bool = False,
+        stays_on_tls: bool = True,
     ) -> None:
         self._router = router
         self._directory = directory
@@ -68,7 +72,7 @@ class Exchange:
         self._limits = limits
         self._traffic = traffic
         self._owes_events = False
-        self._always = _SECURITY[:1] if plain else _SECURITY
+        self._always = _SECURITY if stays_on_tls else _SECURITY[:1]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one `http` scope."""

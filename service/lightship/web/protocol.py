@@ -24,6 +24,8 @@ from lightship.web.taken import outstanding, taken
 STANDARD = Bounds()
 MAX_UNUSED = MAX_TARGET + MAX_HEADERS
 """Bytes that the parser may hold back at a time."""
+_IN_HOST = bytes(range(0x21, 0x7F)).translate(None, b'"#/<>?@\\^`{|}')
+"""Bytes that a host and a port are written with (RFC 3986 section 3.2.2)."""
 LINGER_S = 1.0
 """Seconds that an ending server gives a client to take its last answer and close."""
 
@@ -106,6 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Hand the request over."""
         self._unused = 0
         self._stop_waiting()
+        self._check_host()
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
@@ -159,6 +162,17 @@ class BoundedProtocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+
+    def _check_host(self) -> None:
+        """Refuse a request without Host, with several, or with one that is no host (RFC 9112 section 3.2)."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) == 1 and not hosts[0].translate(None, _IN_HOST):
+            return
+        if hosts or self.parser.get_http_version() != "1.0":
+            self._refusal = MalformedRequest(
+                "A request names one host", todo="Send one Host field with the hub's name"
+            )
+            raise self._refusal
 
     def _refuse(self, target: int, headers: int) -> None:
         try:

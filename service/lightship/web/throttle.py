@@ -2,7 +2,7 @@
 
 Only failures are counted, and only for sources that fail: whoever shows a valid credential is never asked
 here, so nobody can lock out a member's tools by failing in its name. Refused attempts are not counted again,
-so that a source is free when its window has passed.
+so that a source is free when its window has passed. Times are those of a clock that never goes back.
 """
 
 from __future__ import annotations

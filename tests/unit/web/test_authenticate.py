@@ -130,6 +130,20 @@ def test_failures_are_throttled_per_address_and_a_valid_credential_never_is(
     assert status(kit, "Bearer wrong") == 401
 
 
+def test_a_wall_clock_that_is_set_makes_nobody_wait_longer_or_shorter(
+    kit: HubKit, clock: StoppedClock
+) -> None:
+    for _ in range(3):
+        assert status(kit, "Bearer wrong") == 401
+    clock.at += 86_400_000_000
+    assert status(kit, "Bearer wrong") == 429
+    clock.at -= 2 * 86_400_000_000
+    answer = kit.client(None).get(DISCOVERY, headers={"Authorization": "Bearer wrong"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "300")
+    clock.advance(300)
+    assert status(kit, "Bearer wrong") == 401
+
+
 def test_failures_are_throttled_per_user_name_over_many_addresses(kit: HubKit) -> None:
     name = kit.credential("uslax")[0]
     for number in range(3):
