@@ -156,6 +156,7 @@ class Hub:
     def apply(self, text: str, *, now: Micros = NOW) -> agreements.Applied:
         return agreements.apply(
             self.store,
+            self.store,
             self.directory,
             text,
             "agreement.toml",
@@ -167,7 +168,7 @@ class Hub:
 
     def check(self, text: str, *, now: Micros = NOW) -> agreements.Report:
         return agreements.check(
-            self.store, text, "agreement.toml", hub_key=self.key.public, verify=verify, now=now
+            self.store, self.store, text, "agreement.toml", hub_key=self.key.public, verify=verify, now=now
         )
 
     def text(self) -> str:

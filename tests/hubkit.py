@@ -233,6 +233,7 @@ class HubKit:
         )
         agreements.apply(
             self.hub.registry,
+            self.hub.reader,
             self.hub.directory,
             text,
             f"agreements/{agreement}/agreement.toml",

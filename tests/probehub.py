@@ -144,6 +144,7 @@ class ProbeHub:
             lines += ['ceiling = "amber+strict"', 'unmarked = "clear"']
         agreements.apply(
             self.store,
+            self.store,
             self.directory,
             "\n".join(lines),
             f"{name}/agreement.toml",

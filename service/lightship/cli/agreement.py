@@ -106,6 +106,7 @@ def check(name: str, hub_dir: Path, as_json: bool) -> int:
         try:
             report = agreements.check(
                 hub.registry,
+                hub.reader,
                 _read(path),
                 str(path),
                 hub_key=load_hub_key(hub_dir).public,
@@ -234,6 +235,7 @@ def apply_file(hub: Hub, path: Path) -> Any:
 
     return agreements.apply(
         hub.registry,
+        hub.reader,
         hub.directory,
         _read(path),
         str(path),

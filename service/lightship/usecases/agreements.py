@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from lightship.core import dsse
+from lightship.core.access import Action, Grant, System
 from lightship.core.agreement import (
     PAYLOAD_TYPE,
     Agreement,
@@ -31,7 +32,7 @@ from lightship.core.agreement.problems import Problem
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Level
 from lightship.core.errors import Damaged, NotFound
-from lightship.core.ports import Registry, SignedAgreement
+from lightship.core.ports import Reader, Registry, SignedAgreement
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory, HubView
 from lightship.usecases.impact import Impact, compare
@@ -81,11 +82,21 @@ class Shown:
     chain: tuple[SignedAgreement, ...]
 
 
-def check(registry: Registry, text: str, path: str, *, hub_key: bytes, verify: Verify, now: Micros) -> Report:
+def check(
+    registry: Registry,
+    reader: Reader,
+    text: str,
+    path: str,
+    *,
+    hub_key: bytes,
+    verify: Verify,
+    now: Micros,
+) -> Report:
     """Check an agreement file against the form and against what is in force.
 
     Args:
         registry: what is in force.
+        reader: is asked whether a collection ever held an object.
         text: the file's content.  path: its name, for complaints.
         hub_key: the raw public key of this hub.
         verify: the signature check.
@@ -95,12 +106,13 @@ def check(registry: Registry, text: str, path: str, *, hub_key: bytes, verify: V
         BadFile: it has mistakes; `BadAgreement.problems` names every one.
         Damaged: the chain that it would follow does not hold.
     """
-    report, _ = _prepare(registry, text, path, hub_key, verify, now)
+    report, _ = _prepare(registry, reader, text, path, hub_key, verify, now)
     return report
 
 
 def apply(
     registry: Registry,
+    reader: Reader,
     directory: Directory,
     text: str,
     path: str,
@@ -118,7 +130,7 @@ def apply(
         BadFile, Damaged: as `check`.
         Conflict: another version was activated in the meantime.
     """
-    report, chain = _prepare(registry, text, path, signer.public, verify, now)
+    report, chain = _prepare(registry, reader, text, path, signer.public, verify, now)
     links = registry.chain(report.agreement.id)
     if report.unchanged:
         return Applied(report, links[-1], False)
@@ -164,7 +176,7 @@ def show(registry: Registry, view: HubView, agreement: str, now: Micros) -> Show
 
 
 def _prepare(
-    registry: Registry, text: str, path: str, hub_key: bytes, verify: Verify, now: Micros
+    registry: Registry, reader: Reader, text: str, path: str, hub_key: bytes, verify: Verify, now: Micros
 ) -> tuple[Report, Chain]:
     """Check a file and everything that it meets on this hub."""
     written = parse_toml(text, path)
@@ -178,8 +190,9 @@ def _prepare(
     unchanged = last is not None and as_written(last.content) == as_written(written)
     version = 1 if last is None else last.version + (0 if unchanged else 1)
     new = _as_value(_content(written, version, last), chain.hub)
-    impact = Impact() if unchanged else compare(old, new)
-    problems = _red_problems(new, links)
+    used = _used(registry, reader, new)
+    impact = Impact() if unchanged else compare(old, new, used & _ever_red(new, links))
+    problems = _red_problems(new, links, used)
     if problems:
         raise BadAgreement(path, toml_lines.index(text), problems)
     said = tuple(f"{'.'.join(one.path)}: {one.text}" for one in notes(written))
@@ -250,11 +263,26 @@ def _taken(registry: Registry, written: dict[str, Any]) -> list[Problem]:
     return found
 
 
-def _red_problems(new: Agreement, links: Sequence[SignedAgreement]) -> list[Problem]:
+def _used(registry: Registry, reader: Reader, new: Agreement) -> set[str]:
+    """Return the ids of the collections that have ever held an object, withdrawn ones too."""
+    numbers, epoch = registry.collection_numbers(), registry.epoch()
+    known = [replace(one, number=numbers[one.id]) for one in new.collections if one.id in numbers]
+    grants = [Grant(System("agreement check"), Action.READ, one, epoch) for one in known]
+    return {grant.collection.id for grant in grants if reader.state(grant).last}
+
+
+def _ever_red(new: Agreement, links: Sequence[SignedAgreement]) -> set[str]:
+    """Return the ids of the collections whose ceiling is `red`, or was in any version."""
+    written = [one for link in links for one in json.loads(link.payload)["collections"].values()]
+    before = {one["id"] for one in written if one["ceiling"] == Level.RED}
+    return before | {one.id for one in new.collections if one.ceiling is Level.RED}
+
+
+def _red_problems(new: Agreement, links: Sequence[SignedAgreement], used: set[str]) -> list[Problem]:
     """Refuse to widen the audience of what may hold TLP:RED: RED was for those who were in it.
 
     What counts is the newest version that has the collection, so that taking it out and putting it back, or
-    lowering its ceiling first, widens nothing either.
+    lowering its ceiling first, widens nothing either. One that never held an object has nothing to protect.
     """
     contents = [json.loads(link.payload) for link in links]
     found = []
@@ -265,7 +293,7 @@ def _red_problems(new: Agreement, links: Sequence[SignedAgreement]) -> list[Prob
             for old in content["collections"].values()
             if old["id"] == one.id
         ]
-        if not any(old["ceiling"] == Level.RED for old, _ in held):
+        if one.id not in used or not any(old["ceiling"] == Level.RED for old, _ in held):
             continue
         gained = sorted(one.audience - resolve(held[-1][0], "audience", held[-1][1]))
         if gained:

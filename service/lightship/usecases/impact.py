@@ -1,11 +1,11 @@
 """What a change of an agreement means: who gains, who loses, collection by collection.
 
-Compares two versions as values; knows nothing of the objects that are held.
+Compares two versions as values; of the objects that are held it knows only what it is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, fields
 
 from lightship.core.agreement import Agreement
@@ -56,11 +56,14 @@ class Impact:
         return said
 
 
-def compare(old: Agreement | None, new: Agreement) -> Impact:
-    """Return what `new` changes; without an old version everything is gained."""
+def compare(old: Agreement | None, new: Agreement, red: Set[str] = frozenset()) -> Impact:
+    """Return what `new` changes; without an old version everything is gained.
+
+    `red` are ids of collections with objects that may be TLP:RED: who leaves one cannot come back.
+    """
     before = {one.id: one for one in old.collections} if old else {}
     after = {one.id: one for one in new.collections}
-    found = [_collection(before.get(key), one) for key, one in after.items()]
+    found = [_collection(before.get(key), one, red=key in red) for key, one in after.items()]
     found += [
         CollectionImpact(
             one.alias,
@@ -82,7 +85,7 @@ def compare(old: Agreement | None, new: Agreement) -> Impact:
     )
 
 
-def _collection(old: Collection | None, new: Collection) -> CollectionImpact | None:
+def _collection(old: Collection | None, new: Collection, *, red: bool) -> CollectionImpact | None:
     if old is None:
         return CollectionImpact(
             new.alias,
@@ -104,6 +107,11 @@ def _collection(old: Collection | None, new: Collection) -> CollectionImpact | N
         before, after = getattr(old.settings, one.name), getattr(new.settings, one.name)
         if before != after:
             changes.append(f"{one.name} changes from {_text(before)} to {_text(after)}")
+    if red and old.audience - new.audience:
+        changes.append(
+            f"{', '.join(_sorted(old.audience - new.audience))} cannot be added again: it may hold TLP:RED"
+            " objects, and a wider audience then needs a new collection"
+        )
     found = CollectionImpact(
         new.alias,
         new.id,

@@ -19,6 +19,7 @@ from lightship.core.time import Micros
 from lightship.crypto.sign import verify
 from lightship.usecases import agreements
 from lightship.usecases.new_agreement import new_text
+from storekit import ALICE, candidate, object_id, publish, withdraw
 
 SAMPLES = ("exercise", "la-lb-mou", "pacific-partners", "reference", "san-pedro-stakeholders")
 LGB_ROLES = 'roles = ["publisher", "consumer"]'
@@ -226,9 +227,37 @@ def test_members_and_collections_that_come_and_go_are_named() -> None:
     assert "`warnings`: its objects are kept but can no longer be read" in said
 
 
+def put_in(hub: Hub, alias: str) -> None:
+    """Publish an object into a collection and take it out again: it was there."""
+    found = hub.directory.view().collection("la-lb-mou", alias)
+    assert found is not None
+    publish(hub.store, candidate(), member=ALICE, on=found)
+    withdraw(hub.store, object_id(1), member=ALICE, on=found)
+
+
+def test_who_was_taken_out_by_mistake_comes_back_while_a_red_collection_never_held_anything() -> None:
+    hub = Hub()
+    both = hub.text().replace('audience = ["uslax"]', 'audience = ["uslax", "uslgb"]')
+    hub.apply(both)
+    assert not any("cannot be added" in said for said in hub.apply(hub.text()).report.impact.sentences())
+    assert "`uslgb` gains reading `incidents`" in hub.apply(both).report.impact.sentences()
+    put_in(hub, "warnings")
+    hub.apply(hub.text())
+    hub.apply(both)
+    put_in(hub, "incidents")
+    said = hub.check(hub.text()).impact.sentences()
+    assert "`uslgb` loses reading `incidents`" in said
+    (warning,) = [one for one in said if "cannot be added again" in one]
+    assert warning.startswith("`incidents`: uslgb cannot be added again: it may hold TLP:RED")
+    hub.apply(hub.text())
+    with pytest.raises(BadAgreement, match="not meant for uslgb"):
+        hub.apply(both)
+
+
 def test_the_audience_of_what_may_hold_red_is_not_widened() -> None:
     hub = Hub()
     hub.apply(hub.text())
+    put_in(hub, "incidents")
     wide = hub.text().replace('audience = ["uslax"]', 'audience = ["uslax", "uslgb"]')
     with pytest.raises(BadAgreement, match="not meant for uslgb"):
         hub.check(wide)
@@ -295,6 +324,7 @@ def test_a_version_that_another_process_was_faster_with_is_a_conflict() -> None:
     with pytest.raises(Conflict):
         agreements.apply(
             late,  # type: ignore[arg-type]  # a registry by delegation
+            hub.store,
             hub.directory,
             hub.text().replace("Two ports", "Second"),
             "a.toml",
@@ -351,6 +381,7 @@ def test_a_chain_that_does_not_hold_takes_no_new_version() -> None:
     with pytest.raises(Damaged, match="does not hold"):
         agreements.check(
             Altered(),  # type: ignore[arg-type]  # a registry by delegation
+            hub.store,
             hub.text(),
             "a.toml",
             hub_key=hub.key.public,
