@@ -47,8 +47,11 @@ bench: $(VENV)/.dev  ## measure beside the peers and write docs/performance.md (
 lock:  ## renew the lock files (needs uv)
 	uv pip compile pyproject.toml --extra build --extra exercise --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url -q -o requirements/run.txt
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra build --extra exercise --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url -q -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra build --extra exercise --extra dev --extra fuzz --universal \
+	  --python-version 3.11 -c requirements/dev.txt \
+	  --generate-hashes --no-header --no-emit-index-url -q -o requirements/fuzz.txt
 
 clean:  ## remove the virtual environment and caches, not the data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

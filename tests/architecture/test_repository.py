@@ -29,7 +29,7 @@ def test_no_private_key_is_kept() -> None:
 
 def test_lock_files_have_hashes_and_no_addresses() -> None:
     locks = sorted((ROOT / "requirements").glob("*.txt"))
-    assert [lock.name for lock in locks] == ["dev.txt", "run.txt"]
+    assert [lock.name for lock in locks] == ["dev.txt", "fuzz.txt", "run.txt"]
     for lock in locks:
         text = lock.read_text()
         assert not re.search(r"(https?|file)://|--(extra-)?index-url|--find-links", text)
