@@ -59,6 +59,7 @@ from lightship.usecases.recover import recover
 from lightship.usecases.withdraw import Withdraw
 from lightship.web.authenticate import Authenticator
 from lightship.web.exchange import Exchange
+from lightship.web.floods import Floods, record
 from lightship.web.limits import Bounds, Limits
 from lightship.web.throttle import Throttle
 from lightship.web.traffic import Traffic
@@ -103,11 +104,13 @@ class Hub:
     checks: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     commits: Callable[[], Mapping[str, CommitFigures]] = dict
     traffic: Traffic = field(default_factory=Traffic)
+    floods: Floods = field(default_factory=Floods)
     closing: tuple[Callable[[], None], ...] = ()
 
     def close(self) -> None:
         """Finish what is queued and let go of every file."""
         self.executor.shutdown()
+        record(self.floods.take(None), self.access, uuid4)
         for close in self.closing:
             close()
 
@@ -188,6 +191,7 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         new_id=new_id,
         limits=limits,
         traffic=hub.traffic,
+        floods=hub.floods,
         stays_on_tls=not plain and not hub.settings.is_local,
     )
     return app

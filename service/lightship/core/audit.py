@@ -1,4 +1,4 @@
-"""Access events: one for every request, with the deciding rule.
+"""Access events: one for every request, with the deciding rule; of a flood without a credential one for many.
 
 `q` and `ip` are personal or sensitive; the store keeps them beside the leaf as salted digests with salt
 and value erasable, so that "Provable" can turn events into leaves without changing their meaning.
@@ -33,7 +33,8 @@ class AccessEvent:
         ip: the peer's address, empty for commands.
         st: HTTP status, or exit code for commands.
         why: the deciding rule.
-        n: number of objects offered, accepted or withdrawn.
+        n: number of objects offered, accepted or withdrawn; with act `others` the number of requests that it
+            stands for, with `why` `flood` and `ip` their network (empty: of many networks).
         first, last: `date_added` of the first and last one, 0 if none.
     """
 

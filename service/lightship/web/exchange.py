@@ -7,7 +7,8 @@ cannot be written nothing is answered but 503. The event of a write is the one t
 pending, so that no effect can be without its event; it is settled once it is in the log.
 
 Two things make no event, since they tell nothing about anybody: the health check, which never comes here, and
-bytes that are no HTTP request.
+bytes that are no HTTP request. Of a flood without a credential only so many have an event of their own; the
+others are counted, answered without waiting, and stood for by one event when the minute is over.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from uuid import UUID
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import LightshipError, MethodNotAllowed, NotFound, Unavailable
 from lightship.core.ports import Access, Clock, Writer
+from lightship.core.time import Micros
 from lightship.usecases.directory import Directory, HubView
 from lightship.usecases.recover import recover
 from lightship.web.authenticate import Authenticator
+from lightship.web.floods import Floods, record
 from lightship.web.limits import ClientGone, Limits, check_sizes, drain
 from lightship.web.message import Answer, Header, Receive, Request, Router, Scope, Send
 from lightship.web.negotiate import check_accept
@@ -60,6 +63,7 @@ class Exchange:
         new_id: Callable[[], UUID],
         limits: Limits,
         traffic: Traffic,
+        floods: Floods,
         stays_on_tls: bool = True,
     ) -> None:
         self._router = router
@@ -71,6 +75,7 @@ class Exchange:
         self._new_id = new_id
         self._limits = limits
         self._traffic = traffic
+        self._floods = floods
         self._owes_events = False
         self._always = _SECURITY if stays_on_tls else _SECURITY[:1]
 
@@ -91,9 +96,12 @@ class Exchange:
             log_unknown(request.id)
             request.why = "internal-error"
             answer = answer_unknown(request.id)
-        answer = await self._logged(request, answer)
+        if request.cred or request.written or self._floods.admit(request.address, request.at):
+            answer = await self._logged(request, answer)
         await self._release(request, answer, send)
         self._traffic.done(request, answer.status, self._clock.monotonic() - begun)
+        if self._floods.owes:
+            await self._record_others(request.at)
 
     def _request(self, scope: Scope, receive: Receive) -> Request:
         headers: dict[bytes, bytes] = {}
@@ -153,6 +161,13 @@ class Exchange:
         if self._owes_events:
             await self._pay_events()
         return answer
+
+    async def _record_others(self, now: Micros) -> None:
+        """Record what stands for the floods of the minutes that are over; tried again in a minute."""
+        owed = self._floods.take(now)
+        if owed:
+            for one in await asyncio.to_thread(record, owed, self._access, self._new_id):
+                self._floods.give_back(one, now)
 
     async def _pay_events(self) -> None:
         """Record what was committed while the log could not be written, now that it can."""
