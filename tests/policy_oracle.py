@@ -85,9 +85,9 @@ def expected(question: Question) -> tuple[set[str], set[str]]:
 
 def _action_forbids(question: Question, member: Member) -> Iterator[str]:
     now, action, world = question.now, question.action, question.agreement
-    closed = world.ended or now < BEGIN or now >= END + GRACE
+    closed = world.ended or now < BEGIN
     if action is Action.PUBLISH:
-        closed = closed or now >= END
+        closed = closed or now >= END + GRACE
     if closed and action in {Action.READ, Action.PUBLISH, Action.WITHDRAW}:
         yield "deny-agreement-not-in-force"
     if action is Action.READ and member.roles and not member.roles - {"auditor", "joint-auditor"}:

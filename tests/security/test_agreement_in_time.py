@@ -19,34 +19,35 @@ def clock() -> StoppedClock:
     return StoppedClock()
 
 
-def statuses(kit: HubKit) -> dict[str, int]:
-    """Return what a member gets for reading, publishing and listing."""
+def statuses(kit: HubKit) -> dict[str, int | bool]:
+    """Return what a member gets for reading, publishing and listing, and if the API root warns."""
     with kit.client("uslgb") as client:
         objects = kit.path("indicators", "objects/")
         return {
             "read": client.get(objects).status_code,
             "publish": client.post(objects, json={"objects": [indicator()]}).status_code,
             "list": client.get(f"{kit.root}collections/").status_code,
+            "warned": "ended before" in client.get(kit.root).json().get("description", ""),
         }
 
 
 def test_rights_over_the_life_of_an_agreement(tmp_path: Path, clock: StoppedClock) -> None:
     with make_hub(tmp_path, clock=clock, not_before=Date("2026-09-25"), not_after=Date("2026-10-05")) as kit:
         found = {}
-        for name, day in (("before", 0), ("in force", 5), ("grace", 18), ("ended", 60)):
+        for name, day in (("before", 0), ("in force", 5), ("grace", 18), ("expired", 60)):
             clock.advance(day * DAY_S - clock.passed / 1_000_000)
             found[name] = statuses(kit)
         rules = [event.why for event in kit.events(action="publish", limit=100)]
     assert found == {
-        "before": {"read": 403, "publish": 403, "list": 200},
-        "in force": {"read": 200, "publish": 202, "list": 200},
-        "grace": {"read": 200, "publish": 403, "list": 200},
-        "ended": {"read": 403, "publish": 403, "list": 200},
+        "before": {"read": 403, "publish": 403, "list": 200, "warned": False},
+        "in force": {"read": 200, "publish": 202, "list": 200, "warned": False},
+        "grace": {"read": 200, "publish": 202, "list": 200, "warned": True},
+        "expired": {"read": 200, "publish": 403, "list": 200, "warned": True},
     }
     assert rules == [
         "deny-agreement-not-in-force",
-        "allow-publisher-publish",
-        *["deny-agreement-not-in-force"] * 2,
+        *["allow-publisher-publish"] * 2,
+        "deny-agreement-not-in-force",
     ]
 
 

@@ -196,6 +196,11 @@ def _inside(hub_dir: Path) -> Iterator[Finding]:
         yield Finding("agreements", "warning", "none is in force", "lightship agreement new, then apply")
     else:
         yield Finding("agreements", "ok", ", ".join(states))
+    for one in view.agreements.values():
+        if notice := one.notice(now):
+            yield Finding(
+                "agreements", "warning", notice, "Ask the parties to renew it, then agreement apply"
+            )
     held = [one for one in credentials if one.revoked is None]
     soon = [one.name for one in held if one.expires is not None and one.expires - now < SOON_DAYS * DAY]
     if soon:

@@ -34,8 +34,8 @@ NOT_EVALUATED: Final = "deny-not-evaluated"
 _STATUS_WORDS: Final = {
     AgreementStatus.PROPOSED: "is not in force yet",
     AgreementStatus.IN_FORCE: "is in force",
-    AgreementStatus.GRACE: "has expired and is in its 30 days of grace: reading and withdrawing go on, "
-    "publishing does not",
+    AgreementStatus.GRACE: "is in the 30 days of grace after its end",
+    AgreementStatus.EXPIRED: "has expired: reading and withdrawing go on, publishing does not",
     AgreementStatus.SUSPENDED: "is suspended",
     AgreementStatus.ENDED: "has ended",
 }

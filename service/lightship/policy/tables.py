@@ -26,7 +26,8 @@ _TIMES: Final = {
     AgreementStatus.PROPOSED: Micros(_BEGIN - 1),
     AgreementStatus.IN_FORCE: _BEGIN,
     AgreementStatus.GRACE: _END,
-    AgreementStatus.ENDED: Micros(_END + GRACE),
+    AgreementStatus.EXPIRED: Micros(_END + GRACE),
+    AgreementStatus.ENDED: _BEGIN,
 }
 _CASE_KEYS: Final = {"name", "principal", "action", "collection", "status", "object", "expect", "rule"}
 _OBJECT_KEYS: Final = {"type", "id", "level", "created_by_ref", "owned"}

@@ -62,7 +62,7 @@ class Reads:
         """Section 4.2: what one API root is."""
         agreement = open_root(request.view, principal, path["root"])
         request.done(LIST_RULE)
-        return Answer(200, resources.api_root(agreement, self._about.max_content_length))
+        return Answer(200, resources.api_root(agreement, self._about.max_content_length, request.at))
 
     async def collections(self, request: Request, principal: Principal, path: Mapping[str, str]) -> Answer:
         """Section 5.1: the collections that the principal may know of, in the agreement's order."""

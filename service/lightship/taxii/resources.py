@@ -16,7 +16,7 @@ from lightship.core.agreement import Agreement
 from lightship.core.collection import stamp_of
 from lightship.core.ports import Row
 from lightship.core.query import Endpoint
-from lightship.core.time import format_stamp
+from lightship.core.time import Micros, format_stamp
 from lightship.usecases.entry import Rights
 from lightship.web.message import TAXII
 
@@ -78,11 +78,12 @@ def discovery(title: str, description: str, contact: str, roots: Sequence[str]) 
     return orjson.dumps(resource)
 
 
-def api_root(agreement: Agreement, max_content_length: int) -> bytes:
-    """Return the API root resource of an agreement."""
+def api_root(agreement: Agreement, max_content_length: int, now: Micros) -> bytes:
+    """Return the API root resource of an agreement; past its end the description says so first."""
     resource: dict[str, object] = {"title": agreement.title}
-    if agreement.description:
-        resource["description"] = agreement.description
+    said = [text for text in (agreement.notice(now), agreement.description) if text]
+    if said:
+        resource["description"] = ". ".join(said)
     resource |= {"versions": [TAXII], "max_content_length": max_content_length}
     return orjson.dumps(resource)
 

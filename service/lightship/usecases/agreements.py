@@ -197,8 +197,8 @@ def _prepare(
         raise BadAgreement(path, toml_lines.index(text), problems)
     said = tuple(f"{'.'.join(one.path)}: {one.text}" for one in notes(written))
     status = new.status(now)
-    if status not in {AgreementStatus.IN_FORCE, AgreementStatus.PROPOSED} and not new.ended:
-        said += ("not_after: this date is past, so nothing can be published under this version",)
+    if notice := new.notice(now):
+        said += (f"not_after: this date is past. {notice}",)
     return Report(new, version, unchanged, impact, said, status), chain
 
 

@@ -94,7 +94,7 @@ def test_an_agreement_can_be_open_at_one_end(hub: SigningKey, line: str) -> None
         ("2027-12-31T23:59:59", AgreementStatus.IN_FORCE),
         ("2028-01-01T00:00:00", AgreementStatus.GRACE),
         ("2028-01-30T23:59:59", AgreementStatus.GRACE),
-        ("2028-01-31T00:00:00", AgreementStatus.ENDED),
+        ("2028-01-31T00:00:00", AgreementStatus.EXPIRED),
     ],
 )
 def test_an_agreement_holds_to_the_end_of_its_last_day(

@@ -83,9 +83,9 @@ def test_why_names_the_forbid_and_the_permit_that_would_hold(ask: Ask) -> None:
 def test_why_shows_the_condition_that_failed(run: Run) -> None:
     _, out, _ = run("why", "uslgb", "administer", f"{MOU}/indicators")
     assert "deny-default: No rule lets `uslgb` do this (administer)." in out
-    _, out, _ = run("why", "uslgb", "read", f"{MOU}/indicators", "--at", "2100-01-01")
-    assert "refused: uslgb read" in out
-    assert "yes  principal in resource.audience" in out
+    _, out, _ = run("why", "uslgb", "publish", f"{MOU}/indicators", "--at", "2100-01-01")
+    assert "refused: uslgb publish" in out
+    assert "yes  principal in resource.publishers" in out
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_the_audience_is_shown_by_name_and_number_of_clients(ask: Ask, run: Run)
         {"member": "uslax", "name": "Port of Los Angeles", "clients": 1},
         {"member": "uslgb", "name": "Port of Long Beach", "clients": 1},
     ]
-    (later,) = ask("audience", f"{MOU}/indicators", "--at", "2100-01-01")
-    assert (later["readers"], later["status"]) == ([], "ended")
-    assert "Nobody reads" in run("audience", f"{MOU}/indicators", "--at", "2100-01-01")[1]
+    (before,) = ask("audience", f"{MOU}/indicators", "--at", "2000-01-01")
+    assert (before["readers"], before["status"]) == ([], "proposed")
+    assert "Nobody reads" in run("audience", f"{MOU}/indicators", "--at", "2000-01-01")[1]
     assert "Port of Long Beach" in run("audience", f"{MOU}/indicators")[1]
 
 

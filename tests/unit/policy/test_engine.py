@@ -136,9 +136,9 @@ PAST = END + GRACE
         (BEGIN - 1, False, False, False),
         (BEGIN, True, True, True),
         (END - 1, True, True, True),
-        (END, True, False, True),
-        (PAST - 1, True, False, True),
-        (PAST, False, False, False),
+        (END, True, True, True),
+        (PAST - 1, True, True, True),
+        (PAST, True, False, True),
     ],
 )
 def test_the_agreements_dates_open_and_close_it(now: int, read: bool, publish: bool, withdraw: bool) -> None:
@@ -319,8 +319,7 @@ def test_a_refusal_says_what_and_what_to_do(one: Candidate, say: str) -> None:
     ("now", "words"),
     [
         (BEGIN - 1, "is not in force yet"),
-        (END, "has expired and is in its 30 days of grace"),
-        (PAST, "has ended"),
+        (PAST, "has expired: reading and withdrawing go on, publishing does not"),
     ],
 )
 def test_a_refusal_says_where_the_agreement_stands(now: int, words: str) -> None:

@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lightship.core.collection import Collection
-from lightship.core.time import Micros
+from lightship.core.time import Micros, format_stamp
 
 
 class AgreementStatus(StrEnum):
-    """Where an agreement stands; `grace` are the 30 days after `not_after`."""
+    """Where an agreement stands.
+
+    `grace` are the 30 days after `not_after`, in which everything goes on but loudly; then it is `expired`:
+    reading and withdrawing go on, publishing does not. Only a signed version that says so makes it `ended`.
+    """
 
     PROPOSED = "proposed"
     IN_FORCE = "in-force"
     GRACE = "grace"
+    EXPIRED = "expired"
     SUSPENDED = "suspended"
     ENDED = "ended"
 
@@ -69,4 +74,18 @@ class Agreement:
             return AgreementStatus.PROPOSED
         if self.not_after is None or now < self.not_after:
             return AgreementStatus.IN_FORCE
-        return AgreementStatus.GRACE if now < self.not_after + GRACE else AgreementStatus.ENDED
+        return AgreementStatus.GRACE if now < self.not_after + GRACE else AgreementStatus.EXPIRED
+
+    def notice(self, now: Micros) -> str:
+        """Return the sentence that everybody concerned should read at `now`; empty while all is well."""
+        if self.not_after is None:
+            return ""
+        said = f"The agreement {self.id} ended before {format_stamp(self.not_after)[:10]}"
+        match self.status(now):
+            case AgreementStatus.GRACE:
+                stops = format_stamp(self.not_after + GRACE)[:10]
+                return f"{said}; publishing stops on {stops} if it is not renewed"
+            case AgreementStatus.EXPIRED:
+                return f"{said}: nothing can be published until it is renewed"
+            case _:
+                return ""
