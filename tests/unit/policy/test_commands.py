@@ -122,9 +122,9 @@ def test_the_audience_is_shown_by_name_and_number_of_clients(ask: Ask, run: Run)
         {"member": "uslax", "name": "Port of Los Angeles", "clients": 1},
         {"member": "uslgb", "name": "Port of Long Beach", "clients": 1},
     ]
-    (before,) = ask("audience", f"{MOU}/indicators", "--at", "2000-01-01")
-    assert (before["readers"], before["status"]) == ([], "proposed")
-    assert "Nobody reads" in run("audience", f"{MOU}/indicators", "--at", "2000-01-01")[1]
+    (later,) = ask("audience", f"{MOU}/indicators", "--at", "2100-01-01")
+    assert later["status"] == "expired"
+    assert [one["clients"] for one in later["readers"]] == [0, 0], "their credentials have expired by then"
     assert "Port of Long Beach" in run("audience", f"{MOU}/indicators")[1]
 
 
