@@ -166,6 +166,18 @@ def test_a_name_or_secret_that_another_credential_has_is_a_conflict(hub_store: H
     assert list(hub_store.credentials()) == [two, one]
 
 
+def test_a_rotation_that_races_a_revocation_does_not_bring_the_credential_back(hub_store: HubStore) -> None:
+    one = credential()
+    hub_store.put_credential(one, event())
+    revoked = replace(one, revoked=Micros(START))
+    hub_store.put_credential(revoked, event())
+    before = (hub_store.epoch(), len(hub_store.pending()))
+    with pytest.raises(Conflict):
+        hub_store.put_credential(replace(one, digest=b"z" * 32), event())
+    assert list(hub_store.credentials()) == [revoked]
+    assert (hub_store.epoch(), len(hub_store.pending())) == before
+
+
 def test_credentials_are_listed_by_agreement(hub_store: HubStore) -> None:
     one, two = credential("b", 1), credential("a", 2, agreement="other")
     hub_store.put_credential(one, event())

@@ -311,7 +311,11 @@ class Registry(Protocol):
     def credentials(self, agreement: str | None = None) -> Sequence[Credential]: ...
 
     def put_credential(self, credential: Credential, event: AccessEvent) -> None:
-        """Insert, or replace by `id`. MUST raise Conflict for a name or digest that another one holds."""
+        """Insert, or replace by `id`.
+
+        MUST raise Conflict for a name or digest that another one holds, and for one that would take back a
+        revocation: two commands at once must not bring a revoked secret to life.
+        """
         ...
 
 

@@ -345,6 +345,9 @@ class MemoryStore:
                     one.name == credential.name or one.digest == credential.digest
                 ):
                     raise Conflict("Another credential has this name or secret")
+            held = self._credentials.get(credential.id)
+            if held is not None and held.revoked is not None and credential.revoked is None:
+                raise Conflict("The credential was revoked meanwhile")
             self._credentials[credential.id] = credential
             self._changed(event)
 

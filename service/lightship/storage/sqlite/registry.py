@@ -30,7 +30,9 @@ INSERT INTO credential
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET agreement = excluded.agreement, member = excluded.member, name = excluded.name,
   digest = excluded.digest, created = excluded.created, expires = excluded.expires,
-  revoked = excluded.revoked, allowed = excluded.allowed, profile = excluded.profile, note = excluded.note"""
+  revoked = excluded.revoked, allowed = excluded.allowed, profile = excluded.profile, note = excluded.note
+  WHERE revoked IS NULL OR excluded.revoked IS NOT NULL
+RETURNING id"""
 
 
 def read_chain(db: apsw.Connection, agreement: str) -> tuple[SignedAgreement, ...]:
@@ -151,7 +153,8 @@ class PutCredential:
         one = self.credential
         values = (one.id, one.agreement, one.member, one.name, one.digest, one.created, one.expires)
         try:
-            txn.db.execute(
+            written = select(
+                txn.db,
                 _PUT_CREDENTIAL,
                 (*values, one.revoked, orjson.dumps(one.allowed).decode(), one.profile, one.note),
             )
@@ -159,6 +162,8 @@ class PutCredential:
             raise Conflict(
                 "Another credential has this name or secret", todo="Take another name, or revoke that one"
             ) from None
+        if not written:
+            raise Conflict("The credential was revoked meanwhile", todo="Mint one with a new name")
         txn.epoch += 1
         return ChangePlan(self.event)
 
