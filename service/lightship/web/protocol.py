@@ -3,19 +3,24 @@
 The request line and header fields are bounded while they arrive, and they have to arrive in time; so a client
 that dribbles or floods headers is cut off before any memory or task is spent on it. So is one that asks for
 much and then does not read on. What is answered here was never a request, so it makes no access event.
+
+A connection has one timer, which is moved only when it fires or comes too late: a request costs none.
 """
 
 from __future__ import annotations
 
-from asyncio import TimerHandle, Transport
+from asyncio import Event, TimerHandle, Transport
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lightship.core.errors import LightshipError, MalformedRequest
+from lightship.web.cycle import WholeCycle
 from lightship.web.limits import MAX_HEADERS, MAX_TARGET, Bounds, check_sizes
 from lightship.web.message import TAXII
 from lightship.web.problems import HeadersTooLarge, status_of
@@ -40,6 +45,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     _timer: TimerHandle | None = None
+    _due = 0.0
+    _idle = False
     _header_bytes = 0
     _unused = 0
     _ending = False
@@ -107,13 +114,46 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request over."""
         self._unused = 0
-        self._stop_waiting()
+        self._due = 0.0
         self._check_host()
-        super().on_headers_complete()
+        version = self.parser.get_http_version()
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope: Any = self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        before: RequestResponseCycle | None = self.cycle
+        self.cycle = WholeCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or end if the server is ending."""
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
+            elif not self._due:  # else the next request has begun
+                self._wait(self.timeout_keep_alive, idle=True)
         if self._ending:
             self._taken = taken(self.transport)
             self.loop.call_later(LINGER_S, self._end)
@@ -127,9 +167,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """End an idle connection; one that is still taking its answer is not idle."""
         if outstanding(self.transport):
             self._watch()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._wait(self.timeout_keep_alive, idle=True)
         else:
             super().timeout_keep_alive_handler()
 
@@ -196,10 +234,33 @@ class BoundedProtocol(HttpToolsProtocol):
             self.send_400_response(str(error))
 
     def _await_headers(self) -> None:
-        self._stop_waiting()
-        self._timer = self.loop.call_later(self._bounds.headers_within, self._too_slow)
+        self._wait(self._bounds.headers_within, idle=False)
+
+    def _wait(self, seconds: float, *, idle: bool) -> None:
+        """Look at the connection in so many seconds, unless something else is awaited by then."""
+        self._due, self._idle = self.loop.time() + seconds, idle
+        if self._timer is not None:
+            if self._timer.when() <= self._due:
+                return
+            self._timer.cancel()
+        self._timer = self.loop.call_at(self._due, self._look_at_time)
+
+    def _look_at_time(self) -> None:
+        """End the connection if what it waited for is due; else look again then."""
+        self._timer = None
+        if not self._due:
+            return
+        if self.loop.time() < self._due:
+            self._timer = self.loop.call_at(self._due, self._look_at_time)
+            return
+        self._due = 0.0
+        if self._idle:
+            self.timeout_keep_alive_handler()
+        else:
+            self._cut_off()
 
     def _stop_waiting(self) -> None:
+        self._due = 0.0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -232,10 +293,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self.loop.call_later(LINGER_S, self._end)
         else:
             self._cut_off()
-
-    def _too_slow(self) -> None:
-        self._timer = None
-        self._cut_off()
 
     def _cut_off(self) -> None:
         self.transport.abort()
