@@ -26,6 +26,7 @@ from lightship.usecases.directory import Directory, HubView
 from lightship.usecases.recover import recover
 from lightship.web.authenticate import Authenticator
 from lightship.web.floods import Floods, record
+from lightship.web.landing import Landing
 from lightship.web.limits import ClientGone, Limits, check_sizes, drain
 from lightship.web.message import Answer, Header, Receive, Request, Router, Scope, Send
 from lightship.web.negotiate import check_accept
@@ -70,6 +71,7 @@ class Exchange:
         self._directory = directory
         self._authenticate = authenticate
         self._access = access
+        self._landing = Landing()
         self._writer = writer
         self._clock = clock
         self._new_id = new_id
@@ -150,7 +152,7 @@ class Exchange:
         """Return the answer once its event is durable, or the 503 that is answered instead."""
         event = request.written or request.event(answer.status)
         try:
-            await asyncio.wrap_future(self._access.record(event))
+            await self._landing.wait(self._access.record(event))
         except LightshipError as error:
             return self._unlogged(event, error, request)
         except Exception:  # a log that fails in an unforeseen way is a log that cannot be written
