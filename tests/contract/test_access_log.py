@@ -45,15 +45,16 @@ def test_an_event_with_nothing_but_its_request_is_found_as_it_was(log: Log) -> N
     assert found(log) == [bare]
 
 
-def test_the_same_request_recorded_twice_leaves_one_event(log: Log) -> None:
-    record(log, event(1), event(1))
-    record(log, event(1), event(2))
-    assert found(log) == [event(1), event(2)]
+def test_the_same_request_with_an_effect_recorded_twice_leaves_one_event(log: Log) -> None:
+    one, two = event(1, act="publish"), event(2, act="withdraw")
+    record(log, one, one)
+    record(log, one, two)
+    assert found(log) == [one, two]
 
 
 def test_request_ids_that_differ_only_in_case_are_two_events(log: Log) -> None:
     req = "abcdef00" * 4
-    record(log, event(1, req=req), event(2, req=req.upper()))
+    record(log, event(1, req=req, act="publish"), event(2, req=req.upper(), act="publish"))
     assert [one.req for one in found(log)] == [req, req.upper()]
 
 

@@ -22,7 +22,7 @@ class AccessEvent:
     """What one request or command did.
 
     Args:
-        req: unique request id (UUIDv4 hex); recording the same `req` twice keeps one event.
+        req: unique request id (UUIDv4 hex); recorded twice, an event that has an effect is kept once.
         at: when it was handled, microseconds.
         act: what was asked for, e.g. `read-objects`, `publish`, `withdraw`, `credential-mint`.
         agr: agreement id, or `hub`.
@@ -52,6 +52,11 @@ class AccessEvent:
     n: int = 0
     first: int = 0
     last: int = 0
+
+    @property
+    def has_effect(self) -> bool:
+        """False for an act `read-...`, which changes nothing: only its own request ever records it."""
+        return not self.act.startswith("read-")
 
     @property
     def outcome(self) -> Outcome:

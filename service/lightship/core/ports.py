@@ -323,7 +323,9 @@ class Access(Protocol):
     """The access log.
 
     - `record` MUST complete only when the event is durable; many MUST share one commit.
-    - The same `req` recorded twice MUST leave one event.
+    - The same `req` recorded twice MUST leave one event if it has an effect (`AccessEvent.has_effect`):
+      it can come again from `Writer.pending` after a crash. One without is recorded once, by its own
+      request; if it were recorded again there MAY be two.
     - If it cannot be written the future MUST fail with `Unavailable`; the hub then answers 503.
     """
 

@@ -17,28 +17,47 @@ import orjson
 from lightship.core.audit import AccessEvent
 from lightship.storage.event_leaf import Salts, from_leaf, salted, to_leaf
 from lightship.storage.fsck_scratch import Scratch
-from lightship.storage.sqlite.access_log import OUTCOMES, req_key, year_of
+from lightship.storage.sqlite.access_log import req_key, year_of
+from lightship.storage.sqlite.access_search import OUTCOMES
 
 _ROWS = """
-SELECT e.seq, a.text, e.idx, e.at, w.text, c.text, l.text, v.text, e.outcome, e.req, e.leaf,
-  e.q_salt, e.q, e.ip_salt, e.ip
+SELECT e.seq, a.text, e.idx, e.at, w.text, c.text, l.text, v.text, e.outcome, e.effect, e.req, e.leaf,
+  e.q_salt, e.q, e.ip_salt, e.ip,
+  s.seq, s.agr = e.agr AND s.who = e.who AND s.cred = e.cred AND s.col = e.col AND s.act = e.act
+    AND s.outcome = e.outcome
 FROM event AS e LEFT JOIN word AS a ON a.id = e.agr LEFT JOIN word AS w ON w.id = e.who
   LEFT JOIN word AS c ON c.id = e.cred LEFT JOIN word AS l ON l.id = e.col LEFT JOIN word AS v ON v.id = e.act
-ORDER BY e.agr, e.idx"""
+  LEFT JOIN search AS s ON s.at = e.at AND s.seq = e.seq
+ORDER BY e.seq"""
+_TWICE = "SELECT req, min(place), max(place) FROM logged GROUP BY req HAVING count(*) > 1"
 
 
 def check_events(db: apsw.Connection, path: Path, year: int, scratch: Scratch) -> Iterator[int]:
     """Check one file; yield the number of events looked at so far."""
     sizes: dict[str | None, int] = {}
+    filled, searchable = int(db.execute("SELECT coalesce(max(seq), 0) FROM filled").get), 0
     for count, row in enumerate(db.execute(_ROWS), 1):
-        agr, idx = row[1], row[2]
+        seq, agr, idx = row[0], row[1], row[2]
         where = f"{path.name}, {agr} event {idx}"
         expected = sizes.get(agr, 0)
         if idx != expected:
-            scratch.find(where, f"events {expected} to {idx - 1} before it are missing")
+            missing = f"events {expected} to {idx - 1} before it are missing"
+            scratch.find(
+                where, missing if idx > expected else "there is another one of this number before it"
+            )
         sizes[agr] = idx + 1
-        _check_event(row, year, where, scratch)
+        _check_event(row[:-2], year, where, scratch)
+        scratch.logged(row[10], where)
+        found, same = row[-2:]
+        searchable += found is not None
+        if (found is not None) != (seq <= filled) or same == 0:
+            scratch.find(where, "the table that is searched does not hold it as it is")
         yield count
+    if int(db.execute("SELECT count(*) FROM search").get) != searchable:
+        scratch.find(path.name, "the table that is searched holds events that are not there")
+    for req, first, last in scratch.rows(_TWICE):
+        scratch.find(first, f"its request {req.hex()} is recorded again: {last}")
+    scratch.no_longer_logged()
     for agr, size in db.execute("SELECT text, size FROM scope LEFT JOIN word ON id = agr"):
         if sizes.pop(agr, 0) != size:
             scratch.find(f"{path.name}, {agr}", f"the newest events are missing: there were {size}")
@@ -47,7 +66,7 @@ def check_events(db: apsw.Connection, path: Path, year: int, scratch: Scratch) -
 
 
 def _check_event(row: tuple[Any, ...], year: int, where: str, scratch: Scratch) -> None:
-    _, agr, _, at, who, cred, col, act, outcome, req, leaf, q_salt, q, ip_salt, ip = row
+    _, agr, _, at, who, cred, col, act, outcome, effect, req, leaf, q_salt, q, ip_salt, ip = row
     try:
         value = orjson.loads(leaf)
         event = from_leaf(leaf, q, ip)
@@ -64,6 +83,7 @@ def _check_event(row: tuple[Any, ...], year: int, where: str, scratch: Scratch) 
         ("col", col, event.col),
         ("act", act, event.act),
         ("outcome", outcome, OUTCOMES[event.outcome]),
+        ("effect", effect, int(event.has_effect)),
         ("req", req, req_key(event.req)),
     )
     for name, kept, said in columns:
@@ -94,7 +114,9 @@ def check_effects(
 
 def _find(logs: list[tuple[int, apsw.Connection]], req: str, year: int) -> AccessEvent | None:
     for _, db in sorted(logs, key=lambda log: log[0] != year):
-        row = db.execute("SELECT leaf, q, ip FROM event WHERE req = ?", (req_key(req),)).fetchone()
+        row = db.execute(
+            "SELECT leaf, q, ip FROM event WHERE req = ? AND effect = 1", (req_key(req),)
+        ).fetchone()
         if row is not None:
             try:
                 return from_leaf(*row)

@@ -1,7 +1,7 @@
 """What the passes of fsck leave for each other: the findings, and a temporary file of loose ends.
 
-The loose ends are adds whose object is not stored, withdrawals, and the events that statements ask for;
-there may be millions, so they lie in a temporary database that vanishes when it is closed.
+The loose ends are adds whose object is not stored, withdrawals, the events that statements ask for, and the
+requests of a log; there may be millions, so they lie in a temporary database that vanishes when it is closed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _SCHEMA = """
 CREATE TABLE gone (collection INTEGER, id TEXT, version TEXT, stamp INTEGER, digest TEXT, place TEXT);
 CREATE TABLE withdrawal (collection INTEGER, id TEXT, version TEXT, stamp INTEGER, reason TEXT, place TEXT);
 CREATE TABLE event (req TEXT, at INTEGER, place TEXT);
+CREATE TABLE logged (req BLOB, place TEXT);
 """
 _INDEXES = """
 CREATE INDEX gone_id ON gone(collection, id, version, stamp);
@@ -68,6 +69,14 @@ class Scratch:
     def event(self, req: str, at: int, place: str) -> None:
         """Note that a statement asks for this event."""
         self.db.execute("INSERT INTO event VALUES (?, ?, ?)", (req, at, place))
+
+    def logged(self, req: bytes, place: str) -> None:
+        """Note that an access log file holds an event of this request."""
+        self.db.execute("INSERT INTO logged VALUES (?, ?)", (req, place))
+
+    def no_longer_logged(self) -> None:
+        """Forget the events of a file that was looked through."""
+        self.db.execute("DELETE FROM logged")
 
     def index(self) -> None:
         """Make the loose ends searchable, once all are there."""

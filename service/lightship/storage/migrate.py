@@ -151,7 +151,7 @@ def migrate(
                 with _immediate(conn):
                     if _pragma(conn, "user_version") != step.number - 1:
                         continue
-                    if step.number > 1 and backup is None:
+                    if report.found and backup is None:
                         backup = _backup(path, step.number - 1, now)
                     _apply(conn, kind, step, now)
                     ran.append(step.label)

@@ -348,6 +348,43 @@ AUDIT_DAMAGE = {
         "exercise event 2",
         "canonical form",
     ),
+    "another effect": (f"UPDATE event SET effect = 0 {EVENT}", "exercise event 2", "column effect says 0"),
+    "an event of an effect that no longer counts is missed by its statement": (
+        f"UPDATE event SET effect = 0 {EVENT}",
+        "collection 1, statement 2",
+        "is in no access log",
+    ),
+    "the same request twice": (
+        "UPDATE event SET effect = 0, req = (SELECT req FROM event WHERE idx = 3) " + EVENT,
+        "exercise event 2",
+        "is recorded again: audit-2026.db, exercise event 3",
+    ),
+    "the same number twice": (
+        "UPDATE event SET idx = 1 WHERE idx = 2",
+        "exercise event 1",
+        "there is another one of this number before it",
+    ),
+    "an event that the search table should hold": (
+        "UPDATE filled SET seq = 5",
+        "exercise event 2",
+        "the table that is searched does not hold it as it is",
+    ),
+    "an event that the search table holds too early": (
+        "INSERT INTO search SELECT at, seq, agr, who, cred, col, act, outcome FROM event WHERE idx = 2",
+        "exercise event 2",
+        "the table that is searched does not hold it as it is",
+    ),
+    "an event that the search table holds otherwise": (
+        "UPDATE filled SET seq = (SELECT max(seq) FROM event);"
+        " INSERT INTO search SELECT at, seq, agr, who, cred, col, act, outcome <> 2 FROM event",
+        "exercise event 2",
+        "the table that is searched does not hold it as it is",
+    ),
+    "an event that is in the search table alone": (
+        "INSERT INTO search SELECT at, seq + 99, agr, who, cred, col, act, outcome FROM event WHERE idx = 2",
+        "audit-2026.db",
+        "holds events that are not there",
+    ),
     "a renamed word": (
         "UPDATE word SET text = 'withdrawn' WHERE text = 'withdraw'",
         "event ",

@@ -2,6 +2,9 @@
 
 An event's future completes when its commit is on disk. The files are apart from `hub.db`, so that recording
 a read never waits for a publish. Rows are only ever added; nothing here alters or removes one.
+
+A commit writes few pages: the events at the end of their table, and their count. The table that is searched
+is filled once it lacks TAIL events, in the same transaction as the events that made it so many.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,21 +21,28 @@ from typing import Any
 
 import apsw
 
-from lightship.core.audit import AccessEvent, AuditQuery, Outcome
+from lightship.core.audit import AccessEvent, AuditQuery
 from lightship.core.errors import Unavailable
 from lightship.core.ports import Clock, CommitFigures
-from lightship.storage.event_leaf import SALT_BYTES, Salts, clean, from_leaf, to_leaf
+from lightship.storage.event_leaf import SALT_BYTES, Salts, clean, to_leaf
 from lightship.storage.migrate import Kind, migrate, open_migrated
-from lightship.storage.sqlite.committer import GroupCommit, run_each
-from lightship.storage.sqlite.connection import FATAL, open_database
+from lightship.storage.sqlite.access_search import OUTCOMES, search_file, word_number
+from lightship.storage.sqlite.committer import Failed, GroupCommit, hub_fault, run_each
+from lightship.storage.sqlite.connection import FATAL
 
-OUTCOMES: dict[Outcome, int] = {"ok": 0, "refused": 1, "failed": 2}
-FEW = 20_000
-"""An index range with at most so many events is read through; beyond, `event_at` answers the question."""
+TAIL = 1024
+"""So many events and a group at most may be missing in the table that is searched; a search reads them."""
 
-BATCH = 1000
-"""Events per read transaction of a search."""
+LOG_PAGES = 2000
+"""Pages of the write-ahead log before it is begun anew: 8 MB, so that nearly all commits overwrite it."""
 
+_TOGETHER = 64
+"""Rows of one statement."""
+_ROW = f"({', '.join('?' * 15)})"
+_INSERT = (
+    "INSERT INTO event(agr, idx, at, who, cred, col, act, outcome, effect, req, leaf, q_salt, q, ip_salt, ip)"
+    " VALUES "
+)
 _MAX_WORDS = 100_000
 _FILE = re.compile(r"audit-(\d{4})\.db")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,16 +89,17 @@ class SqliteAccessLog:
         self._closed = False
 
     def record(self, event: AccessEvent) -> Future[None]:
-        """Append an event unless its `req` is in the file already; fails with `Unavailable`, never blocks."""
-        salts = Salts(self._random(SALT_BYTES), self._random(SALT_BYTES))
-        entry = _Entry(event, to_leaf(event, salts), salts)
+        """Append an event, one with an effect unless its `req` is in the file already.
+
+        The future fails with `Unavailable`. Never blocks.
+        """
         with self._lock:
             year = None if self._closed else self._year(year_of(event.at))
         if year is None:
             failed: Future[None] = Future()
             failed.set_exception(Unavailable("The access log is closed", todo="Try again"))
             return failed
-        return year.append(entry)
+        return year.append(event)
 
     def search(self, query: AuditQuery) -> Iterator[AccessEvent]:
         """Yield matching events, oldest first, across years; holds no transaction open between batches."""
@@ -98,7 +108,7 @@ class SqliteAccessLog:
         last = 9999 if query.until is None else year_of(max(query.until - 1, 0))
         for year, path in audit_files(self._dir):
             if left > 0 and first <= year <= last:
-                for event in _search_file(path, query, left):
+                for event in search_file(path, query, left):
                     yield event
                     left -= 1
 
@@ -118,7 +128,7 @@ class SqliteAccessLog:
     def _year(self, year: int) -> _Year:
         found = self._years.get(year)
         if found is None:
-            found = self._years[year] = _Year(self._dir / f"audit-{year}.db", self._clock)
+            found = self._years[year] = _Year(self._dir / f"audit-{year}.db", self._clock, self._random)
         return found
 
 
@@ -126,91 +136,146 @@ def _connect(path: Path, clock: Clock) -> apsw.Connection:
     return open_migrated(path, Kind.AUDIT, clock.now())
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One event on its way to the file."""
-
-    event: AccessEvent
-    leaf: bytes
-    salts: Salts
-
-
 class _Year:
-    """The writing side of one file: its committer, and the words whose numbers are known to be committed."""
+    """The writing side of one file. All but `append` runs in the writer's thread alone."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._words: dict[str, int] = {}
-        self._committer = GroupCommit(
-            partial(_connect, path, clock), path.with_suffix(".lock"), path.stem, run=self._run
+    def __init__(self, path: Path, clock: Clock, random: Callable[[int], bytes]) -> None:
+        self._random = random
+        self._words: dict[str, int] = {}  # whose numbers are known to be committed
+        self._fresh: dict[str, int] = {}  # of the open transaction
+        self._filled = self._filling = self._newest = -TAIL  # in `seq`; unknown as yet, so looked up
+        self._committer: GroupCommit[AccessEvent] = GroupCommit(
+            partial(_connect, path, clock),
+            path.with_suffix(".lock"),
+            path.stem,
+            run=self._run,
+            before_commit=self._fill,
+            after_commit=self._committed,
+            fault=lambda error: _unavailable(hub_fault(error)),
+            checkpoint_pages=LOG_PAGES,
+            cancellable=False,
         )
+        self.append = self._committer.put
         self.close = self._committer.close
         self.figures = self._committer.figures
 
-    def append(self, entry: _Entry) -> Future[None]:
-        done: Future[None] = Future()
-        done.set_running_or_notify_cancel()  # it is on its way: a caller that goes away cannot take it back
-        self._committer.put(entry).add_done_callback(partial(self._finish, done))
-        return done
-
-    def _finish(self, done: Future[None], committed: Future[dict[str, int]]) -> None:
-        error = committed.exception()
-        if error is not None:
-            done.set_exception(_unavailable(error))
-            return
-        fresh = committed.result()
-        if fresh:  # only now: what is rolled back must not be remembered
-            if len(self._words) > _MAX_WORDS:
-                self._words = {}
-            self._words.update(fresh)
-        done.set_result(None)
-
-    def _run(self, db: apsw.Connection, entries: Sequence[_Entry]) -> list[object]:
-        """Insert a group in one savepoint; only if an event fails, again in one each (10 us saved)."""
-        db.execute("SAVEPOINT together")
+    def _run(self, db: apsw.Connection, events: Sequence[AccessEvent]) -> Sequence[object]:
+        """Insert a group at once; only if an event fails, again from the start, each in a savepoint."""
+        self._fresh = {}
         try:
-            results: list[object] = [self._insert(db, entry) for entry in entries]
+            self._insert(db, events)
         except FATAL:
             raise
         except Exception:
             if not db.in_transaction:
                 raise
-            db.execute("ROLLBACK TO together")
-            results = run_each(db, [partial(self._insert, entry=entry) for entry in entries])
-        db.execute("RELEASE together")
-        return results
+            db.execute("ROLLBACK")
+            db.execute("BEGIN IMMEDIATE")
+            self._fresh = {}
+            results = run_each(db, [partial(self._insert, events=[event]) for event in events])
+            return [Failed(_unavailable(one.error)) if isinstance(one, Failed) else one for one in results]
+        return [None] * len(events)
 
-    def _insert(self, db: apsw.Connection, entry: _Entry) -> dict[str, int]:
-        event, salts = entry.event, entry.salts
-        req = req_key(event.req)
-        if db.execute("SELECT 1 FROM event WHERE req = ?", (req,)).fetchone():
-            return {}
+    def _insert(self, db: apsw.Connection, events: Sequence[AccessEvent]) -> None:
+        salts = self._random(2 * SALT_BYTES * len(events))
         fresh: dict[str, int] = {}
-        agr, who, cred, col, act = (
-            self._word(db, clean(text), fresh)
-            for text in (event.agr, event.who, event.cred, event.col, event.act)
-        )
-        row = db.execute(
-            "INSERT INTO scope(agr, size) VALUES (?, 1) ON CONFLICT(agr) DO UPDATE SET size = size + 1"
-            " RETURNING size - 1",
-            (agr,),
-        ).fetchone()
-        assert row is not None  # noqa: S101  (an upsert always returns its row)
-        db.execute(
-            "INSERT INTO event(agr, idx, at, who, cred, col, act, outcome, req, leaf, q_salt, q, ip_salt, ip)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(agr, row[0], event.at, who, cred, col, act, OUTCOMES[event.outcome]),
-                *(req, entry.leaf, salts.q, clean(event.q), salts.ip, clean(event.ip)),
-            ),
-        )
-        return fresh
+        again: set[bytes] = set()
+        rows: list[list[Any]] = []
+        counts: dict[int, int] = {}
+        for number, event in enumerate(events):
+            req = req_key(event.req)
+            if event.has_effect:
+                if req in again or _has_effect(db, req):
+                    continue
+                again.add(req)
+            at = 2 * SALT_BYTES * number
+            both = Salts(salts[at : at + SALT_BYTES], salts[at + SALT_BYTES : at + 2 * SALT_BYTES])
+            agr, who, cred, col, act = (
+                self._word(db, text, fresh)
+                for text in (event.agr, event.who, event.cred, event.col, event.act)
+            )
+            idx = counts.get(agr, 0)
+            counts[agr] = idx + 1
+            rows.append(
+                [
+                    *(
+                        agr,
+                        idx,
+                        event.at,
+                        who,
+                        cred,
+                        col,
+                        act,
+                        OUTCOMES[event.outcome],
+                        int(event.has_effect),
+                    ),
+                    *(req, to_leaf(event, both), both.q, clean(event.q), both.ip, clean(event.ip)),
+                ]
+            )
+        firsts = {agr: _take(db, agr, count) for agr, count in counts.items()}
+        for row in rows:
+            row[1] += firsts[row[0]]
+        _insert_rows(db, rows)
+        self._newest = max(self._newest, db.last_insert_rowid()) if rows else self._newest
+        self._fresh |= fresh
 
     def _word(self, db: apsw.Connection, text: str, fresh: dict[str, int]) -> int:
-        number = self._words.get(text) or fresh.get(text)
+        number = self._words.get(text) or self._fresh.get(text) or fresh.get(text)
         if number is None:
-            db.execute("INSERT INTO word(text) VALUES (?) ON CONFLICT DO NOTHING", (text,))
-            number = fresh[text] = _word_number(db, text) or 0
+            kept = clean(text)
+            db.execute("INSERT INTO word(text) VALUES (?) ON CONFLICT DO NOTHING", (kept,))
+            number = fresh[text] = word_number(db, kept) or 0
         return number
+
+    def _fill(self, db: apsw.Connection) -> None:
+        """Fill the table that is searched if it lacks TAIL events; another process may have done so."""
+        self._filling = self._filled
+        if self._newest - self._filled < TAIL:
+            return
+        self._filling = int(db.execute("SELECT seq FROM filled").get)
+        if self._newest - self._filling < TAIL:
+            return
+        db.execute(
+            "INSERT INTO search SELECT at, seq, agr, who, cred, col, act, outcome FROM event"
+            " WHERE seq > ? ORDER BY at, seq",
+            (self._filling,),
+        )
+        db.execute("UPDATE filled SET seq = (SELECT max(seq) FROM event)")
+        self._filling = self._newest
+
+    def _committed(self) -> None:
+        """Remember what is durable; what was rolled back must not be."""
+        self._filled = self._filling
+        if self._fresh:
+            if len(self._words) > _MAX_WORDS:
+                self._words = {}
+            self._words.update(self._fresh)
+
+
+def _has_effect(db: apsw.Connection, req: bytes) -> bool:
+    """True if an event with an effect has this request already."""
+    return db.execute("SELECT 1 FROM event WHERE req = ? AND effect = 1", (req,)).fetchone() is not None
+
+
+def _take(db: apsw.Connection, agr: int, count: int) -> int:
+    """Count further events of an agreement; return the `idx` of the first one."""
+    size = db.execute(
+        "INSERT INTO scope(agr, size) VALUES (?1, ?2) ON CONFLICT(agr) DO UPDATE SET size = size + ?2"
+        " RETURNING size",
+        (agr, count),
+    ).get
+    return int(size) - count
+
+
+def _insert_rows(db: apsw.Connection, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows by statements of 64, 32, ... 1 rows: few statements a group, few texts to keep prepared."""
+    at, together = 0, _TOGETHER
+    while at < len(rows):
+        while together > len(rows) - at:
+            together //= 2
+        values = [value for row in rows[at : at + together] for value in row]
+        db.execute(_INSERT + ", ".join([_ROW] * together), values)
+        at += together
 
 
 def _unavailable(error: BaseException) -> Unavailable:
@@ -230,86 +295,3 @@ def req_key(req: str) -> bytes:
     except ValueError:
         return clean(req).encode()
     return raw if len(raw) == 16 and raw.hex() == req else req.encode()
-
-
-def _word_number(conn: apsw.Connection, text: str) -> int | None:
-    row = conn.execute("SELECT id FROM word WHERE text = ?", (text,)).fetchone()
-    return None if row is None else int(row[0])
-
-
-# --- searching ----------------------------------------------------------------------------------
-
-
-def _search_file(path: Path, query: AuditQuery, limit: int) -> Iterator[AccessEvent]:
-    conn = open_database(path, readonly=True)
-    try:
-        made = conn.pragma("user_version") != 0  # another process may be making this file just now
-        wanted = _wanted(conn, query) if made else None
-        if wanted is None:
-            return
-        span = (query.since, (1 << 62) if query.until is None else query.until)
-        sql = search_sql(wanted, _best_index(conn, wanted, span))
-        at, seq = query.since, -1
-        while limit > 0:
-            rows: list[tuple[Any, ...]] = conn.execute(
-                sql, {**wanted, "at": at, "seq": seq, "until": span[1], "n": min(limit, BATCH)}
-            ).fetchall()
-            for row in rows:
-                yield from_leaf(row[2], row[3], row[4])
-            if len(rows) < min(limit, BATCH):
-                return
-            limit -= len(rows)
-            at, seq = rows[-1][0], rows[-1][1]
-    finally:
-        conn.close()
-
-
-def _wanted(conn: apsw.Connection, query: AuditQuery) -> dict[str, int] | None:
-    """Return column -> number of each filter; None if a word never occurs in this file."""
-    texts = (
-        ("agr", query.agreement),
-        ("who", query.member),
-        ("cred", query.principal),
-        ("col", query.collection),
-        ("act", query.action),
-    )
-    wanted = {}
-    for column, text in texts:
-        if text:
-            number = _word_number(conn, text)
-            if number is None:
-                return None
-            wanted[column] = number
-    if query.outcome:
-        wanted["outcome"] = OUTCOMES[query.outcome]
-    return wanted
-
-
-def _best_index(conn: apsw.Connection, wanted: dict[str, int], span: tuple[int, int]) -> str:
-    """Return the index with the fewest events in its range, by counting FEW + 1 entries of each at most."""
-    best, fewest = "at", FEW + 1
-    for column, number in wanted.items():
-        if column == "agr" or (column == "outcome" and number == 0):
-            continue
-        partly = " AND outcome <> 0" if column == "outcome" else ""
-        sql = (
-            f"SELECT count(*) FROM (SELECT 1 FROM event INDEXED BY event_{column}"  # noqa: S608  (names of columns only)
-            f" WHERE {column} = ? AND at >= ? AND at < ?{partly} LIMIT {FEW + 1})"
-        )
-        count = int(conn.execute(sql, (number, *span)).get)
-        if count < fewest:
-            best, fewest = column, count
-    if best == "at" and len(wanted) == 1 and "agr" not in wanted and wanted.get("outcome") != 0:
-        (best,) = wanted  # a single filter needs no other column, however many events match
-    return best
-
-
-def search_sql(wanted: dict[str, int], index: str) -> str:
-    """Return the query of one batch: equal to these columns, along `event_<index>`, oldest first."""
-    filters = "".join(f" AND {column} = :{column}" for column in wanted)
-    if index == "outcome":
-        filters += " AND outcome <> 0"
-    return (
-        f"SELECT at, seq, leaf, q, ip FROM event INDEXED BY event_{index}"  # noqa: S608  (names of columns only)
-        f" WHERE at >= :at AND at < :until AND (at > :at OR seq > :seq){filters} ORDER BY at, seq LIMIT :n"
-    )

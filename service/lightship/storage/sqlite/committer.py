@@ -43,6 +43,11 @@ class Failed:
     error: Exception
 
 
+def hub_fault(error: Exception) -> Exception:
+    """Return what a fault of the file or the system means to a caller; anything else as it is."""
+    return hub_error(error) if isinstance(error, apsw.Error | OSError) else error
+
+
 def run_each(db: apsw.Connection, jobs: Sequence[Job]) -> list[object]:
     """Run each job in a savepoint of its own."""
     results: list[object] = []
@@ -115,6 +120,10 @@ class GroupCommit(Generic[J]):
             each, in order; what it raises fails the group.
         before_commit: called in the transaction after the jobs; what it raises fails the group.
         after_commit: called once the transaction is durable, before the results are delivered.
+        fault: what a group that failed is told, given what it failed with.
+        checkpoint_pages: pages in the write-ahead log after which it is copied into the file and begun anew;
+            a commit that grows it makes the file system write more than one that overwrites it.
+        cancellable: a caller may take its job back by cancelling its future, as long as it waits.
     """
 
     def __init__(
@@ -126,7 +135,13 @@ class GroupCommit(Generic[J]):
         run: Callable[[apsw.Connection, Sequence[J]], Sequence[object]],
         before_commit: Callable[[apsw.Connection], None] | None = None,
         after_commit: Callable[[], None] | None = None,
+        fault: Callable[[Exception], Exception] = hub_fault,
+        checkpoint_pages: int = CHECKPOINT_PAGES,
+        cancellable: bool = True,
     ) -> None:
+        self._checkpoint_pages = checkpoint_pages
+        self._fault = fault
+        self._cancellable = cancellable
         self._connect = connect
         self._lock_path = lock_path
         self._run = run
@@ -152,6 +167,8 @@ class GroupCommit(Generic[J]):
             weight: how much work it is, in rows.
         """
         future: Future[Any] = Future()
+        if not self._cancellable:
+            future.set_running_or_notify_cancel()
         with self._gate:
             if self._closed:
                 future.set_exception(Unavailable("The store is closed", todo="Try again"))
@@ -182,7 +199,7 @@ class GroupCommit(Generic[J]):
         while (group := self._take()) is not None:
             self._commit(group)
             del group  # results and bodies are not kept until the next one comes
-            if self._wal_pages >= CHECKPOINT_PAGES:
+            if self._wal_pages >= self._checkpoint_pages:
                 self._checkpoint(apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._disconnect()
         if self._lock_fd >= 0:
@@ -211,7 +228,8 @@ class GroupCommit(Generic[J]):
         return group
 
     def _commit(self, group: list[_Entry[J]]) -> None:
-        group = [entry for entry in group if entry.future.set_running_or_notify_cancel()]
+        if self._cancellable:
+            group = [entry for entry in group if entry.future.set_running_or_notify_cancel()]
         if not group:
             return
         self._tally.running, begun = group, monotonic_ns()
@@ -221,7 +239,7 @@ class GroupCommit(Generic[J]):
             self._disconnect()
             self._tally.done(len(group), 0, failed=True)
             self._tally.running = ()
-            told = hub_error(error) if isinstance(error, apsw.Error | OSError) else error
+            told = self._fault(error)
             for entry in group:
                 entry.future.set_exception(told)
             return
