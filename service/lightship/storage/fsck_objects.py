@@ -15,6 +15,8 @@ import apsw
 from lightship.core.collection import KEY_SHIFT, stamp_of
 from lightship.core.errors import MalformedRequest
 from lightship.core.stix.json import canonical, decode
+from lightship.core.stix.objects import declares
+from lightship.core.stix.references import SCO
 from lightship.core.time import MAX_MICROS, Instant, format_stamp, parse_instant
 from lightship.storage.fsck_scratch import Scratch
 from lightship.storage.sqlite.classes import FIRST, LAST, SPEC_21, TOP, classify, spec_of
@@ -87,14 +89,23 @@ def _canonical(value: object) -> bytes | None:
 
 
 def _columns(row: Stored, value: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
-    text = value.get("modified", value.get("created", ""))
     yield "id", row.id, value.get("id")
     yield "type", row.type, value.get("type")
-    yield "version_text", row.version_text, text
+    yield "version_text", row.version_text, _version_text(row, value)
     yield "version", row.version, _instant(row.version_text)
-    stated = value.get("spec_version", "2.0" if "created" in value else None)
+    unstated = "2.0" if "created" in value and row.type not in SCO else None
+    stated = value.get("spec_version", unstated)
     if stated is not None:  # observables need not state it
         yield "spec_version", spec_of(row.row_class), stated
+
+
+def _version_text(row: Stored, value: dict[str, Any]) -> object:
+    """An observable has no version, also where it has properties of its own named `created` or `modified`."""
+    if row.type in SCO or (not row.version_text and declares(value, "new-sco")):
+        return ""
+    if row.type == "marking-definition":
+        return value.get("created", "")
+    return value.get("modified", value.get("created", ""))
 
 
 def _instant(text: str) -> str | None:

@@ -124,7 +124,7 @@ class Checker:
         if custom:
             what = f"this collection takes no custom objects, and STIX {spec} has no type {stix_type!r}"
             raise Rejected("deny-custom-objects", what, todo, "/type")
-        if _declares(value, "toplevel-property-extension"):
+        if declares(value, "toplevel-property-extension"):
             return  # STIX 2.1 section 7.3: such properties belong to a declared extension
         known = self._schemas.properties(spec, stix_type, observable=observable)
         for name in value:
@@ -154,10 +154,11 @@ def _identify(value: Any) -> str:
 
 def _is_custom_observable(value: dict[str, Any]) -> bool:
     """A type that STIX does not define is an observable if it says so, or has no created and no modified."""
-    return _declares(value, "new-sco") or ("created" not in value and "modified" not in value)
+    return declares(value, "new-sco") or ("created" not in value and "modified" not in value)
 
 
-def _declares(value: dict[str, Any], extension_type: str) -> bool:
+def declares(value: dict[str, Any], extension_type: str) -> bool:
+    """True if an extension of the object is of this extension_type (STIX 2.1 section 7.3)."""
     extensions = value.get("extensions")
     return isinstance(extensions, dict) and any(
         isinstance(one, dict) and one.get("extension_type") == extension_type for one in extensions.values()
