@@ -15,9 +15,9 @@ from lightship.core.errors import Damaged, HubError, Unavailable
 
 BUSY_MS = 10_000
 """How long a statement waits for a lock that another connection holds."""
-CACHE_KIB = 65_536
-"""Page cache of a reading connection; `widen_cache` gives a writer more."""
-WRITER_CACHE_KIB = 1_048_576
+CACHE_KIB = 16_384
+"""Page cache of a reading connection, one a thread; the system keeps the file's pages as well."""
+WRITER_CACHE_KIB = 262_144
 """Upper limit of a writer's page cache: the index over ids is hit at random, so it must fit."""
 CHECKPOINT_PAGES = 100_000
 """Pages in the write-ahead log after which it is copied into the file."""
