@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NewType
 
 from lightship.core.errors import MalformedRequest
@@ -26,15 +27,17 @@ MAX_MICROS = Micros((1 << 52) - 1)
 """The last stamp that a storage key holds: 2112-09-17T23:53:47.370495Z."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_START = _EPOCH.replace(tzinfo=None)
 _MICRO = timedelta(microseconds=1)
 _STAMP = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,64}))?Z", re.ASCII)
 
 
 def format_stamp(micros: int) -> str:
     """Return `micros` as RFC 3339 UTC with six digits and Z (TAXII 2.1 section 2)."""
-    return (_EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (_START + timedelta(microseconds=micros)).isoformat(timespec="microseconds") + "Z"
 
 
+@lru_cache(maxsize=4096)
 def parse_instant(text: str) -> Instant:
     """Return the instant of a STIX timestamp.
 
