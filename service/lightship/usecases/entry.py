@@ -7,15 +7,21 @@ A grant is made here and nowhere else; it carries the policy epoch that it was d
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from lightship.core.access import Action, Decision, Grant, Principal
 from lightship.core.agreement import Agreement
 from lightship.core.collection import Collection
-from lightship.core.errors import NotAuthenticated, NotFound, Refused
-from lightship.core.ports import Decisions
+from lightship.core.errors import NotAuthenticated, NotFound, Refused, Unavailable
+from lightship.core.ports import Decisions, EpochChanged
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory, HubView
+
+T = TypeVar("T")
+
+EPOCH_TRIES = 5
 
 
 class Hidden(NotFound):
@@ -96,6 +102,23 @@ def open_again(directory: Directory, place: Place, now: Micros) -> Place:
     agreement = open_root(view, principal, place.agreement.id)
     principal = replace(principal, roles=agreement.members[principal.member].roles)
     return open_collection(view, principal, agreement.id, place.collection.id)
+
+
+async def under_current_rules(
+    directory: Directory, place: Place, now: Micros, write: Callable[[Place], Awaitable[T]]
+) -> T:
+    """Return what `write` gives; it is done again, rights and all, when the policy epoch changed before it.
+
+    Raises:
+        CredentialGone, Hidden: see `open_again`; nothing was written.
+        Unavailable: the epoch changed each time.
+    """
+    for _ in range(EPOCH_TRIES):
+        try:
+            return await write(place)
+        except EpochChanged:
+            place = open_again(directory, place, now)
+    raise Unavailable("The hub's rules keep changing", todo="Try again in a moment")
 
 
 def permit(decisions: Decisions, place: Place, action: Action, now: Micros) -> Grant:

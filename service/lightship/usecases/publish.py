@@ -10,23 +10,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lightship.core.access import Action, Grant
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Candidate, CollectionSettings, Verdict
-from lightship.core.errors import Refused, Unavailable
-from lightship.core.ports import Decisions, EpochChanged, Published, PublishOutcome, PublishRequest, Writer
+from lightship.core.errors import Refused
+from lightship.core.ports import Decisions, Published, PublishOutcome, PublishRequest, Writer
 from lightship.core.stix.ingest import Item, Refusal
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory
-from lightship.usecases.entry import Place, open_again, permit
+from lightship.usecases.entry import Place, permit, under_current_rules
 from lightship.usecases.status import Failure, render_status
 
 INLINE_BYTES = 16_384
 """Bodies up to this size are checked in the event loop, larger ones in the executor."""
-EPOCH_TRIES = 5
 _RULES = {
     Verdict.CONFLICT: "deny-conflict",
     Verdict.NOT_OWNER: "deny-owner",
@@ -97,21 +96,20 @@ class Publish:
                 written.
             Unavailable: for now nothing can be written.
         """
-        place = post.place
-        for _ in range(EPOCH_TRIES):
-            grant = self.permit(place, post.now)
-            prepared, rules = await self._prepared(post, grant)
-            try:
-                published = await asyncio.wrap_future(self._writer.publish(prepared))
-                self._count(published.outcome, rules)
-                return published
-            except Refused as refused:
-                self.refused[refused.rule] = self.refused.get(refused.rule, 0) + len(prepared.candidates)
-                raise
-            except EpochChanged:
-                place = open_again(self._directory, place, post.now)
-                post = Post(place, post.body, post.status_id, post.now, post.event_of)
-        raise Unavailable("The hub's rules keep changing", todo="Try again in a moment")
+        return await under_current_rules(
+            self._directory, post.place, post.now, lambda place: self._write(replace(post, place=place))
+        )
+
+    async def _write(self, post: Post) -> Published:
+        grant = self.permit(post.place, post.now)
+        prepared, rules = await self._prepared(post, grant)
+        try:
+            published = await asyncio.wrap_future(self._writer.publish(prepared))
+        except Refused as refused:
+            self.refused[refused.rule] = self.refused.get(refused.rule, 0) + len(prepared.candidates)
+            raise
+        self._count(published.outcome, rules)
+        return published
 
     def _count(self, outcome: PublishOutcome, rules: Sequence[str]) -> None:
         for item in outcome.items:

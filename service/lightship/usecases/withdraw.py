@@ -12,14 +12,12 @@ from collections.abc import Callable, Sequence
 from lightship.core.access import Grant
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import WithdrawReason
-from lightship.core.errors import Refused, Unavailable
-from lightship.core.ports import Decisions, EpochChanged, NotOwner, Row, Withdrawn, WithdrawRequest, Writer
+from lightship.core.errors import Refused
+from lightship.core.ports import Decisions, NotOwner, Row, Withdrawn, WithdrawRequest, Writer
 from lightship.core.query import Filters
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory
-from lightship.usecases.entry import Place, open_again, permit_withdraw
-
-EPOCH_TRIES = 5
+from lightship.usecases.entry import Place, permit_withdraw, under_current_rules
 
 
 class Withdraw:
@@ -54,25 +52,24 @@ class Withdraw:
             NotFound: no such object or version.
             Unavailable: for now nothing can be written.
         """
-        for _ in range(EPOCH_TRIES):
-            grant = self.permit(place, now)
+
+        async def write(place: Place) -> Withdrawn:
             request = WithdrawRequest(
-                grant=grant,
+                grant=self.permit(place, now),
                 object_id=object_id,
                 filters=filters,
                 reason=WithdrawReason.PUBLISHER,
                 render_event=event_of,
                 now=now,
             )
-            try:
-                return await asyncio.wrap_future(self._writer.withdraw(request))
-            except NotOwner:
-                raise Refused(
-                    "The object is another member's",
-                    rule="deny-owner",
-                    why="Whoever posted an object first owns it in this collection (deny-owner)",
-                    todo="Ask its owner, or the hub's steward",
-                ) from None
-            except EpochChanged:
-                place = open_again(self._directory, place, now)
-        raise Unavailable("The hub's rules keep changing", todo="Try again in a moment")
+            return await asyncio.wrap_future(self._writer.withdraw(request))
+
+        try:
+            return await under_current_rules(self._directory, place, now, write)
+        except NotOwner:
+            raise Refused(
+                "The object is another member's",
+                rule="deny-owner",
+                why="Whoever posted an object first owns it in this collection (deny-owner)",
+                todo="Ask its owner, or the hub's steward",
+            ) from None

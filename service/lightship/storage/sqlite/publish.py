@@ -74,7 +74,7 @@ class Publish:
         head.generation += len(changed)
         head.objects += len(judged.added)
         head.stored_bytes += size
-        return PublishPlan(self.request, judged, changed, generation, [txn.reserve(head, member, parts)])
+        return PublishPlan(self.request, judged, changed, generation, txn.reserve(head, member, parts))
 
 
 @dataclass(slots=True)
@@ -85,11 +85,16 @@ class PublishPlan:
     judged: _Judged
     changed: list[tuple[Version, int]]
     generation: int
-    writings: list[Writing]
+    writing: Writing
+
+    @property
+    def writings(self) -> tuple[Writing]:
+        """The statements of one collection."""
+        return (self.writing,)
 
     def apply(self, txn: Transaction) -> Published:
         """Write everything, its stamps being chosen."""
-        writing, request = self.writings[0], self.request
+        writing, request = self.writing, self.request
         head, added = writing.head, self.judged.added
         keys = writing.entry_keys()
         for key, (_, version) in zip(keys, added, strict=True):

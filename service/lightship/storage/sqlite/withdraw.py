@@ -68,9 +68,8 @@ class Withdraw:
         head.generation += len(changed) + len(picked)
         head.objects -= len(picked)
         head.stored_bytes -= sum(one.size for one in picked)
-        return WithdrawPlan(
-            request, picked, changed, generation, [txn.reserve(head, member_of(subject), parts)]
-        )
+        writing = txn.reserve(head, member_of(subject), parts)
+        return WithdrawPlan(request, picked, changed, generation, writing)
 
 
 @dataclass(slots=True)
@@ -81,11 +80,16 @@ class WithdrawPlan:
     picked: list[Version]
     changed: list[tuple[Version, int]]
     generation: int
-    writings: list[Writing]
+    writing: Writing
+
+    @property
+    def writings(self) -> tuple[Writing]:
+        """The statements of one collection."""
+        return (self.writing,)
 
     def apply(self, txn: Transaction) -> Withdrawn:
         """Write everything, its stamps being chosen."""
-        writing, object_id, picked = self.writings[0], self.request.object_id, self.picked
+        writing, object_id, picked = self.writing, self.request.object_id, self.picked
         head, code = writing.head, txn.hash_of(writing.head, object_id)
         rows = tuple(
             Row(one.key, object_id, one.type, one.held.spec_version, one.version_text) for one in picked
