@@ -41,6 +41,7 @@ DAY = 86_400
 class Kept:
     """A hub directory with fresh keys around kept data, and what is said to be in it."""
 
+    archive: Path
     hub_dir: Path
     about: dict[str, Any]
 
@@ -56,7 +57,7 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
     init_hub(hub_dir, url, keys=keys, cursor_key=token_bytes(32), now=SystemClock().now(), listen=listen)
     with tarfile.open(request.param) as archive:
         archive.extractall(hub_dir, filter="data")
-    return Kept(hub_dir, json.loads((hub_dir / "about.json").read_text()))
+    return Kept(request.param, hub_dir, json.loads((hub_dir / "about.json").read_text()))
 
 
 @pytest.fixture
@@ -92,6 +93,15 @@ def test_no_key_secret_or_setting_is_kept(path: Path) -> None:
             assert b"ls1_" not in content, "a credential's secret"
     assert [name for name in names if not name.startswith("data/")] == ["about.json"]
     assert all(name.endswith(".db") for name in names if name.startswith("data/"))
+
+
+def test_data_of_an_older_schema_is_kept_as_it_was_before_it_is_migrated(kept: Kept, kit: HubKit) -> None:
+    data = kept.hub_dir / "data"
+    old, newest = int(kept.archive.name[4:8]), len(load(Kind.HUB))
+    assert check(data / "hub.db", Kind.HUB).found == newest
+    backups = sorted(data.glob("backups/hub-v*.db"))
+    assert [path.name[:7] for path in backups] == ([f"hub-v{old}-"] if old < newest else [])
+    assert [check(path, Kind.HUB).found for path in backups] == [old] * len(backups)
 
 
 def test_it_is_migrated_and_everything_in_it_is_served_as_it_was(kept: Kept, kit: HubKit) -> None:

@@ -82,7 +82,9 @@ MATCH_FIELDS: dict[Endpoint, frozenset[str]] = {
 """Which match fields each endpoint takes: the tables of its section."""
 
 MAX_VALUES = 500
-"""Values that one match field may list."""
+"""Values that `match[id]`, `match[type]` or `match[spec_version]` may list."""
+MAX_VERSIONS = 50
+"""Values that `match[version]` may list: each is looked for by itself, in every type that has it."""
 MAX_NAME = 80
 """Characters of a parameter's name that a refusal repeats."""
 MAX_LIMIT_DIGITS = 18
@@ -185,9 +187,10 @@ def _take_match(match: dict[str, tuple[str, ...]], field: str, value: str, endpo
         raise MalformedRequest(
             f"{name} has an empty value", todo=f"Give {name} values separated by single commas"
         )
-    if len(values) > MAX_VALUES:
+    most = MAX_VERSIONS if field == "version" else MAX_VALUES
+    if len(values) > most:
         raise MalformedRequest(
-            f"{name} lists more than {MAX_VALUES} values", todo="Ask for them in several requests"
+            f"{name} lists more than {most} values", todo=f"Ask for up to {most} of them in each request"
         )
     if field == "version" and len(values) < len(sent):
         raise MalformedRequest(f"{name} repeats a value", todo="Send each version once")

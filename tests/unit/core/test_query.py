@@ -13,6 +13,7 @@ from lightship.core.query import (
     DEFAULT_FILTERS,
     EVERY,
     MAX_VALUES,
+    MAX_VERSIONS,
     Asked,
     Endpoint,
     Filters,
@@ -100,12 +101,24 @@ def test_a_huge_limit_is_a_number_to_be_clamped(digits: int) -> None:
             "%ff=1",
         ),
         "match[type]=" + ",".join(f"x-{number}" for number in range(MAX_VALUES + 1)),
+        "match[version]="
+        + ",".join(f"{number + 1000}-01-01T00:00:00Z" for number in range(MAX_VERSIONS + 1)),
     ],
 )
 def test_what_has_no_clear_meaning_is_refused_with_advice(query: str) -> None:
     with pytest.raises(MalformedRequest) as refused:
         ask(query)
     assert refused.value.todo
+
+
+def test_a_field_takes_as_many_values_as_its_refusal_names() -> None:
+    years = [f"{number}-01-01T00:00:00Z" for number in range(1970, 1970 + MAX_VERSIONS)]
+    assert len(ask("match[version]=" + ",".join(years)).filters.versions.instants) == MAX_VERSIONS == 50
+    with pytest.raises(MalformedRequest) as refused:
+        ask("match[version]=last," + ",".join(years))
+    assert str(refused.value).startswith("match[version] lists more than 50 values")
+    types = [f"x-{number}" for number in range(MAX_VALUES)]
+    assert len(ask("match[type]=" + ",".join(types)).filters.types) == MAX_VALUES == 500
 
 
 def test_unknown_parameters_and_match_fields_are_ignored() -> None:

@@ -59,6 +59,11 @@ def spec_passes(row_class: int, filters: Filters) -> bool:
     return bool(row_class & TOP)
 
 
+def spec_bits(filters: Filters) -> tuple[int, ...]:
+    """Return the values of the bits TOP and SPEC_21 that pass `match[spec_version]`, or its default."""
+    return tuple(one for one in range(0, 16, TOP) if spec_passes(one, filters))
+
+
 def wanted(filters: Filters) -> tuple[int, ...]:
     """Return the classes that pass `match[spec_version]` and a named pick of `match[version]`."""
     versions = filters.versions

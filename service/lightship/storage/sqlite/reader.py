@@ -11,9 +11,9 @@ import threading
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakSet
 
 import apsw
@@ -32,7 +32,7 @@ from lightship.core.time import (
     instant_micros,
     parse_instant,
 )
-from lightship.storage.sqlite.classes import spec_of, spec_passes, wanted
+from lightship.storage.sqlite.classes import spec_bits, spec_of, spec_passes, wanted
 from lightship.storage.sqlite.connection import hub_error, open_database, select
 from lightship.storage.sqlite.rows import idhash
 from lightship.storage.statements import Statement
@@ -58,15 +58,32 @@ WHERE class & 5 = 5 AND key > ? AND key <= ? ORDER BY key LIMIT 1"""
 _BY_KEYS = """
 SELECT o.key, o.id, o.type, o.class, o.version, o.version_text, {body}
 FROM carray(?) AS c CROSS JOIN object AS o ON o.key = c.value"""
-_OF_CLASS = (
-    "SELECT key FROM object INDEXED BY object_class WHERE class = ? AND key > ? AND key <= ? ORDER BY key"
-)
+_OF_CLASS = """
+SELECT key FROM object INDEXED BY object_class
+WHERE class = ? AND key > ? AND key <= ? ORDER BY key LIMIT ?"""
 _OF_TYPE = """
 SELECT key FROM object INDEXED BY object_type
-WHERE type = ? AND class = ? AND key > ? AND key <= ? ORDER BY key"""
+WHERE type = ? AND class = ? AND key > ? AND key <= ? ORDER BY key LIMIT ?"""
+_TYPES_OF_VERSION = """
+WITH RECURSIVE found (type) AS (
+  SELECT * FROM (SELECT type FROM object INDEXED BY object_version
+    WHERE version = ?1 AND version <> '' ORDER BY type LIMIT 1)
+  UNION ALL
+  SELECT (SELECT type FROM object INDEXED BY object_version
+    WHERE version = ?1 AND version <> '' AND type > found.type ORDER BY type LIMIT 1)
+  FROM found WHERE found.type IS NOT NULL
+)
+SELECT type FROM found WHERE type IS NOT NULL"""
+"""One seek a type, however many rows share the version."""
+_FIRSTS_OF_VERSION = """
+SELECT t.value, b.value, (SELECT key FROM object INDEXED BY object_version
+  WHERE version = ?1 AND version <> '' AND type = t.value AND class & 12 = b.value AND key > ?4 AND key <= ?5
+  ORDER BY key LIMIT 1)
+FROM carray(?2) AS t CROSS JOIN carray(?3) AS b"""
 _OF_VERSION = """
 SELECT key FROM object INDEXED BY object_version
-WHERE version = ? AND version <> '' AND key > ? AND key <= ? ORDER BY key"""
+WHERE version = ? AND version <> '' AND type = ? AND class & 12 = ? AND key > ? AND key <= ?
+ORDER BY key LIMIT ?"""
 _OF_ID = """
 SELECT key, class FROM object INDEXED BY object_id WHERE idhash = ? AND key > ? AND key <= ?"""
 _EXISTS = """
@@ -222,7 +239,7 @@ class SqliteReader:
             return
         ids, classes = frozenset(filters.ids), frozenset(wanted(filters))
         instants, sql = filters.versions.instants, _BY_KEYS.format(body="o.body" if bodies else "x''")
-        keys = _distinct(merge(*_streams(db, cursors, number, filters, after, types)))
+        keys = _distinct(merge(*_streams(db, number, filters, after, types)))
         while some := array("q", islice(keys, min(want, FETCH))):
             for row in _rows(db, cursors, sql, some):
                 key, object_id, type_number, row_class, version = row[:5]
@@ -263,14 +280,13 @@ def _snapshot(db: apsw.Connection) -> Iterator[contextlib.ExitStack]:
 
 
 def _streams(
-    db: apsw.Connection,
-    cursors: contextlib.ExitStack,
-    number: int,
-    filters: Filters,
-    after: int,
-    types: frozenset[int],
+    db: apsw.Connection, number: int, filters: Filters, after: int, types: frozenset[int]
 ) -> list[Iterator[int]]:
-    """Return ascending key streams that together hold every matching row, and few others."""
+    """Return ascending key streams that together hold every matching row, and few others.
+
+    How many there are, and so the cost, depends on the filters and on how many types there are, never on how
+    many rows share a type, a class or a version.
+    """
     low, high = pack(number, after), pack(number, MAX_MICROS)
     instants = filters.versions.instants
     classes = wanted(filters)
@@ -282,17 +298,34 @@ def _streams(
             held += [key for key, row_class in rows if row_class in classes or instants]
         return [iter(sorted(held))]
 
-    def stream(sql: str, *values: int | str) -> Iterator[int]:
-        cursor = db.execute(sql, (*values, low, high))
-        cursors.callback(cursor.close)
-        rows: Iterator[tuple[Any, ...]] = cursor
-        return (row[0] for row in rows)
-
     if types:
-        found = [stream(_OF_TYPE, one, row_class) for one in sorted(types) for row_class in classes]
+        found = [_keys(db, _OF_TYPE, (one, each), low, high) for one in sorted(types) for each in classes]
     else:
-        found = [stream(_OF_CLASS, row_class) for row_class in classes]
-    return [*found, iter(dates), *(stream(_OF_VERSION, one) for one in sorted(instants))]
+        found = [_keys(db, _OF_CLASS, (each,), low, high) for each in classes]
+    bits = array("q", spec_bits(filters))
+    for instant in sorted(instants):
+        known = (row[0] for row in select(db, _TYPES_OF_VERSION, (instant,)))
+        there = array("q", (one for one in known if not types or one in types))
+        if not (there and bits):  # apsw takes no empty array
+            continue
+        firsts = (instant, apsw.carray(there), apsw.carray(bits), low, high)
+        for one, passing, first in select(db, _FIRSTS_OF_VERSION, firsts):
+            if first is not None:
+                rest = _keys(db, _OF_VERSION, (instant, one, passing), first, high)
+                found.append(chain((first,), rest))
+    return [*found, iter(dates)]
+
+
+def _keys(
+    db: apsw.Connection, sql: str, values: tuple[int | str, ...], after: int, high: int
+) -> Iterator[int]:
+    """Yield ascending keys, some at a time: many streams at once share one statement, and keep none open."""
+    want = 1
+    while some := [row[0] for row in select(db, sql, (*values, after, high, want))]:
+        yield from some
+        if len(some) < want:
+            return
+        after, want = some[-1], min(8 * want, FETCH)
 
 
 def _rows(db: apsw.Connection, cursors: contextlib.ExitStack, sql: str, keys: array[int]) -> Iterator[_Raw]:
