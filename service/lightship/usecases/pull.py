@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
 
 from lightship.core.access import Grant
 from lightship.core.collection import stamp_of
@@ -22,7 +21,6 @@ from lightship.core.time import Micros
 from lightship.usecases.entry import Hidden
 from lightship.usecases.pages import PageBody, PageKey, Pages, etag_of
 
-T = TypeVar("T")
 Render = Callable[[Sequence[Row], str | None], bytes]
 """Makes a page's body of its rows and the token of the next page, if there is one."""
 
@@ -39,15 +37,6 @@ class PageLimits:
     default: int = 1000
     most: int = 10_000
     most_bytes: int = 16 * 1024 * 1024
-
-
-def may_scan(filters: Filters) -> bool:
-    """True if finding a match may mean looking at many rows that are none.
-
-    Rows with an instant that `match[version]` names are found by an index, but any number may share it and
-    fail the other filters. Such a read never holds up the event loop, and its pages are not kept.
-    """
-    return bool(filters.versions.instants) and not filters.ids
 
 
 class Pull:
@@ -78,12 +67,8 @@ class Pull:
             Hidden: the object that the path names is not in the collection.
         """
         filters, after = self._where(grant, endpoint, asked)
-        if may_scan(filters):
-            first = await self._away(self._reader.first_after, grant, filters, after)
-            state = self._reader.state(grant)
-        else:
-            state = self._reader.state(grant)
-            first = self._pages.first_after(grant, state, filters, after)
+        state = self._reader.state(grant)
+        first = self._pages.first_after(grant, state, filters, after)
         if first is None:
             if endpoint in {Endpoint.OBJECT, Endpoint.VERSIONS} and not self._reader.exists(
                 grant, filters.ids[0]
@@ -92,7 +77,7 @@ class Pull:
             return None
         limit = min(asked.limit or self._limits.default, self._limits.most)
         key = PageKey(grant.collection.number, endpoint, filters, first, limit)
-        page = None if may_scan(filters) else self._pages.find(grant, state, key)
+        page = self._pages.find(grant, state, key)
         if page is not None:
             self._pages.hits += 1
             return page
@@ -108,22 +93,18 @@ class Pull:
             return resume(read_token(self._key, asked.token), asked, grant.collection.id, endpoint)
         return asked.filters, FROM_START if asked.added_after is None else asked.added_after
 
-    async def _away(self, work: Callable[..., T], *arguments: object) -> T:
-        """Return what the work gives, done outside the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
-
     async def _read(self, grant: Grant, key: PageKey, state: CollectionState) -> PageBody | None:
         """Read and render a page; keep it if the collection stood still meanwhile."""
         page: PageBody | None = None
-        scans = may_scan(key.filters)
         for _ in range(STEADY_TRIES):
-            if key.limit <= INLINE_ROWS and not scans:
+            if key.limit <= INLINE_ROWS:
                 page = self._render(grant, key, state)
             else:
-                page = await self._away(self._render, grant, key, state)
+                loop = asyncio.get_running_loop()
+                page = await loop.run_in_executor(self._executor, self._render, grant, key, state)
             now = self._reader.state(grant)
             if (now.generation, now.last) == (state.generation, state.last):
-                if page is not None and not scans:
+                if page is not None:
                     self._pages.keep(page)
                 return page
             state = now

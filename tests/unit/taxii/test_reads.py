@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import pytest
 
 from hubkit import TAXII, HubKit, Store, make_hub
 from lightship.core.ids import is_uuid4
-from lightship.wiring import make_app
 from stixsamples import indicator
 
 STORES: tuple[Store, ...] = ("memory", "sqlite")
@@ -311,34 +308,3 @@ def test_nothing_but_the_known_faces(kit: HubKit) -> None:
         assert answer.status_code == 404, path
         assert answer.headers["content-type"] == TAXII
         assert answer.json()["http_status"] == "404"
-
-
-@pytest.mark.parametrize("more", ["", "&match[spec_version]=2.0", "&match[type]=malware", "&limit=1"])
-def test_rows_that_share_a_version_are_looked_through_outside_the_event_loop(kit: HubKit, more: str) -> None:
-    """Any number of objects may share one `modified` and fail the other filters; nobody waits for it."""
-    one = publish(kit, *(indicator() for _ in range(3)))["successes"][0]
-    read_in: list[tuple[str, int]] = []
-
-    class Watched:
-        """The real reader, noting in which thread it is asked for rows."""
-
-        def first_after(self, *arguments: Any) -> Any:
-            read_in.append(("first_after", threading.get_ident()))
-            return kit.hub.reader.first_after(*arguments)
-
-        def page(self, *arguments: Any, **options: Any) -> Any:
-            read_in.append(("page", threading.get_ident()))
-            return kit.hub.reader.page(*arguments, **options)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(kit.hub.reader, name)
-
-    reader: Any = Watched()
-    kit.app = make_app(replace(kit.hub, reader=reader))
-    same = follow(kit, f"objects/?match[version]={one['version']}{more}", "objects")
-    assert len(same) == (0 if "match" in more else 3)
-    assert read_in
-    assert threading.get_ident() not in {thread for _, thread in read_in}
-    read_in.clear()
-    assert get(kit, "objects/?limit=1").status_code == 200
-    assert {thread for _, thread in read_in} == {threading.get_ident()}
