@@ -20,9 +20,12 @@ SAMPLE = 64
 """One input in so many is compared."""
 MAX_COMPARED = 300
 """Characters of a pattern that is compared: the other parser is slow."""
-_HASH_PART = re.compile(
-    r"hashes.*(?:\bIN\b|\bLIKE\b|\bMATCHES\b|ISSUB|ISSUPER|[<>])", re.DOTALL | re.IGNORECASE
+_KNOWN = re.compile(
+    r"hashes.*(?:\bIN\b|\bLIKE\b|\bMATCHES\b|ISSUB|ISSUPER|[<>\\]|M[^a-z]*D[^a-z]*6)",
+    re.DOTALL | re.IGNORECASE,
 )
+"""Where the other one is wrong: it wants a whole hash where section 9.6 lets a part be compared, takes quotes
+inside one, and knows MD6, which STIX 2.1 does not and whose digests have no one length."""
 
 
 @contextmanager
@@ -34,7 +37,7 @@ def opened(sample: int = SAMPLE) -> Iterator[Callable[[bytes], None]]:
         text = data.decode("utf-8", "replace")
         for version in ("2.1", "2.0"):
             taken = _verdict(text, version)
-            if crc32(data) % sample == 0 and len(text) <= MAX_COMPARED and not _HASH_PART.search(text):
+            if crc32(data) % sample == 0 and len(text) <= MAX_COMPARED and not _KNOWN.search(text):
                 wanted = _oracle(text, version)
                 assert wanted is None or taken == wanted, (text, version, taken, wanted)
 

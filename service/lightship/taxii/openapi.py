@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from lightship.core.query import MATCH_FIELDS, Endpoint
+from lightship.core.query import MATCH_FIELDS, MAX_VALUES, Endpoint
 from lightship.taxii import models
 from lightship.web.message import TAXII
 
@@ -34,6 +34,23 @@ _REFUSALS = {
     "429": "Too many failed logins, or a quota is full",
     "503": "For now it cannot be done",
 }
+_TIMESTAMP = (
+    r"([0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z"
+)
+
+
+_TYPE = "[a-z0-9][a-z0-9-]{1,248}[a-z0-9]"
+_VALUES: dict[str, dict[str, Any]] = {
+    "id": {"items": {"pattern": f"^{_TYPE}--[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$"}},
+    "type": {"items": {"pattern": f"^{_TYPE}$"}},
+    "spec_version": {"items": {"pattern": r"^[0-9]{1,3}\.[0-9]{1,3}$"}},
+    "version": {
+        "uniqueItems": True,
+        "oneOf": [{"items": {"const": "all"}}, {"items": {"pattern": f"^(first|last|{_TIMESTAMP})$"}}],
+    },
+}
+"""What each match field lists, separated by commas (TAXII 2.1 section 3.4.1)."""
 _ALWAYS = ("401", "404", "406", "429", "503")
 
 
@@ -80,7 +97,7 @@ def _get(summary: str, model: str, *names: str) -> dict[str, Any]:
 def _page(summary: str, model: str, endpoint: Endpoint, *names: str) -> dict[str, Any]:
     parameters = [_in_path(name) for name in ("root", "collection", *names)]
     parameters += [
-        _in_query("added_after", {"type": "string", "format": "date-time"}),
+        _in_query("added_after", {"type": "string", "format": "date-time", "pattern": f"^{_TIMESTAMP}$"}),
         _in_query("limit", {"type": "integer", "minimum": 1}),
         _in_query("next", {"type": "string", "minLength": 1}),
         *_match(endpoint),
@@ -100,7 +117,8 @@ def _post() -> dict[str, Any]:
     shown = _operation(
         "Add objects (5.5)", "202", "Status", parameters, ("400", "403", "413", "415", "422", *_ALWAYS)
     )
-    envelope = {"type": "object", "required": ["objects"], "properties": {"objects": {"type": "array"}}}
+    objects = {"type": "array", "minItems": 1, "items": {"type": "object"}}
+    envelope = {"type": "object", "required": ["objects"], "properties": {"objects": objects}}
     types = (TAXII, "application/stix+json;version=2.1")
     shown["requestBody"] = {"required": True, "content": {one: {"schema": envelope} for one in types}}
     return shown
@@ -136,10 +154,12 @@ def _operation(
 
 
 def _match(endpoint: Endpoint) -> list[dict[str, Any]]:
-    return [
-        _in_query(f"match[{field}]", {"type": "string", "minLength": 1})
-        for field in sorted(MATCH_FIELDS[endpoint])
-    ]
+    found = []
+    for field in sorted(MATCH_FIELDS[endpoint]):
+        values = {"type": "array", "minItems": 1, "maxItems": MAX_VALUES, **_VALUES[field]}
+        values["items"] = {"type": "string", **values.get("items", {})}
+        found.append(_in_query(f"match[{field}]", values) | {"style": "form", "explode": False})
+    return found
 
 
 def _in_path(name: str) -> dict[str, Any]:

@@ -1,0 +1,150 @@
+"""Requests made from the hub's own OpenAPI document, right ones and wrong ones, each answered as it says.
+
+The document is the one that the hub serves. Status codes, media types, headers and bodies of all answers have
+to be declared, what breaks the document is refused, what keeps to it is not, and no operation that names a
+security scheme answers without a credential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import CHECKS
+from schemathesis.core.failures import FailureGroup
+
+from hubkit import AGREEMENT, HubKit, make_hub
+from lightship.taxii import resources
+from stixsamples import address, indicator
+
+HELD = indicator()
+RIGHT, WRONG = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
+NOTHING_TO_BREAK = {"/healthz", "/readyz"}
+"""They take no parameters and no body."""
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubKit]:
+    """A hub that never throttles: schemathesis shows many false credentials."""
+    folder = tmp_path_factory.mktemp("openapi")
+    with make_hub(folder, settings={"throttle_failures": 10**9}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def schema(kit: HubKit) -> Any:
+    """The document as the hub serves it."""
+    return schemathesis.openapi.from_asgi("/openapi.json", kit.app, headers=bearer(kit))
+
+
+def bearer(kit: HubKit) -> dict[str, str]:
+    return {"Authorization": f"Bearer {kit.secret('uslgb')}"}
+
+
+def check(kit: HubKit, schema: Any, path: str, method: str, mode: GenerationMode, examples: int) -> int:
+    """Make requests to one operation and judge every answer; return how many."""
+    operation = schema[path][method]
+    client = kit.client("uslgb")
+    status = client.post(kit.path("indicators", "objects/"), json={"objects": [HELD, address()]}).json()["id"]
+    there = {"root": AGREEMENT, "collection": "indicators", "object": HELD["id"], "status": status}
+    made = 0
+
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode), real=st.sets(st.sampled_from(sorted(there))))
+    def ask(case: Case[Any], real: set[str]) -> None:
+        nonlocal made
+        made += 1
+        if mode is RIGHT:
+            aim(case, there, real)
+        case.call_and_validate(headers=bearer(kit), excluded_checks=not_for(case))
+
+    ask()
+    return made
+
+
+def aim(case: Case[Any], there: dict[str, str], real: set[str]) -> None:
+    """Let most requests name what is there, and leave out what no schema tells from what is right.
+
+    That are made-up `next` tokens, and 30 February in `match[version]`.
+    """
+    for name in real | {"root", "collection"}:
+        if name in case.path_parameters:
+            case.path_parameters[name] = there[name]
+    case.query.pop("next", None)
+    versions = case.query.pop("match[version]", None)
+    if versions:
+        listed = versions.split(",") if isinstance(versions, str) else versions
+        if possible := [one for one in listed if is_possible(one)]:
+            case.query["match[version]"] = ",".join(possible)
+
+
+def is_possible(version: str) -> bool:
+    """True if a date is one; other values may be anything."""
+    try:
+        date.fromisoformat(version[:10] if version[:1].isdigit() else "2026-01-01")
+    except ValueError:
+        return False
+    return True
+
+
+def not_for(case: Case[Any]) -> list[Any]:
+    """No schema tells numbers beyond 2^53 (RFC 7493) from others: a body with one is refused as a whole."""
+    return [CHECKS.get_one("positive_data_acceptance")] if case.method == "POST" else []
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(path, method) for path, methods in document["paths"].items() for method in methods]
+
+
+def run_all(kit: HubKit, schema: Any, examples: int) -> int:
+    """Make requests to all operations; the collection can be read after all that."""
+    made = 0
+    for path, method in operations(schema.raw_schema):
+        made += check(kit, schema, path, method, RIGHT, examples)
+        if path not in NOTHING_TO_BREAK:
+            made += check(kit, schema, path, method, WRONG, examples)
+    page = kit.client("uslax").get(kit.path("indicators", "objects/"), params={"match[version]": "all"})
+    assert page.status_code == 200
+    assert page.json()["objects"]
+    return made
+
+
+def test_every_answer_is_as_the_document_says(kit: HubKit, schema: Any) -> None:
+    assert len(operations(schema.raw_schema)) >= 13
+    assert run_all(kit, schema, 8) > 150
+
+
+@pytest.mark.long
+def test_every_answer_is_as_the_document_says_with_many_requests(kit: HubKit, schema: Any) -> None:
+    print(f"{run_all(kit, schema, 400):,} requests")
+
+
+@pytest.mark.parametrize("broken", [b'{"more":1}', b'{"unknown":true}', b"["])
+def test_an_answer_that_is_not_as_the_document_says_is_seen(
+    kit: HubKit, schema: Any, broken: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "collections", lambda *_: broken)
+    with pytest.raises(FailureGroup):
+        check(kit, schema, "/{root}/collections/", "get", RIGHT, 5)
+
+
+def test_a_route_that_forgets_the_credential_is_seen(
+    kit: HubKit, schema: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = kit.app.exchange
+    assert exchange is not None
+    real = exchange._authenticate
+    lgb = kit.secret("uslgb").encode()
+
+    def forgetful(view: Any, _: Any, address: str, now: Any) -> Any:
+        return real(view, {b"authorization": b"Bearer " + lgb}, address, now)
+
+    monkeypatch.setattr(exchange, "_authenticate", forgetful)
+    with pytest.raises(FailureGroup, match=r"[Aa]uthentication"):
+        check(kit, schema, "/taxii2/", "get", RIGHT, 5)
