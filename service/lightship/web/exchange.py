@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from lightship.core.audit import AccessEvent
@@ -152,7 +153,7 @@ class Exchange:
         """Return the answer once its event is durable, or the 503 that is answered instead."""
         event = request.written or request.event(answer.status)
         try:
-            await self._landing.wait(self._access.record(event))
+            await self._landing.wait(partial(self._access.record, event))
         except LightshipError as error:
             return self._unlogged(event, error, request)
         except Exception:  # a log that fails in an unforeseen way is a log that cannot be written

@@ -1,14 +1,16 @@
-"""Waiting in the event loop for futures that another thread completes, with one wake-up for many.
+"""Work of another thread for the event loop: handed over in one go, its results taken in one go.
 
-A commit completes many futures at once. `asyncio.wrap_future` would wake the loop for each of them: a write
-to its pipe, a callback and a turn of the interpreter's lock. Cancelling a wait never cancels what is
-waited for.
+A commit takes what waits and completes many futures at once. Handing over each event by itself wakes the
+other thread in the midst of the loop's round, and both then pass the interpreter's lock to and fro; so what
+one round hands in leaves together at its end. `asyncio.wrap_future` would wake the loop for each result;
+here those of a commit wake it once. Cancelling a wait never cancels what is waited for.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -18,31 +20,52 @@ T = TypeVar("T")
 
 
 class Landing:
-    """Where completed futures come in, for the loop that waits; one object serves loops one after another."""
+    """Hands over and takes in for the loop that waits; one object serves loops one after another."""
 
     def __init__(self) -> None:
         self._strip: _Strip | None = None
 
-    def wait(self, future: Future[T]) -> asyncio.Future[T]:
-        """Return what to await for `future`'s result; called in the running loop."""
+    def wait(self, start: Callable[[], Future[T]]) -> asyncio.Future[T]:
+        """Return what to await for the result of what `start` begins; called in the running loop.
+
+        `start` is called soon, in order, in the same thread; what it raises is raised by the wait.
+        """
         loop = asyncio.get_running_loop()
         if self._strip is None or self._strip.loop is not loop:
             self._strip = _Strip(loop)
         waiting: asyncio.Future[T] = loop.create_future()
-        if future.done():
-            _pass_on(waiting, future)
-        else:
-            future.add_done_callback(partial(self._strip.land, waiting))
+        self._strip.hand_in(start, waiting)
         return waiting
 
 
 class _Strip:
-    """What has landed and not yet been handed to its waiter, of one loop."""
+    """What has not left yet, and what has landed and not been handed to its waiter yet, of one loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self._leaving: list[tuple[Callable[[], Future[Any]], asyncio.Future[Any]]] = []
         self._landed: deque[tuple[asyncio.Future[Any], Future[Any]]] = deque()
         self._woken = False
+
+    def hand_in(self, start: Callable[[], Future[Any]], waiting: asyncio.Future[Any]) -> None:
+        """Let it leave at the end of this round of the loop."""
+        if not self._leaving:
+            self.loop.call_soon(self._leave)
+        self._leaving.append((start, waiting))
+
+    def _leave(self) -> None:
+        leaving, self._leaving = self._leaving, []
+        for start, waiting in leaving:
+            try:
+                future = start()
+            except Exception as error:  # the waiter's, whatever it is; the others leave
+                if not waiting.done():
+                    waiting.set_exception(error)
+            else:
+                if future.done():
+                    _pass_on(waiting, future)
+                else:
+                    future.add_done_callback(partial(self.land, waiting))
 
     def land(self, waiting: asyncio.Future[Any], future: Future[Any]) -> None:
         """Take in a completed future, in any thread; wake the loop unless that was done."""

@@ -1,9 +1,10 @@
-"""Futures of another thread reach the loop: results, errors, once, with one wake-up for many."""
+"""Work leaves the loop in one go, its results come back in one go: each once, errors to their waiter."""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
+from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -12,6 +13,10 @@ import pytest
 from lightship.web.landing import Landing
 
 WAIT = 30
+
+
+def begun(future: Future[int]) -> Future[int]:
+    return future
 
 
 def complete(futures: list[Future[int]]) -> None:
@@ -31,7 +36,8 @@ def test_many_results_of_one_thread_arrive_with_one_wake_up(monkeypatch: pytest.
 
         monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
         landing, futures = Landing(), [Future[int]() for _ in range(100)]
-        waiting = [landing.wait(future) for future in futures]
+        waiting = [landing.wait(partial(begun, future)) for future in futures]
+        await asyncio.sleep(0)
         thread = Thread(target=complete, args=(futures,))
         thread.start()
         thread.join(WAIT)  # the loop stands still meanwhile
@@ -45,7 +51,7 @@ def test_results_that_come_while_the_loop_runs_all_arrive() -> None:
         landing = Landing()
         for _ in range(50):
             futures = [Future[int]() for _ in range(40)]
-            waiting = [landing.wait(future) for future in futures]
+            waiting = [landing.wait(partial(begun, future)) for future in futures]
             threads = [Thread(target=complete, args=(futures[at::4],)) for at in range(4)]
             for thread in threads:
                 thread.start()
@@ -61,14 +67,15 @@ def test_an_error_arrives_and_a_finished_future_needs_no_wake_up() -> None:
     async def run() -> None:
         landing = Landing()
         failed, done, cancelled = Future[int](), Future[int](), Future[int]()
-        waiting = landing.wait(failed)
+        waiting = landing.wait(lambda: failed)
         Thread(target=failed.set_exception, args=(OSError("disk"),)).start()
         with pytest.raises(OSError, match="disk"):
             await asyncio.wait_for(waiting, WAIT)
         done.set_result(7)
         cancelled.cancel()
-        assert landing.wait(done).done()
-        assert landing.wait(cancelled).cancelled()
+        assert await asyncio.wait_for(landing.wait(lambda: done), WAIT) == 7
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(landing.wait(lambda: cancelled), WAIT)
 
     asyncio.run(run())
 
@@ -76,8 +83,16 @@ def test_an_error_arrives_and_a_finished_future_needs_no_wake_up() -> None:
 def test_a_wait_that_is_given_up_leaves_its_future_alone() -> None:
     async def run() -> None:
         landing, future = Landing(), Future[int]()
-        waiting = landing.wait(future)
+        begun_too: list[Future[int]] = []
+
+        def start() -> Future[int]:
+            begun_too.append(future)
+            return future
+
+        waiting = landing.wait(start)
         waiting.cancel()
+        await asyncio.sleep(0)
+        assert begun_too == [future], "what was handed in leaves, whoever waits"
         assert not future.cancelled()
         complete([future])
         await asyncio.sleep(0)
@@ -91,8 +106,32 @@ def test_a_result_after_the_loop_has_closed_is_nobodys() -> None:
     future, landing = Future[int](), Landing()
 
     async def run() -> None:
-        landing.wait(future)
+        landing.wait(lambda: future)
+        await asyncio.sleep(0)
 
     asyncio.run(run())
     complete([future])
     assert future.result() == 0
+
+
+def test_what_one_round_hands_in_leaves_together_and_in_order_after_it() -> None:
+    async def run() -> None:
+        landing = Landing()
+        order: list[int] = []
+
+        def start(number: int) -> Future[int]:
+            order.append(number)
+            future = Future[int]()
+            if number == 3:
+                raise ValueError("this one cannot begin")
+            future.set_result(number)
+            return future
+
+        waiting = [landing.wait(partial(start, number)) for number in range(6)]
+        assert order == []
+        found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), WAIT)
+        assert order == list(range(6))
+        assert [one for one in found if not isinstance(one, BaseException)] == [0, 1, 2, 4, 5]
+        assert isinstance(found[3], ValueError)
+
+    asyncio.run(run())
