@@ -56,10 +56,9 @@ def port() -> Iterator[int]:
 
 
 def ask(port: int, sent: bytes) -> bytes:
-    """Return all that comes back to bytes after which no request follows."""
+    """Return all that comes back to bytes whose last answer ends the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
         got = b""
         while piece := connection.recv(1 << 20):
             got += piece
