@@ -219,10 +219,14 @@ class Wire:
 @contextmanager
 def opened(*kinds: type[ProbeHub]) -> Iterator[Callable[[bytes], None]]:
     """Give the target; its hubs are in memory and on disk by turns, or of the given kinds."""
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    logging.getLogger("lightship").setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger("uvicorn.error"), logging.getLogger("lightship")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     wire = Wire(kinds or (ProbeHub, DiskHub))
     try:
         yield wire
     finally:
         wire.close()
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
