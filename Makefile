@@ -1,11 +1,12 @@
 # Two commands on a fresh machine: `make run` and `make test`. Needs git, Python 3.11+ and a package index.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long lint bench lock clean
+.PHONY: help run test test-long fuzz lint bench lock clean
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?= run
+FUZZ   ?= --runs 1000000 --seconds 1800 --jobs 2
 
 help:  ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +28,11 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.run
 
+$(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary atheris \
+	  -r requirements/fuzz.txt || echo "atheris cannot be installed here: fuzzing will be skipped" >&2
+	@touch $@
+
 run: $(VENV)/.run  ## set up, run the exercise on the embedded store, then serve
 	@$(BIN)/lightship run --hub $(RUN)
 
@@ -38,8 +44,12 @@ lint: $(VENV)/.dev  ## ruff and mypy
 test: lint  ## set up and run the tests
 	@$(BIN)/pytest -q -n auto --dist loadfile -m 'not long'
 
-test-long: $(VENV)/.dev  ## the long tests too: kill -9 in 200 rounds, larger sets
+test-long: $(VENV)/.dev $(VENV)/.fuzz  ## the long tests too: kill -9 in 200 rounds, larger sets, 10^6 fuzz inputs
 	@$(BIN)/pytest -q -m long
+	@PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
+
+fuzz: $(VENV)/.fuzz  ## fuzz posts, queries, patterns and connections (FUZZ="--runs 10000000 --seconds 7200")
+	@PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
 
 bench: $(VENV)/.dev  ## measure beside the peers and write docs/performance.md (about an hour; BENCH=--quick to try)
 	@$(BIN)/python -m benchmarks $(BENCH)

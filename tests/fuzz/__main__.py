@@ -27,7 +27,7 @@ from fuzz.targets import CORPUS, TARGETS, Target
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "fuzz"
-MAX_KEPT = 2_000
+MAX_KEPT = 1_000
 """Bytes of an input that `--keep` takes."""
 GRACE_S = 120
 FAST_DISK = Path("/dev/shm")
@@ -123,7 +123,7 @@ def keep(target: Target) -> int:
         for one in sorted((WORK / target.name).iterdir()):
             if one.stat().st_size <= MAX_KEPT:
                 (short / one.name).write_bytes(one.read_bytes())
-        _worker(target.name, ["-merge=1", str(kept), str(short)], 3_600)
+        _worker(target.name, ["-set_cover_merge=1", str(kept), str(short)], 3_600)
     return len(set(kept.iterdir()) - before)
 
 

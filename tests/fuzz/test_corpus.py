@@ -26,9 +26,9 @@ ROOT_REQUEST = b"GET /pedro/ HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer SECRET
 INDICATOR = (CORPUS / "ingest" / "indicator.json").read_bytes()
 
 
-def replay(name: str, opened: Opened) -> int:
-    """Run all kept inputs of a target; return how many there were."""
-    paths = list(TARGETS[name].seeds())
+def replay(name: str, opened: Opened, *, named: bool = False) -> int:
+    """Run all kept inputs of a target, or those with a name that people gave; return how many there were."""
+    paths = [path for path in TARGETS[name].seeds() if path.suffix or not named]
     with opened as target:
         for path in paths:
             try:
@@ -47,8 +47,12 @@ def test_kept_patterns_each_beside_the_other_parser() -> None:
     assert replay("patterns", patterns.opened(sample=1)) > 10
 
 
-def test_kept_posts_each_on_disk_and_checked_by_fsck() -> None:
-    assert replay("ingest", ingest.opened(whole=1)) > 40
+def test_kept_posts() -> None:
+    assert replay("ingest", ingest.opened()) > 200
+
+
+def test_kept_posts_that_have_a_name_on_disk_and_checked_by_fsck() -> None:
+    assert replay("ingest", ingest.opened(whole=1), named=True) > 40
 
 
 @pytest.mark.parametrize("kind", [ProbeHub, wire.DiskHub])
@@ -141,4 +145,4 @@ def test_without_atheris_fuzzing_is_skipped_with_a_reason(
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
 def test_a_short_run_counts_its_inputs(capsys: pytest.CaptureFixture[str]) -> None:
     assert import_module("fuzz.__main__").main(["patterns", "--runs", "500", "--seconds", "30"]) == 0
-    assert re.search(r"^fuzzing: 5\d\d inputs, 0 findings$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^fuzzing: [5-9]\d\d inputs, 0 findings$", capsys.readouterr().out, re.MULTILINE)

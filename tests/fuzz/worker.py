@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> None:
         opened = TARGETS[name].opened()
     more = {"custom_mutator": _mutate} if name == "ingest" else {}
     with opened as target:
-        atheris.Setup(["fuzz", *options], target, **more)
+        # libFuzzer starts itself again for a merge, with the first word as the command
+        atheris.Setup([f"{sys.executable} -m fuzz.worker {name}", *options], target, **more)
         atheris.Fuzz()
 
 

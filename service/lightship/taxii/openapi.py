@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from lightship.core.query import MATCH_FIELDS, MAX_VALUES, Endpoint
+from lightship.core.query import MATCH_FIELDS, MAX_VALUES, MAX_VERSIONS, Endpoint
 from lightship.taxii import models
 from lightship.web.message import TAXII
 
@@ -38,8 +38,6 @@ _TIMESTAMP = (
     r"([0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z"
 )
-
-
 _TYPE = "[a-z0-9][a-z0-9-]{1,248}[a-z0-9]"
 _VALUES: dict[str, dict[str, Any]] = {
     "id": {"items": {"pattern": f"^{_TYPE}--[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$"}},
@@ -47,6 +45,7 @@ _VALUES: dict[str, dict[str, Any]] = {
     "spec_version": {"items": {"pattern": r"^[0-9]{1,3}\.[0-9]{1,3}$"}},
     "version": {
         "uniqueItems": True,
+        "maxItems": MAX_VERSIONS,
         "oneOf": [{"items": {"const": "all"}}, {"items": {"pattern": f"^(first|last|{_TIMESTAMP})$"}}],
     },
 }
