@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from lightship.core.access import Action, Principal
 from lightship.core.collection import stamp_of
-from lightship.core.ids import is_stix_id
 from lightship.core.ports import Decisions, Statuses
 from lightship.core.query import Endpoint, read_query
 from lightship.taxii import resources
-from lightship.usecases.entry import Hidden, Place, open_collection, open_root, permit, rights
+from lightship.usecases.entry import Hidden, Place, open_root, permit, rights
 from lightship.usecases.pages import PageBody
 from lightship.usecases.pull import Pull
 from lightship.usecases.status import read_status
 from lightship.web.message import TAXII_TYPE, Answer, Header, Request
 from lightship.web.negotiate import accepts_gzip, etag_matches
+from lightship.web.places import enter, object_of
 
 GZIP_ABOVE = 512
 """Bytes below which a page is not worth packing."""
@@ -137,30 +137,6 @@ class Reads:
         if packs:
             headers.append(_GZIP)
         return Answer(200, self._pull.pack(page) if packs else page.body, tuple(headers))
-
-
-def enter(request: Request, principal: Principal, path: Mapping[str, str]) -> Place:
-    """Return the collection that the path names, and note it for the access event.
-
-    Raises:
-        Hidden: there is none for this principal.
-    """
-    place = open_collection(request.view, principal, path["root"], path["collection"])
-    request.col = place.collection.id
-    return place
-
-
-def object_of(request: Request, path: Mapping[str, str]) -> str:
-    """Return the object id that the path names, and note it for the access event.
-
-    Raises:
-        Hidden: it is no STIX identifier, so nothing can have it.
-    """
-    object_id = path["object"]
-    request.q = f"{object_id}?{request.q}" if request.q else object_id
-    if not is_stix_id(object_id):
-        raise Hidden
-    return object_id
 
 
 def _answer_nothing(request: Request, endpoint: Endpoint, principal: Principal) -> Answer:

@@ -7,7 +7,7 @@ served, not redirected. What fits no pattern is nothing, for everybody.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
 from lightship.core.ids import RESERVED_SLUGS, is_slug
@@ -19,9 +19,26 @@ MAX_SEGMENT = 600
 _BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NO_VALUES: Mapping[str, str] = {}
 
+Below = Callable[[Sequence[str]], tuple[Route, Mapping[str, str]] | None]
+"""Finds a route and the values in its path by the segments after a reserved first one."""
 
-def taxii_router(reads: Reads, writes: Writes, others: Mapping[str, Route]) -> Router:
-    """Return the router of all TAXII paths; `others` are further fixed paths, such as `/openapi.json`."""
+
+def taxii_router(
+    reads: Reads, writes: Writes, others: Mapping[str, Route], beside: Mapping[str, Below] | None = None
+) -> Router:
+    """Return the router of all paths.
+
+    Args:
+        reads, writes: the handlers of TAXII.
+        others: further fixed paths, such as `/openapi.json`.
+        beside: reserved first segment, such as `staged` -> what finds the routes below it.
+
+    Raises:
+        ValueError: a first segment of `beside` is not reserved: an agreement could take it.
+    """
+    under = dict(beside or {})
+    if free := under.keys() - RESERVED_SLUGS:
+        raise ValueError(f"not reserved: {sorted(free)}")
     discovery = Route({"GET": ("discover", reads.discovery)})
     root = Route({"GET": ("read-root", reads.api_root)})
     collections = Route({"GET": ("list-collections", reads.collections)})
@@ -63,6 +80,8 @@ def taxii_router(reads: Reads, writes: Writes, others: Mapping[str, Route]) -> R
             return None
         if segments == ["taxii2"]:
             return discovery, _NO_VALUES
+        if segments[0] in under:
+            return under[segments[0]](segments[1:])
         if segments[0] in RESERVED_SLUGS or not is_slug(segments[0]):
             return None
         return below(segments[0], segments[1:])

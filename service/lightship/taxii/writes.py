@@ -14,12 +14,12 @@ from lightship.core.audit import AccessEvent
 from lightship.core.collection import Verdict, stamp_of
 from lightship.core.ports import PublishOutcome, Row
 from lightship.core.query import Endpoint, read_query
-from lightship.taxii.reads import enter, object_of
 from lightship.usecases.publish import Post, Publish
 from lightship.usecases.withdraw import Withdraw
 from lightship.web.limits import Limits, read_body
 from lightship.web.message import NO_STORE, TAXII_TYPE, Answer, Request
 from lightship.web.negotiate import body_is_gzip, check_content_type
+from lightship.web.places import enter, object_of
 
 WITHDRAW_RULE = "allow-publisher-withdraw"
 
