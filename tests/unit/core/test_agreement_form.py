@@ -40,6 +40,7 @@ def test_the_sample_is_good_and_nothing_is_filled_in() -> None:
 CEILING = 'ceiling = "amber+strict"'
 MEMBER = "[members.uslax]\n"
 IDENTITY = "identity--11111111-1111-4111-8111-111111111111"
+OBJECT = "indicator--11111111-1111-4111-8111-111111111111"
 
 TABLE = [
     # (what is put in place of what, a word on the line that is named, words of the complaint)
@@ -117,8 +118,14 @@ TABLE = [
     ("max_bytes negative", CEILING, CEILING + "\nmax_bytes = -1", "max_bytes", "from 1 to"),
     ("retention too long", CEILING, CEILING + "\nretention_days = 99999", "retention_days", "36500"),
     ("bad red", CEILING, CEILING + '\nred = "all"', "red", "named, audience"),
-    ("RED without a list", '\naudience = ["uslax"]', "", "ceiling", "cannot take TLP:RED"),
-    ("RED without red", '\nred = "audience"', "", "ceiling", "cannot take TLP:RED"),
+    ("RED to an audience by role", '\naudience = ["uslax"]', "", "red =", "does not say whom TLP:RED is for"),
+    ("RED to all", 'audience = ["uslax"]', 'audience = "all"', "red =", "listed by name"),
+    ("bad ssi", CEILING, CEILING + '\nssi = "allow"', "ssi", "refuse, named"),
+    ("nothing to withdraw", CEILING, CEILING + "\nwithdraw = []", "withdraw", "at least 1"),
+    ("withdraw no list", CEILING, CEILING + f'\nwithdraw = "{OBJECT}"', "withdraw", "list of object ids"),
+    ("withdraw no id", CEILING, CEILING + '\nwithdraw = ["indicator"]', "withdraw", "<type>--<uuid>"),
+    ("withdraw twice", CEILING, CEILING + f'\nwithdraw = ["{OBJECT}", "{OBJECT}"]', "withdraw", "twice"),
+    ("the digest of the rules", "parties =", 'rules = "00"\nparties =', "rules", "not a known key"),
 ]  # fmt: skip
 # ruff: noqa: E501  # a table reads best with one row a line
 
@@ -253,9 +260,17 @@ def test_what_is_signed_but_not_acted_on_yet_is_said() -> None:
         "witnesses",
         "quorum",
         "members.uslax.admin_key",
-        *(f"collections.indicators.{key}" for key in ("retention_days", "max_age_s", "tokens")),
+        *(f"collections.indicators.{key}" for key in ("max_age_s", "tokens")),
     }
     assert said(quiet.replace(CEILING, CEILING + '\ntokens = "steward"')) == set()
+
+
+def test_a_collection_that_takes_red_for_named_recipients_only_is_said() -> None:
+    (note,) = [
+        one for one in notes(parse_toml(put('\nred = "audience"', ""), "a.toml")) if "ceiling" in one.path
+    ]
+    assert note.path == ("collections", "incidents", "ceiling")
+    assert "name its recipients" in note.text
 
 
 @pytest.mark.parametrize("value", ["5", "[1]", "{}", '"x"'])

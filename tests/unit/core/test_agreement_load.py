@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -53,6 +54,10 @@ max_future = "off"
 max_objects = 5
 max_bytes = 6
 audience = "all"
+retention_days = 7
+red = "audience"
+ssi = "named"
+withdraw = ["indicator--11111111-1111-4111-8111-111111111111"]
 """
     one = load(hub, text_for().replace(CEILING, CEILING + more)).collections[1]
     assert one.description == "D"
@@ -66,6 +71,9 @@ audience = "all"
         max_future_s=None,
         max_objects=5,
         max_bytes=6,
+        retention_days=7,
+        red="audience",
+        ssi="named",
     )
     hours = text_for().replace(CEILING, CEILING + '\nmax_future = "2 hours"')
     assert load(hub, hours).collections[1].settings.max_future_s == 7200
@@ -125,6 +133,16 @@ def test_an_agreement_without_dates_is_in_force_and_an_ended_one_is_not(hub: Sig
 def test_signed_content_that_cannot_be_used_is_not_loaded(hub: SigningKey, changes: dict[str, Any]) -> None:
     with pytest.raises(Damaged):
         load(hub, text_for(), **changes)
+
+
+def test_rules_are_loaded_only_if_they_are_the_signed_ones(hub: SigningKey) -> None:
+    rules = "// stricter: ä\n".encode()
+    named = content({"hub": hub}) | {"rules": hashlib.sha256(rules).hexdigest()}
+    assert load_payload(dsse.canonical(named), NUMBERS, hub="h", rules=rules).rules == rules.decode()
+    assert load_payload(dsse.canonical(content({"hub": hub})), NUMBERS, hub="h").rules == ""
+    for value, stored in ((named, rules + b"\n"), (named, b""), (content({"hub": hub}), rules)):
+        with pytest.raises(Damaged, match="not the signed ones"):
+            load_payload(dsse.canonical(value), NUMBERS, hub="h", rules=stored)
 
 
 def test_a_collection_without_a_number_is_not_loaded(hub: SigningKey) -> None:

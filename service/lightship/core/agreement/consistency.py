@@ -140,13 +140,13 @@ def _levels(base: Path, one: Mapping[str, Any]) -> Iterator[Problem]:
             "every unmarked object would be refused",
             'Lower it to the ceiling, or write "refuse"',
         )
-    to_audience = one.get("red") == "audience" and isinstance(one.get("audience"), list)
-    if ceiling is Level.RED and not to_audience:
+    to_audience = ceiling is Level.RED and one.get("red") == "audience"
+    if to_audience and not isinstance(one.get("audience"), list):
         yield Problem(
-            (*base, "ceiling"),
-            f"Collection `{base[1]}` cannot take TLP:RED as it is",
-            "RED goes to named recipients only, and this version knows them by the audience alone",
-            'List the members under `audience` and write red = "audience", or lower the ceiling',
+            (*base, "red"),
+            f"Collection `{base[1]}` does not say whom TLP:RED is for",
+            "RED to the audience needs members listed by name: who gets a role later was not meant",
+            'List the members under `audience`, or write red = "named"',
         )
 
 

@@ -25,6 +25,8 @@ GROUPS: Final = (
 )
 RESERVED_MEMBERS: Final = frozenset({"all", "hub", "steward", "system", "none", "any"})
 """Words that mean something else where a member's name can stand."""
+MOST_WITHDRAWN: Final = 10_000
+"""Objects of one collection that one change may withdraw."""
 
 _LOCODE = re.compile(r"[A-Z]{2}[A-Z2-9]{3}", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
@@ -117,6 +119,12 @@ def stix_identity(value: Any) -> str:
     """The id of a STIX identity."""
     ok = isinstance(value, str) and value.startswith("identity--") and is_stix_id(value)
     return "" if ok else "each must be an identity id, identity--<uuid>"
+
+
+def object_id(value: Any) -> str:
+    """The id of a STIX object."""
+    ok = isinstance(value, str) and is_stix_id(value)
+    return "" if ok else "each must be the id of an object, <type>--<uuid>"
 
 
 def uuid4(value: Any) -> str:
@@ -241,6 +249,8 @@ COLLECTION: Final[Fields] = {
     "max_objects": whole(1, 1_000_000_000),
     "max_bytes": whole(1, 2**50),
     "red": one_of(("named", "audience")),
+    "ssi": one_of(("refuse", "named")),
+    "withdraw": many(object_id, "object ids", least=1, most=MOST_WITHDRAWN),
 }
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "agreement": ("id", "title"),

@@ -177,7 +177,7 @@ class Note:
 
 
 def notes(payload: Mapping[str, Any]) -> list[Note]:
-    """Return what is signed but not acted on yet, in words for the steward."""
+    """Return what the steward should know, such as what is signed but not acted on yet."""
     said = []
     for key, text in (
         ("witnesses", "witnesses are kept in what is signed; nobody cosigns yet"),
@@ -191,12 +191,17 @@ def notes(payload: Mapping[str, Any]) -> list[Note]:
         if "admin_key" in member:
             said.append(Note(("members", slug, "admin_key"), "rosters are not read yet"))
     for alias, one in payload["collections"].items():
-        for key, text in (
-            ("retention_days", "objects are kept: retention is signed but not acted on yet"),
-            ("max_age_s", "the age of checkpoints is signed but not acted on yet"),
-        ):
-            if key in one:
-                said.append(Note(("collections", alias, key), text))
+        if "max_age_s" in one:
+            said.append(
+                Note(("collections", alias, "max_age_s"), "the age of checkpoints is not acted on yet")
+            )
+        if one["ceiling"] == "red" and one.get("red", "named") == "named":
+            said.append(
+                Note(
+                    ("collections", alias, "ceiling"),
+                    "TLP:RED enters only with sharing-terms that name its recipients",
+                )
+            )
         if one.get("tokens") == "member":
             said.append(Note(("collections", alias, "tokens"), "the steward still mints credentials"))
     return said

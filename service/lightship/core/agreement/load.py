@@ -15,7 +15,7 @@ from lightship.core.agreement.values import AUDIT_RETENTION_DAYS, Agreement, Mem
 from lightship.core.collection import Collection, CollectionSettings, Level
 from lightship.core.errors import Damaged, LightshipError
 
-ADDED = frozenset({"version", "prev", "root", "logs", "witnesses", "policy"})
+ADDED = frozenset({"version", "prev", "root", "logs", "witnesses", "policy", "rules"})
 """What signing adds to what people wrote (`witnesses` can be in both)."""
 POLICY = 1
 """Number of the base rule set that an agreement of this version is signed under."""
@@ -28,6 +28,7 @@ def load_chain(
     verify: Verify,
     *,
     pinned_key: str = "",
+    rules: bytes = b"",
 ) -> Agreement:
     """Verify a whole chain and return its newest version.
 
@@ -37,6 +38,7 @@ def load_chain(
         numbers: collection id -> the hub's number.
         verify: the signature check.
         pinned_key: key id that must have signed version 1; empty takes any.
+        rules: the text of the newest version's own rules, as stored.
 
     Raises:
         Damaged: any link does not hold, or the newest version cannot be used.
@@ -44,7 +46,7 @@ def load_chain(
     chain = replay(agreement, links, verify, pinned_key=pinned_key)
     if chain.last is None:
         raise Damaged(f"Agreement `{agreement}` has no version")
-    return load_payload(chain.last.payload, numbers, hub=chain.hub)
+    return load_payload(chain.last.payload, numbers, hub=chain.hub, rules=rules)
 
 
 def replay(
@@ -70,7 +72,12 @@ def replay(
 
 
 def load_payload(
-    payload: bytes, numbers: Mapping[str, int], *, hub: str, authority: str | None = None
+    payload: bytes,
+    numbers: Mapping[str, int],
+    *,
+    hub: str,
+    authority: str | None = None,
+    rules: bytes = b"",
 ) -> Agreement:
     """Return the agreement in a payload whose signatures have been verified.
 
@@ -79,9 +86,10 @@ def load_payload(
         numbers: collection id -> the hub's number.
         hub: SHA-256 of version 1's payload.
         authority: who signed, in words; by default as the payload's root says.
+        rules: the text of the agreement's own rules as stored, empty without any.
 
     Raises:
-        Damaged: it cannot be used.
+        Damaged: it cannot be used, or the rules are not those whose digest was signed.
     """
     content = dsse.parse_canonical(payload)
     written = as_written(content)
@@ -95,6 +103,12 @@ def load_payload(
         )
     if content["root"] != make_root(written["authority"]["threshold"], written["authority"]["keys"]):
         raise Damaged("The signed agreement cannot be used", why="its root differs from its authority")
+    if content.get("rules", "") != rules_digest(rules):
+        raise Damaged(
+            "The rules of the agreement are not the signed ones",
+            why="their SHA-256 is another one than the payload names",
+            todo="Restore the data from a backup; `lightship fsck` tells more",
+        )
     members = {slug: _member(slug, one) for slug, one in written["members"].items()}
     audit = written.get("audit", {})
     return Agreement(
@@ -115,7 +129,13 @@ def load_payload(
         ended=written.get("ended", False),
         auditors=frozenset(audit.get("auditors", ())),
         audit_retention_days=audit.get("retention_days", AUDIT_RETENTION_DAYS),
+        rules=rules.decode(),
     )
+
+
+def rules_digest(rules: bytes) -> str:
+    """Return what a payload says under `rules`: the hex SHA-256 of the text, empty without rules."""
+    return hashlib.sha256(rules).hexdigest() if rules else ""
 
 
 def as_written(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,5 +183,8 @@ def _collection(
             max_future_s=None if future == "off" else fields.read_span(future),
             max_objects=one.get("max_objects"),
             max_bytes=one.get("max_bytes"),
+            retention_days=one.get("retention_days"),
+            red=one.get("red", "named"),
+            ssi=one.get("ssi", "refuse"),
         ),
     )

@@ -47,7 +47,8 @@ class Agreement:
     """One version of an agreement as signed.
 
     `digest` is the hex SHA-256 of its payload, `hub` that of version 1's. `authority` says who signed.
-    `auditors` are the members that the agreement names for its audit, beside those with the role.
+    `auditors` are the members that the agreement names for its audit, beside those with the role. `rules` is
+    the text of its own forbid rules (`rules.cedar`), empty without any.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Agreement:
     ended: bool = False
     auditors: frozenset[str] = frozenset()
     audit_retention_days: int = AUDIT_RETENTION_DAYS
+    rules: str = ""
 
     def status(self, now: Micros) -> AgreementStatus:
         """Return where the agreement stands at `now`."""
