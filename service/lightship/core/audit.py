@@ -6,7 +6,7 @@ and value erasable, so that "Provable" can turn events into leaves without chang
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lightship.core.time import Micros
@@ -36,6 +36,8 @@ class AccessEvent:
         n: number of objects offered, accepted or withdrawn; with act `others` the number of requests that it
             stands for, with `why` `flood` and `ip` their network (empty: of many networks).
         first, last: `date_added` of the first and last one, 0 if none.
+        q_digest, ip_digest: hex digests of `q` and `ip` under this event's own salts, as they stand in the log; known
+            to a search only, and never compared.
     """
 
     req: str
@@ -52,6 +54,8 @@ class AccessEvent:
     n: int = 0
     first: int = 0
     last: int = 0
+    q_digest: str = field(default="", compare=False)
+    ip_digest: str = field(default="", compare=False)
 
     @property
     def has_effect(self) -> bool:

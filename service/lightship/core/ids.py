@@ -20,6 +20,7 @@ RESERVED_SLUGS = frozenset(
     {
         *{"taxii2", "log", "feeds", "metrics", "agreements", "audit", "witness", "healthz", "readyz"},
         *{"api", "console", "static", "schemas", "docs", "hub", "well-known", "login"},
+        *{"why", "audience", "staged"},
     }
 )
 """Path segments that no agreement id may take."""

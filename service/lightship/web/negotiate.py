@@ -21,6 +21,7 @@ _PARAMETER = re.compile(rf"\s*;\s*(?:({_TOKEN})\s*=\s*({_TOKEN}|{_QUOTED}))?\s*"
 _Q = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 _ETAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _GZIP_NAMES = ("gzip", "x-gzip")
+_PLAIN_JSON = ({}, {"charset": "utf-8"}, {"charset": "utf8"})
 MAX_HEADER = 4_096
 """Bytes of one negotiation header that are looked at; a longer one agrees to nothing."""
 
@@ -80,6 +81,30 @@ def _check_accept(header: bytes) -> None:
             best, q = rank, one.q
     if q <= 0:
         raise _not_acceptable(ranges)
+
+
+def check_accept_json(header: bytes | None) -> None:
+    """Return if `application/json` may be sent: for what TAXII has no resource for.
+
+    Raises:
+        NotAcceptable: it may not (406).
+    """
+    text = (header or b"")[: MAX_HEADER + 1].decode("latin-1")
+    if not text.strip():
+        return
+    named = [parse_media(one) for one in split_list(text)] if len(text) <= MAX_HEADER else []
+    ranks = {("application", "json"): 2, ("application", "*"): 1, ("*", "*"): 0}
+    found = [
+        (ranks[one.type, one.subtype], one.q)
+        for one in named
+        if one and (one.type, one.subtype) in ranks and not one.parameters.keys() - {"charset"}
+    ]
+    if max(found, default=(0, 0.0))[1] <= 0:
+        raise NotAcceptable(
+            "None of the accepted media types can be sent",
+            why="This is no TAXII resource; it is answered as JSON",
+            todo="Send Accept: application/json",
+        )
 
 
 def split_list(text: str) -> list[str]:
@@ -153,6 +178,23 @@ def _is_taken(one: MediaRange) -> bool:
         and one.subtype in {"taxii+json", "stix+json"}
         and one.parameters.get("version", "2.1") == "2.1"
     )
+
+
+def check_json_content_type(header: bytes | None) -> None:
+    """Return if a body of this type is taken as STIX objects where nothing is stored: JSON, TAXII's or STIX's.
+
+    Raises:
+        UnsupportedMedia: it is not (415).
+    """
+    text = (header or b"")[: MAX_HEADER + 1].decode("latin-1")
+    one = parse_media(text) if len(text) <= MAX_HEADER else None
+    plain = one is not None and (one.type, one.subtype) == ("application", "json")
+    if one is None or not (_is_taken(one) or (plain and one.parameters in _PLAIN_JSON)):
+        raise UnsupportedMedia(
+            "The Content-Type of the body is not taken",
+            why="A body is a STIX object, a bundle or an envelope" if header else "There was none",
+            todo="Send Content-Type: application/json",
+        )
 
 
 def accepts_gzip(header: bytes | None) -> bool:
