@@ -181,7 +181,7 @@ def _is_taken(one: MediaRange) -> bool:
 
 
 def check_json_content_type(header: bytes | None) -> None:
-    """Return if a body of this type is taken as STIX objects where nothing is stored: JSON, TAXII's or STIX's.
+    """Return if a body of this type is taken where nothing is stored: JSON, TAXII's or STIX's.
 
     Raises:
         UnsupportedMedia: it is not (415).
