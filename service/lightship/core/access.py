@@ -17,7 +17,11 @@ Profile = Literal["standard", "empty-list"]
 
 
 class Action(StrEnum):
-    """The actions that rules speak about."""
+    """The actions that rules speak about.
+
+    `READ_AUDIT` is searching the access events of one's own member, `READ_JOINT_AUDIT` those of all members.
+    Neither shows content.
+    """
 
     LIST = "list"
     READ = "read"
@@ -25,6 +29,9 @@ class Action(StrEnum):
     WITHDRAW = "withdraw"
     READ_STATUS = "readStatus"
     READ_AUDIT = "readAudit"
+    READ_JOINT_AUDIT = "readJointAudit"
+    READ_METRICS = "readMetrics"
+    APPROVE = "approve"
     ADMINISTER = "administer"
 
 

@@ -3,8 +3,8 @@
 Property extensions (STIX 2.1 section 7.3.3). Their form is what their JSON schemas say, and two orders of
 times that schemas cannot say. maritime-context is descriptive: only a collection with `validation = "strict"`
 checks it. sharing-terms is a marking: its form is checked in every mode, since a term that cannot be read
-cannot be kept. Terms that the hub cannot keep yet are refused, never ignored; the others are carried and not
-acted on. Other extensions are carried unchanged.
+cannot be kept. What terms mean is read in `terms`; those that the hub cannot keep are refused, never ignored.
+Other extensions are carried unchanged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lightship.core.errors import StewardError
 from lightship.core.stix.formats import is_timestamp
 from lightship.core.stix.rejected import Rejected, pointer
 from lightship.core.stix.schemas import Problem, explain, show
-from lightship.core.time import Micros, instant_micros, parse_instant
+from lightship.core.time import parse_instant
 
 MARITIME_CONTEXT: Final = "extension-definition--9bab803a-30ca-456c-b3b4-f5712e2340ae"
 SHARING_TERMS: Final = "extension-definition--695b6cb5-8427-41b0-898f-55fbfa8c8bbe"
@@ -75,13 +75,12 @@ class Extensions:
             name = file.removesuffix(".json").replace("-1.0", " 1.0")
             self._known[key] = Extension(name, file, ALLOWED_ON[key], validator)
 
-    def check(self, value: Mapping[str, Any], stix_type: str, now: Micros, *, strict: bool) -> None:
+    def check(self, value: Mapping[str, Any], stix_type: str, *, strict: bool) -> None:
         """Check the extensions of one object; costs a look at its `extensions` where it has none of ours.
 
         Args:
             value: a decoded STIX object; `extensions` may have any form.
             stix_type: its type.
-            now: microseconds, for `release_at`.
             strict: whether descriptive extensions are checked too.
 
         Raises:
@@ -97,7 +96,7 @@ class Extensions:
             where = f"/extensions/{key}"
             self._check_form(extension_id, content, stix_type, where)
             if extension_id == SHARING_TERMS:
-                _check_terms(content, now, where)
+                _check_terms(content, where)
 
     def _check_form(self, extension_id: str, content: Any, stix_type: str, where: str) -> None:
         known = self._known[extension_id]
@@ -109,12 +108,6 @@ class Extensions:
             todo = f"Correct it to what {known.name} says: /schemas/{known.file} on this hub"
             place = where + pointer(problem.steps)
             raise Rejected("invalid-extension", f"{known.name}: {problem.what}", todo, place)
-
-
-def terms_in(value: Any) -> bool:
-    """True if a decoded value of any form carries sharing-terms."""
-    extensions = value.get("extensions") if isinstance(value, dict) else None
-    return isinstance(extensions, dict) and any(key.lower() == SHARING_TERMS for key in extensions)
 
 
 def _problem(known: Extension, content: Any) -> Problem | None:
@@ -136,27 +129,12 @@ def _ordered(content: Mapping[str, Any]) -> Iterator[tuple[list[str | int], Mapp
         yield ["operational_impacts", index], impact, "start_time", "end_time"
 
 
-def _check_terms(content: Mapping[str, Any], now: Micros, where: str) -> None:
+def _check_terms(content: Mapping[str, Any], where: str) -> None:
     """Refuse terms that would be broken by taking the objects that cite them."""
-    if content.get("sensitive_security_information") is True:
-        raise Rejected(
-            "deny-ssi",
-            "Sensitive Security Information (49 CFR 1520) is not taken",
-            "Share it by the means that 49 CFR 1520 provides for",
-            f"{where}/sensitive_security_information",
-        )
     if content.get("publisher_visibility", "named") != "named":
         raise Rejected(
             "deny-hidden-publisher",
             "the hub cannot hide who published: its records name the member",
             'Send "named" or leave it out, if the publisher may be known',
             f"{where}/publisher_visibility",
-        )
-    release = content.get("release_at")
-    if release is not None and instant_micros(parse_instant(release)) > now:
-        raise Rejected(
-            "deny-embargo",
-            f"release_at {show(release)} lies ahead, and this hub cannot hold objects back yet",
-            "Publish this marking and the objects that cite it after that moment",
-            f"{where}/release_at",
         )

@@ -6,7 +6,7 @@ decide (conflicts, owners, quotas) and what the rules decide (authors, levels) c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -14,9 +14,8 @@ from typing import Any
 from lightship.core.collection import Candidate, CollectionSettings
 from lightship.core.errors import Unprocessable
 from lightship.core.ids import UNKNOWN_ID, is_stix_id
-from lightship.core.stix.extensions import terms_in
 from lightship.core.stix.json import Decoded, Fault, decode_listing
-from lightship.core.stix.markings import level_of, markings_of
+from lightship.core.stix.markings import level_and_cites
 from lightship.core.stix.objects import Checker, Rejected
 from lightship.core.time import NO_INSTANT, Instant, Micros, parse_instant
 
@@ -100,14 +99,14 @@ class Ingest:
                 candidates.append(self._candidate(item.position, content, settings, now))
             except Rejected as rejected:
                 refusals.append(_refusal(item.position, content.value, rejected.rule, rejected.message))
-        terms = _refused_terms(items, refusals) if refusals else set()
-        return _without_citing(candidates, refusals, items, terms) if terms else candidates, refusals
+        return candidates, refusals
 
     def _candidate(
         self, position: int, content: Decoded, settings: CollectionSettings, now: Micros
     ) -> Candidate:
         facts = self._checker.check(content.value, content.canonical, settings, now)
         value = content.value
+        level, cites = level_and_cites(value)
         return Candidate(
             position=position,
             id=value["id"],
@@ -118,41 +117,10 @@ class Ingest:
             digest=sha256(content.canonical).digest(),
             body=content.canonical,
             created_by=value.get("created_by_ref"),
-            level=level_of(value),
+            level=level,
             owned=facts.owned,
+            cites=cites,
         )
-
-
-def _refused_terms(items: Sequence[Item], refusals: Sequence[Refusal]) -> set[str]:
-    """Return the ids of refused items that carry sharing terms."""
-    refused = {one.position for one in refusals}
-    values = [one.content.value for one in items if one.position in refused]
-    return {str(value.get("id")).lower() for value in values if terms_in(value)}
-
-
-def _without_citing(
-    candidates: Sequence[Candidate], refusals: list[Refusal], items: Sequence[Item], terms: Set[str]
-) -> list[Candidate]:
-    """Return the candidates that cite none of these markings, and refuse the others.
-
-    A marking with sharing terms was refused: what it marks must not go in as if it had none.
-    """
-    values = {one.position: one.content.value for one in items}
-    kept = []
-    for candidate in candidates:
-        value = values[candidate.position]
-        cited = [place for place, ref in markings_of(value) if ref in terms]
-        if not cited:
-            kept.append(candidate)
-            continue
-        rejected = Rejected(
-            "deny-refused-marking",
-            "it is marked with sharing terms that are refused",
-            "Correct that marking, then publish both again",
-            cited[0],
-        )
-        refusals.append(_refusal(candidate.position, value, rejected.rule, rejected.message))
-    return kept
 
 
 def _refusal(position: int, value: Any, rule: str, message: str) -> Refusal:

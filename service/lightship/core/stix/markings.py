@@ -37,7 +37,7 @@ LEVEL_OF: Mapping[str, Level] = MappingProxyType(
 )
 """Marking-definition id -> level, for all nine definitions that carry one."""
 
-_RANK = {level: rank for rank, level in enumerate(LEVELS)}
+_RANK_OF = {one: LEVELS.index(level) for one, level in LEVEL_OF.items()}
 
 
 def _tlp2(level: Level) -> dict[str, Any]:
@@ -83,8 +83,20 @@ def level_of(value: Mapping[str, Any]) -> Level | None:
     `value` is a decoded STIX object in which `object_marking_refs` and `granular_markings` may have any form.
     A UUID in capitals is the same UUID (RFC 4122 section 3).
     """
-    ranks = [_RANK[LEVEL_OF[ref]] for _, ref in markings_of(value) if ref in LEVEL_OF]
-    return LEVELS[max(ranks)] if ranks else None
+    return level_and_cites(value)[0]
+
+
+def level_and_cites(value: Mapping[str, Any]) -> tuple[Level | None, tuple[str, ...]]:
+    """Return the level as `level_of`, and the other markings that are cited: ids in lower case, each once."""
+    strictest = -1
+    others: dict[str, None] = {}
+    for _, ref in markings_of(value):
+        rank = _RANK_OF.get(ref)
+        if rank is None:
+            others[ref] = None
+        elif rank > strictest:
+            strictest = rank
+    return (LEVELS[strictest] if strictest >= 0 else None), tuple(others)
 
 
 def markings_of(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

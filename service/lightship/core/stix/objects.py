@@ -78,7 +78,7 @@ class Checker:
                 "Leave it out: the TLP 1 and TLP 2.0 definitions are built in, cite them by their ids",
             )
         strict = settings.validation == "strict"
-        self._extensions.check(value, stix_type, now, strict=strict)
+        self._extensions.check(value, stix_type, strict=strict)
         if strict:
             validator = self._schemas.validator(spec, stix_type, observable=observable)
             if not validator.is_valid(value):
