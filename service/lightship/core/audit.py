@@ -36,8 +36,8 @@ class AccessEvent:
         n: number of objects offered, accepted or withdrawn; with act `others` the number of requests that it
             stands for, with `why` `flood` and `ip` their network (empty: of many networks).
         first, last: `date_added` of the first and last one, 0 if none.
-        q_digest, ip_digest: hex digests of `q` and `ip` under this event's own salts, as they stand in the log;
-            known to a search only, and never compared.
+        q_digest, ip_digest: hex digests of `q` and `ip` under this event's own salts, as they stand in the
+            log; known to a search only, and never compared.
     """
 
     req: str

@@ -9,7 +9,7 @@ match fields are ignored, except on a delete, where ignoring one would take out 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import unquote_to_bytes
@@ -136,6 +136,22 @@ def read_query(raw: bytes, endpoint: Endpoint, object_id: str = "") -> Asked:
         limit=_limit(plain["limit"]) if "limit" in plain else None,
         token=plain.get("next"),
     )
+
+
+def read_parameters(raw: bytes, known: Iterable[str]) -> dict[str, str]:
+    """Return the parameters of a query string as sent, each with one value, none but those known.
+
+    Raises:
+        MalformedRequest: an unknown, repeated or empty one (400): left out, it would answer another question.
+    """
+    names, found = frozenset(known), dict[str, str]()
+    for name, value in _pairs(raw):
+        if name not in names:
+            raise MalformedRequest(
+                f"{name[:MAX_NAME]} is not known here", todo=f"Use {', '.join(sorted(names)) or 'none'}"
+            )
+        _take_plain(found, name, value)
+    return found
 
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ Header = tuple[bytes, bytes]
 
 TAXII = "application/taxii+json;version=2.1"
 TAXII_TYPE: Header = (b"content-type", TAXII.encode())
+JSON_TYPE: Header = (b"content-type", b"application/json")
 NO_STORE: Header = (b"cache-control", b"no-store")
 MAX_LOGGED_QUERY = 2_000
 """Characters of a query that the access event keeps."""
