@@ -1,9 +1,9 @@
 """DSSE envelopes (secure-systems-lab/dsse, protocol v1.0): exact bytes in, payload and signatures out.
 
-Stricter than DSSE where DSSE leaves a choice: exactly its members, standard base64 in canonical form, one to
-32 signatures, the payload type given by the reader and never taken from the envelope. What is verified is
-the pre-authentication encoding, never the JSON. Does no cryptography and trusts nothing it reads; `keyid`
-is a hint (DSSE says so).
+Stricter than DSSE where DSSE leaves a choice: exactly its members, standard base64 in canonical form, a
+bounded number of signatures, the payload type given by the reader and never taken from the envelope. What
+is verified is the pre-authentication encoding, never the JSON. Does no cryptography and trusts nothing it
+reads; `keyid` is a hint (DSSE says so).
 """
 
 from __future__ import annotations
@@ -71,17 +71,20 @@ def canonical(value: Any) -> bytes:
     return rfc8785.dumps(value)
 
 
+def as_value(envelope: Envelope) -> dict[str, Any]:
+    """Return an envelope as a JSON value."""
+    return {
+        "payload": b64encode(envelope.payload).decode(),
+        "payloadType": envelope.payload_type,
+        "signatures": [
+            {"keyid": one.keyid, "sig": b64encode(one.sig).decode()} for one in envelope.signatures
+        ],
+    }
+
+
 def encode(envelope: Envelope) -> bytes:
     """Return an envelope as canonical JSON."""
-    return canonical(
-        {
-            "payload": b64encode(envelope.payload).decode(),
-            "payloadType": envelope.payload_type,
-            "signatures": [
-                {"keyid": one.keyid, "sig": b64encode(one.sig).decode()} for one in envelope.signatures
-            ],
-        }
-    )
+    return canonical(as_value(envelope))
 
 
 def decode(data: bytes, *, payload_type: str) -> Envelope:
@@ -92,12 +95,26 @@ def decode(data: bytes, *, payload_type: str) -> Envelope:
     """
     if len(data) > MAX_ENVELOPE:
         raise BadEnvelope("The envelope is too large", why=f"more than {MAX_ENVELOPE} bytes")
-    outer = _members(_parse(data), {"payload", "payloadType", "signatures"})
+    return decode_value(_parse(data), payload_type=payload_type)
+
+
+def decode_value(value: Any, *, payload_type: str, least: int = 1, most: int = MAX_SIGNATURES) -> Envelope:
+    """Return the envelope in a JSON value that was read strictly; unverified too.
+
+    Args:
+        value: the envelope's JSON.
+        payload_type: the kind that is taken.
+        least, most: how many signatures it may have.
+
+    Raises:
+        BadEnvelope: as `decode`.
+    """
+    outer = _members(value, {"payload", "payloadType", "signatures"})
     if outer["payloadType"] != payload_type:
         raise BadEnvelope("The envelope is of another kind", why=f"payloadType is not {payload_type}")
     listed = outer["signatures"]
-    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_SIGNATURES:
-        raise BadEnvelope("The envelope has no usable signatures", why=f"need 1 to {MAX_SIGNATURES}")
+    if not isinstance(listed, list) or not least <= len(listed) <= most:
+        raise BadEnvelope("The envelope has no usable signatures", why=f"signatures: need {least} to {most}")
     signatures = []
     for one in listed:
         inner = _members(one, {"keyid", "sig"})

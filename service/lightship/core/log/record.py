@@ -1,0 +1,110 @@
+"""Reading what is logged and signed: canonical JSON (RFC 8785) with exactly the members of its form.
+
+Statements, leaves and rosters are read with these checks, so that every refusal names the kind and the field.
+Verifies no signature and no hash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from lightship.core import dsse
+from lightship.core.errors import CallerError, MalformedRequest
+from lightship.core.ids import is_slug
+from lightship.core.stix.json import canonical, decode
+
+_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
+MOST_NUMBER = 2**53 - 1
+
+
+class BadRecord(CallerError):
+    """It does not have the form that its kind must have; `field` says where."""
+
+    code = "bad-record"
+
+    def __init__(self, kind: str, field: str, why: str) -> None:
+        super().__init__(
+            f"The {kind} cannot be used", why=f"`{field}` {why}", details={"kind": kind, "field": field}
+        )
+        self.kind = kind
+        self.field = field
+
+
+def read_canonical(kind: str, data: bytes, most: int) -> dict[str, Any]:
+    """Return the JSON object in `data`, which must be its own RFC 8785 form, at most `most` bytes.
+
+    Raises:
+        BadRecord: it is not.
+    """
+    if len(data) > most:
+        raise BadRecord(kind, "bytes", f"are {len(data)}, more than {most}")
+    try:
+        value = decode(data)
+        same = canonical(value) == data
+    except MalformedRequest as error:
+        raise BadRecord(kind, "JSON", f"is not strict: {error.title} ({error.why})") from None
+    except ValueError:
+        same = False
+    if not isinstance(value, dict):
+        raise BadRecord(kind, "JSON", "is no object")
+    if not same:
+        raise BadRecord(kind, "JSON", "differs from its RFC 8785 form")
+    return value
+
+
+def members(kind: str, value: Any, names: Collection[str], field: str = "JSON") -> dict[str, Any]:
+    """Return an object that has exactly these members."""
+    if not isinstance(value, dict):
+        raise BadRecord(kind, field, "is no object")
+    for name in names:
+        if name not in value:
+            raise BadRecord(kind, name if field == "JSON" else f"{field}.{name}", "is missing")
+    for name in value:
+        if name not in names:
+            raise BadRecord(kind, field, f"has a member that is not known: {name[:60]!a}")
+    return value
+
+
+def text(kind: str, field: str, value: Any, most: int = 400) -> str:
+    """Return a string of at most `most` characters."""
+    if not isinstance(value, str) or len(value) > most:
+        raise BadRecord(kind, field, f"must be a text of at most {most} characters")
+    return value
+
+
+def slug(kind: str, field: str, value: Any, *, empty: bool = False) -> str:
+    """Return a member's or agreement's name."""
+    if not isinstance(value, str) or not (is_slug(value) or (empty and not value)):
+        raise BadRecord(kind, field, "must be a name: lower-case letters, digits and inner hyphens")
+    return value
+
+
+def sha256(kind: str, field: str, value: Any, *, empty: bool = False) -> str:
+    """Return a SHA-256 in lower-case hex."""
+    if not isinstance(value, str) or not (_HEX.fullmatch(value) or (empty and not value)):
+        raise BadRecord(kind, field, "must be a SHA-256 in 64 lower-case hex digits")
+    return value
+
+
+def number(kind: str, field: str, value: Any, least: int = 0, most: int = MOST_NUMBER) -> int:
+    """Return a whole number within bounds."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise BadRecord(kind, field, f"must be a whole number from {least} to {most}")
+    return value
+
+
+def array(kind: str, field: str, value: Any, most: int) -> list[Any]:
+    """Return a list of at most `most` items."""
+    if not isinstance(value, list) or len(value) > most:
+        raise BadRecord(kind, field, f"must be a list of at most {most}")
+    return value
+
+
+def envelope(kind: str, field: str, value: Any, payload_type: str, least: int, most: int) -> dsse.Envelope:
+    """Return the DSSE envelope in a JSON value, unverified."""
+    try:
+        return dsse.decode_value(value, payload_type=payload_type, least=least, most=most)
+    except dsse.BadEnvelope as error:
+        raise BadRecord(kind, field, f"is no such envelope: {error.why or error.title}") from None
