@@ -7,7 +7,7 @@ served, not redirected. What fits no pattern is nothing, for everybody.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from urllib.parse import unquote_to_bytes
 
 from lightship.core.ids import RESERVED_SLUGS, is_slug
@@ -19,7 +19,7 @@ MAX_SEGMENT = 600
 _BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NO_VALUES: Mapping[str, str] = {}
 
-Below = Callable[[Sequence[str]], tuple[Route, Mapping[str, str]] | None]
+Below = Callable[[list[str]], tuple[Route, Mapping[str, str]] | None]
 """Finds a route and the values in its path by the segments after a reserved first one."""
 
 

@@ -61,7 +61,7 @@ class Writes:
         filters = read_query(request.query, Endpoint.DELETE, object_id).filters
 
         def event_of(rows: Sequence[Row]) -> AccessEvent:
-            stamps = [stamp_of(row.key) for row in rows]
+            stamps = [stamp_of(row.key) for row in rows if row.key]  # what was only staged has none
             return replace(
                 request.event(200),
                 why=WITHDRAW_RULE,

@@ -1,8 +1,8 @@
 """Posting objects (TAXII 2.1 section 5.5): check each, decide each, add what may enter, report on all.
 
 One object never spoils another: each has its entry in the status. What is reported as added is durable.
-Rights are decided before the body is read, each object before the write, and the policy epoch is compared
-inside the transaction; if it changed meanwhile everything is decided again.
+Rights are decided before the body is read, each object with its markings before the write, and the policy
+epoch is compared inside the transaction; if it changed meanwhile everything is resolved and decided again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from lightship.core.access import Action, Grant
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Candidate, CollectionSettings, Verdict
 from lightship.core.errors import Refused
-from lightship.core.ports import Decisions, Published, PublishOutcome, PublishRequest, Writer
+from lightship.core.ports import Decisions, Published, PublishOutcome, PublishRequest, Reader, Writer
 from lightship.core.stix.ingest import Item, Refusal
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory
 from lightship.usecases.entry import Place, permit, under_current_rules
+from lightship.usecases.marks import resolve_marks
 from lightship.usecases.status import Failure, render_status
 
 INLINE_BYTES = 16_384
@@ -30,6 +31,7 @@ _RULES = {
     Verdict.CONFLICT: "deny-conflict",
     Verdict.NOT_OWNER: "deny-owner",
     Verdict.WITHDRAWN: "deny-withdrawn",
+    Verdict.UNKNOWN_MARKING: "deny-unknown-marking",
 }
 
 EventOf = Callable[[PublishOutcome], AccessEvent]
@@ -57,24 +59,37 @@ class Post:
     event_of: EventOf
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What to write, the rule of each object that was refused before, and whether anything has its time."""
+
+    request: PublishRequest
+    rules: list[str]
+    timed: bool
+
+
 class Publish:
-    """Carries out posts."""
+    """Carries out posts; `on_terms` is called after one with objects that have a time to enter or to go."""
 
     def __init__(
         self,
         *,
+        reader: Reader,
         writer: Writer,
         checks: Checks,
         decisions: Decisions,
         directory: Directory,
         executor: Executor,
+        on_terms: Callable[[], None] = lambda: None,
     ) -> None:
+        self._reader = reader
         self._writer = writer
         self._checks = checks
         self._decisions = decisions
         self._directory = directory
         self._executor = executor
-        self.counts = dict.fromkeys(("added", "duplicate"), 0)
+        self._on_terms = on_terms
+        self.counts = dict.fromkeys(("added", "duplicate", "staged"), 0)
         """Objects taken so far, by what became of them."""
         self.refused: dict[str, int] = {}
         """Objects refused so far, by rule."""
@@ -102,13 +117,16 @@ class Publish:
 
     async def _write(self, post: Post) -> Published:
         grant = self.permit(post.place, post.now)
-        prepared, rules = await self._prepared(post, grant)
+        prepared = await self._prepared(post, grant)
         try:
-            published = await asyncio.wrap_future(self._writer.publish(prepared))
+            published = await asyncio.wrap_future(self._writer.publish(prepared.request))
         except Refused as refused:
-            self.refused[refused.rule] = self.refused.get(refused.rule, 0) + len(prepared.candidates)
+            number = len(prepared.request.candidates)
+            self.refused[refused.rule] = self.refused.get(refused.rule, 0) + number
             raise
-        self._count(published.outcome, rules)
+        self._count(published.outcome, prepared.rules)
+        if prepared.timed:
+            self._on_terms()
         return published
 
     def _count(self, outcome: PublishOutcome, rules: Sequence[str]) -> None:
@@ -117,46 +135,46 @@ class Publish:
                 self.counts["added"] += 1
             elif item.verdict is Verdict.DUPLICATE:
                 self.counts["duplicate"] += 1
+            elif item.verdict is Verdict.STAGED:
+                self.counts["staged"] += 1
         for rule in (*rules, *(_RULES[one.verdict] for one in outcome.items if one.verdict in _RULES)):
             self.refused[rule] = self.refused.get(rule, 0) + 1
 
-    async def _prepared(self, post: Post, grant: Grant) -> tuple[PublishRequest, list[str]]:
+    async def _prepared(self, post: Post, grant: Grant) -> _Prepared:
         if len(post.body) <= INLINE_BYTES:
             return self._prepare(post, grant)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._prepare, post, grant)
 
-    def _prepare(self, post: Post, grant: Grant) -> tuple[PublishRequest, list[str]]:
-        """Return what to write, and the rule of each object that was refused before."""
+    def _prepare(self, post: Post, grant: Grant) -> _Prepared:
+        """Check and decide each object."""
         items = self._checks.read_envelope(post.body)
         checked, refusals = self._checks.check(items, grant.collection.settings, post.now)
         failures = [
             Failure(one.position, one.id, one.version_text, f"{one.message} ({one.rule})") for one in refusals
         ]
         rules = [one.rule for one in refusals]
-        candidates = []
-        for candidate in checked:
-            decision = self._decisions.decide_object(
-                post.place.principal, grant.collection, post.place.agreement, candidate
-            )
-            if decision.allowed:
-                candidates.append(candidate)
-            else:
-                rules.append(decision.rule)
-                failures.append(
-                    Failure(
-                        candidate.position,
-                        candidate.id,
-                        candidate.version_text,
-                        f"{decision.say} ({decision.rule})",
-                    )
-                )
+        resolved = resolve_marks(
+            self._reader, self._decisions, grant, post.place.principal, post.place.agreement, checked
+        )
+        for one, _, decision in resolved.refused:
+            rules.append(decision.rule)
+            message = f"{decision.say} ({decision.rule})"
+            failures.append(Failure(one.position, one.id, one.version_text, message))
+        releases = {
+            candidate.position: marks.release_at
+            for candidate, marks in zip(resolved.taken, resolved.marks, strict=True)
+            if marks.release_at is not None
+        }
         request = PublishRequest(
             grant=grant,
-            candidates=tuple(candidates),
+            candidates=tuple(resolved.taken),
+            marks=tuple(resolved.marks),
             status_id=post.status_id,
-            render_status=lambda outcome: render_status(post.status_id, post.now, outcome, failures),
+            render_status=lambda outcome: render_status(
+                post.status_id, post.now, outcome, failures, releases
+            ),
             render_event=post.event_of,
             now=post.now,
         )
-        return request, rules
+        return _Prepared(request, rules, bool(releases) or any(one.share_until for one in resolved.marks))

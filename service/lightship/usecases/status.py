@@ -1,13 +1,14 @@
 """The status resource of a post (TAXII 2.1 section 4.3.1): complete at once, every item in it once.
 
 Counts add up and lists are complete. Each failure says what happened, which rule decided (in parentheses) and
-what to do. The version of an entry is `modified`, else `created`, else the `date_added` of what is held; an
-item without any of them gets the time of the request.
+what to do. A success may have a message too: that it is held back until its release, or what its publisher
+may not have meant to share. The version of an entry is `modified`, else `created`, else the `date_added` of
+what is held; an item without any of them gets the time of the request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -19,7 +20,9 @@ from lightship.core.ports import ItemOutcome, PublishOutcome, Statuses
 from lightship.core.time import Micros, format_stamp
 from lightship.usecases.entry import Hidden
 
+_TAKEN = frozenset({Verdict.ADD, Verdict.DUPLICATE, Verdict.STAGED})
 _HELD = "Already held with the same content; nothing to do"
+_STAGED = "Held back until {}: nobody else sees it before, and you can take it back (`lightship staged`)"
 _MESSAGES = {
     Verdict.NOT_OWNER: (
         "Another member posted this object first and owns it here (deny-owner); "
@@ -28,6 +31,10 @@ _MESSAGES = {
     Verdict.WITHDRAWN: (
         "This version was withdrawn for good and cannot be added again (deny-withdrawn); "
         "publish a new version with a later modified"
+    ),
+    Verdict.UNKNOWN_MARKING: (
+        "A marking that it cites is not held here any more, or with other content (deny-unknown-marking); "
+        "publish the marking-definition again, in the same post"
     ),
 }
 _CONFLICT_VERSIONED = (
@@ -50,15 +57,27 @@ class Failure:
 
 
 def render_status(
-    status_id: str, requested: Micros, outcome: PublishOutcome, failures: Sequence[Failure]
+    status_id: str,
+    requested: Micros,
+    outcome: PublishOutcome,
+    failures: Sequence[Failure],
+    releases: Mapping[int, Micros],
 ) -> bytes:
-    """Return the status resource as JSON; entries in the order posted."""
+    """Return the status resource as JSON; entries in the order posted.
+
+    Args:
+        status_id: UUIDv4.
+        requested: when the request came.
+        outcome: what the store did.
+        failures: what never came to the store.
+        releases: position -> the moment before which an object is held back.
+    """
     when = format_stamp(requested)
     successes: list[tuple[int, dict[str, str]]] = []
     failed = [(one.position, _entry(one.id, one.version or when, one.message)) for one in failures]
     for item in outcome.items:
-        if item.verdict in {Verdict.ADD, Verdict.DUPLICATE}:
-            successes.append((item.candidate.position, _success(item)))
+        if item.verdict in _TAKEN:
+            successes.append((item.candidate.position, _success(item, when, releases)))
         else:
             failed.append((item.candidate.position, _failure(item, when)))
     status: dict[str, object] = {
@@ -89,9 +108,17 @@ def read_status(statuses: Statuses, principal: Principal, status_id: str) -> byt
     return body
 
 
-def _success(item: ItemOutcome) -> dict[str, str]:
-    version = item.candidate.version_text or format_stamp(item.stamp)
-    return _entry(item.candidate.id, version, _HELD if item.verdict is Verdict.DUPLICATE else "")
+def _success(item: ItemOutcome, when: str, releases: Mapping[int, Micros]) -> dict[str, str]:
+    candidate = item.candidate
+    version = candidate.version_text or (format_stamp(item.stamp) if item.stamp else when)
+    if item.verdict is Verdict.ADD and not candidate.warnings:
+        return {"id": candidate.id, "version": version}
+    said = list(candidate.warnings)
+    if item.verdict is Verdict.DUPLICATE:
+        said.insert(0, _HELD)
+    elif item.verdict is Verdict.STAGED:
+        said.insert(0, _STAGED.format(format_stamp(releases[candidate.position])))
+    return _entry(candidate.id, version, ". ".join(one.rstrip(".") for one in said))
 
 
 def _failure(item: ItemOutcome, when: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Taking one's own object, or versions of it, out of a collection (TAXII 2.1 section 5.7).
 
 Needs the right to read and to write. What is taken out is gone from every read; that it was there stays on
-record, under a statement of its own.
+record, under a statement of its own. What waits for its release and is the member's own is cancelled too. A
+marking definition stays as long as something that is held cites it.
 """
 
 from __future__ import annotations
@@ -9,21 +10,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from lightship.core.access import Grant
+from lightship.core.access import Action, Grant
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import WithdrawReason
-from lightship.core.errors import Refused
-from lightship.core.ports import Decisions, NotOwner, Row, Withdrawn, WithdrawRequest, Writer
+from lightship.core.errors import Conflict, Refused
+from lightship.core.ports import (
+    Decisions,
+    InUse,
+    NotOwner,
+    Reader,
+    Row,
+    Withdrawn,
+    WithdrawRequest,
+    Writer,
+)
 from lightship.core.query import Filters
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory
 from lightship.usecases.entry import Place, permit_withdraw, under_current_rules
 
+NAMED = 5
+"""Citing objects that a refusal names at most."""
+
 
 class Withdraw:
     """Carries out deletes."""
 
-    def __init__(self, *, writer: Writer, decisions: Decisions, directory: Directory) -> None:
+    def __init__(self, *, reader: Reader, writer: Writer, decisions: Decisions, directory: Directory) -> None:
+        self._reader = reader
         self._writer = writer
         self._decisions = decisions
         self._directory = directory
@@ -50,6 +64,7 @@ class Withdraw:
             Refused, Hidden, CredentialGone: no right, or the object is another member's; nothing was taken
                 out.
             NotFound: no such object or version.
+            Conflict: it is a marking definition that something cites; names what of it the principal may see.
             Unavailable: for now nothing can be written.
         """
 
@@ -66,6 +81,13 @@ class Withdraw:
 
         try:
             return await under_current_rules(self._directory, place, now, write)
+        except InUse:
+            citing = await asyncio.to_thread(self._citing, place, object_id, now)
+            raise Conflict(
+                "The marking definition is in use",
+                why=f"what it marks would stay without its meaning: {citing}",
+                todo="Withdraw what cites it first, or publish new versions that do not cite it",
+            ) from None
         except NotOwner:
             raise Refused(
                 "The object is another member's",
@@ -73,3 +95,24 @@ class Withdraw:
                 why="Whoever posted an object first owns it in this collection (deny-owner)",
                 todo="Ask its owner, or the hub's steward",
             ) from None
+
+    def _citing(self, place: Place, definition: str, now: Micros) -> str:
+        """Name objects that cite a definition, of those that the principal may read or owns."""
+        names: list[str] = []
+        for collection in place.agreement.collections:
+            read = self._decisions.decide(place.principal, Action.READ, collection, place.agreement, now)
+            grant = Grant(place.principal, Action.READ, collection, place.epoch, read)
+            sets = [
+                one
+                for one in self._reader.held_sets(grant)
+                if any(cited.id == definition for cited in one.marks.cites)
+            ]
+            own = [one for one in sets if one.owner == place.principal.member]
+            others = [one for one in sets if one not in own and one.live and read.allowed]
+            rows = [
+                *self._reader.holding(grant, own, NAMED),
+                *(row for row in self._reader.holding(grant, others, NAMED) if row.key),
+            ]
+            names += [f"{row.id} in {collection.alias}" for row in rows]
+        shown = list(dict.fromkeys(names))[:NAMED]
+        return f"{', '.join(shown)}, and perhaps more" if shown else "objects that you may not see"

@@ -1,0 +1,153 @@
+"""What the markings of posted objects come to: definitions looked up once, each object decided with its set.
+
+A definition is one that ships, one that is held in the agreement and may be cited by this member, or one of
+the same post. A definition of the post that is refused takes with it what cites it; whatever order they stand
+in, each object is decided again at most once for each marking that it cites.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lightship.core.access import Decision, Grant, Principal
+from lightship.core.agreement import Agreement
+from lightship.core.collection import Candidate, Level
+from lightship.core.marks import Definition, MarkingSet, UnknownMarking, marking_set, usable
+from lightship.core.ports import Decisions, Reader
+
+DEFINITION = "marking-definition"
+_Key = tuple[str, Level | None, tuple[str, ...]]
+_Outcome = tuple[MarkingSet | None, Decision]
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What became of the candidates of one post, each list in the order posted.
+
+    Args:
+        taken: those that the rules let in, and `marks`, the set of each.
+        refused: the others; the set is None where a marking is unknown.
+    """
+
+    taken: list[Candidate] = field(default_factory=list)
+    marks: list[MarkingSet] = field(default_factory=list)
+    refused: list[tuple[Candidate, MarkingSet | None, Decision]] = field(default_factory=list)
+
+
+def resolve_marks(
+    reader: Reader,
+    decisions: Decisions,
+    grant: Grant,
+    principal: Principal,
+    agreement: Agreement,
+    candidates: Sequence[Candidate],
+) -> Resolved:
+    """Return the marking set of each candidate of a post to `grant.collection`, and what the rules say of it.
+
+    Reads the store only if something cites a marking that does not ship.
+
+    Args:
+        reader: where definitions are held.
+        decisions: the rules.
+        grant: to publish to the collection.
+        principal: the member that publishes.
+        agreement: whose collection it is.
+        candidates: what passed the checks, in the order posted.
+    """
+    case = _Case(reader, decisions, grant, principal, agreement, candidates)
+    return case.resolved()
+
+
+class _Case:
+    """One post: what may be cited, what was decided so far."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        decisions: Decisions,
+        grant: Grant,
+        principal: Principal,
+        agreement: Agreement,
+        candidates: Sequence[Candidate],
+    ) -> None:
+        self._decisions = decisions
+        self._collection = grant.collection
+        self._principal = principal
+        self._agreement = agreement
+        self._candidates = candidates
+        self._sets: dict[_Key, MarkingSet] = {}
+        self._citing: dict[str, list[int]] = {}
+        for index, one in enumerate(candidates):
+            for cited in one.cites:
+                self._citing.setdefault(cited, []).append(index)
+        self._posted: set[str] = set()
+        self._held: dict[str, Definition] = {}
+        self._definitions: dict[str, Definition] = {}
+        if self._citing:
+            self._look_up(reader, grant)
+
+    def _look_up(self, reader: Reader, grant: Grant) -> None:
+        collections = self._agreement.collections
+        found = reader.definitions(grant, [one.number for one in collections], list(self._citing))
+        anybodys = {one.number for one in collections if one.settings.authors == "any"}
+        posted = [one for one in self._candidates if one.type == DEFINITION and one.id in self._citing]
+        member = self._principal.member
+        self._held = usable(found, [], member, anybodys)
+        self._definitions = usable(found, posted, member, anybodys) if posted else dict(self._held)
+        self._posted = {one.id for one in posted}
+
+    def resolved(self) -> Resolved:
+        """Decide all, those again that cite a refused definition of the same post."""
+        decided: dict[int, _Outcome] = {}
+        waiting = deque(range(len(self._candidates)))
+        while waiting:
+            index = waiting.popleft()
+            candidate = self._candidates[index]
+            decided[index] = self._decide(candidate)
+            if decided[index][1].allowed or candidate.type != DEFINITION:
+                continue
+            if self._forget(candidate.id):
+                again = [one for one in self._citing[candidate.id] if one in decided]
+                waiting.extend(one for one in again if decided[one][1].allowed)
+        found = Resolved()
+        for index, candidate in enumerate(self._candidates):
+            marks, decision = decided[index]
+            if decision.allowed and marks is not None:
+                found.taken.append(candidate)
+                found.marks.append(marks)
+            else:
+                found.refused.append((candidate, marks, decision))
+        return found
+
+    def _forget(self, definition: str) -> bool:
+        """Let a definition of the post count no more; False if it was not counted."""
+        if definition not in self._posted:
+            return False
+        self._posted.discard(definition)
+        if definition in self._held:
+            self._definitions[definition] = self._held[definition]
+        else:
+            self._definitions.pop(definition, None)
+        self._sets.clear()
+        return True
+
+    def _decide(self, candidate: Candidate) -> _Outcome:
+        try:
+            marks = self._set_of(candidate)
+        except UnknownMarking as unknown:
+            return None, Decision(False, unknown.rule, unknown.message)
+        return marks, self._decisions.decide_object(
+            self._principal, self._collection, self._agreement, candidate, marks
+        )
+
+    def _set_of(self, candidate: Candidate) -> MarkingSet:
+        """Return the set; made once for all objects that say the same. A definition has terms of its own."""
+        if candidate.type == DEFINITION:
+            return marking_set(candidate, self._collection, self._definitions)
+        key = (candidate.type, candidate.level, candidate.cites)
+        found = self._sets.get(key)
+        if found is None:
+            found = self._sets[key] = marking_set(candidate, self._collection, self._definitions)
+        return found
