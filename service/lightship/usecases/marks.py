@@ -16,8 +16,10 @@ from lightship.core.agreement import Agreement
 from lightship.core.collection import Candidate, Level
 from lightship.core.marks import Definition, MarkingSet, UnknownMarking, marking_set, usable
 from lightship.core.ports import Decisions, Reader
+from lightship.core.time import Micros, format_stamp
 
 DEFINITION = "marking-definition"
+PAST_RULE = "deny-share-until"
 _Key = tuple[str, Level | None, tuple[str, ...]]
 _Outcome = tuple[MarkingSet | None, Decision]
 
@@ -43,6 +45,7 @@ def resolve_marks(
     principal: Principal,
     agreement: Agreement,
     candidates: Sequence[Candidate],
+    now: Micros,
 ) -> Resolved:
     """Return the marking set of each candidate of a post to `grant.collection`, and what the rules say of it.
 
@@ -55,8 +58,9 @@ def resolve_marks(
         principal: the member that publishes.
         agreement: whose collection it is.
         candidates: what passed the checks, in the order posted.
+        now: when they were posted, microseconds.
     """
-    case = _Case(reader, decisions, grant, principal, agreement, candidates)
+    case = _Case(reader, decisions, grant, principal, agreement, candidates, now)
     return case.resolved()
 
 
@@ -71,12 +75,14 @@ class _Case:
         principal: Principal,
         agreement: Agreement,
         candidates: Sequence[Candidate],
+        now: Micros,
     ) -> None:
         self._decisions = decisions
         self._collection = grant.collection
         self._principal = principal
         self._agreement = agreement
         self._candidates = candidates
+        self._now = now
         self._sets: dict[_Key, MarkingSet] = {}
         self._citing: dict[str, list[int]] = {}
         for index, one in enumerate(candidates):
@@ -138,6 +144,8 @@ class _Case:
             marks = self._set_of(candidate)
         except UnknownMarking as unknown:
             return None, Decision(False, unknown.rule, unknown.message)
+        if marks.share_until is not None and (late := past_sharing(marks, self._now)) is not None:
+            return marks, late
         return marks, self._decisions.decide_object(
             self._principal, self._collection, self._agreement, candidate, marks
         )
@@ -151,3 +159,11 @@ class _Case:
         if found is None:
             found = self._sets[key] = marking_set(candidate, self._collection, self._definitions)
         return found
+
+
+def past_sharing(marks: MarkingSet, now: Micros) -> Decision | None:
+    """Return the refusal of what its terms let nobody have any more at `now`; None if they do not."""
+    if marks.share_until is None or marks.share_until > now:
+        return None
+    say = f"Its `share_until`, {format_stamp(marks.share_until)}, has passed. Publish it under new terms."
+    return Decision(False, PAST_RULE, say)

@@ -61,15 +61,15 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What to write, the rule of each object that was refused before, and whether anything has its time."""
+    """What to write, the rule of each object that was refused before, the next moment of its terms."""
 
     request: PublishRequest
     rules: list[str]
-    timed: bool
+    moment: Micros | None
 
 
 class Publish:
-    """Carries out posts; `on_terms` is called after one with objects that have a time to enter or to go."""
+    """Carries out posts; `on_terms` is told the next moment at which something of a post enters or goes."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Publish:
         decisions: Decisions,
         directory: Directory,
         executor: Executor,
-        on_terms: Callable[[], None] = lambda: None,
+        on_terms: Callable[[Micros], None] = lambda moment: None,
     ) -> None:
         self._reader = reader
         self._writer = writer
@@ -125,8 +125,8 @@ class Publish:
             self.refused[refused.rule] = self.refused.get(refused.rule, 0) + number
             raise
         self._count(published.outcome, prepared.rules)
-        if prepared.timed:
-            self._on_terms()
+        if prepared.moment is not None:
+            self._on_terms(prepared.moment)
         return published
 
     def _count(self, outcome: PublishOutcome, rules: Sequence[str]) -> None:
@@ -154,8 +154,9 @@ class Publish:
             Failure(one.position, one.id, one.version_text, f"{one.message} ({one.rule})") for one in refusals
         ]
         rules = [one.rule for one in refusals]
+        place = post.place
         resolved = resolve_marks(
-            self._reader, self._decisions, grant, post.place.principal, post.place.agreement, checked
+            self._reader, self._decisions, grant, place.principal, place.agreement, checked, post.now
         )
         for one, _, decision in resolved.refused:
             rules.append(decision.rule)
@@ -177,4 +178,5 @@ class Publish:
             render_event=post.event_of,
             now=post.now,
         )
-        return _Prepared(request, rules, bool(releases) or any(one.share_until for one in resolved.marks))
+        ends = [one.share_until for one in resolved.marks if one.share_until is not None]
+        return _Prepared(request, rules, min((*releases.values(), *ends), default=None))

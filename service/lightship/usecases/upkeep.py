@@ -1,0 +1,194 @@
+"""What the hub does by itself when a moment has come: it releases, and takes out what may stay no longer.
+
+Runs beside the server, and catches up when it starts. It sleeps until the next moment that it knows of, a
+minute at most, since another process may have changed something. A post with a nearer moment wakes it, and a
+change of the rules, after which everything that could not be released is tried again. Several processes may do
+this on one store. Faults are logged and tried again; the event loop never waits for the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from lightship.core.access import Action
+from lightship.core.agreement import AgreementStatus
+from lightship.core.audit import AccessEvent
+from lightship.core.collection import stamp_of
+from lightship.core.errors import LightshipError
+from lightship.core.ports import Access, Clock, Decisions, EpochChanged, Reader, Writer
+from lightship.core.query import SPEC_VERSIONS, Filters, Versions
+from lightship.core.time import Micros
+from lightship.usecases.directory import Directory, HubView
+from lightship.usecases.expire import RETENTION, SHARE_UNTIL, Expire, cutoff_of
+from lightship.usecases.recover import recover
+from lightship.usecases.release import Release, Spot, landed
+
+_log = logging.getLogger("lightship.upkeep")
+LONGEST_SLEEP_S = 60.0
+SHORTEST_SLEEP_S = 0.01
+"""A moment that lies between two ticks of the clock is not waited for in a circle."""
+_SECOND = 1_000_000
+_EVERYTHING = Filters(versions=Versions(last=False, every=True), spec_versions=SPEC_VERSIONS)
+_EVER = Micros(-1)
+_NEVER = Micros(1 << 62)
+_Rules = tuple[int, list[AgreementStatus]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A collection with something to do: releases or share_until, retention."""
+
+    spot: Spot
+    timed: bool
+    old: bool
+
+
+class Upkeep:
+    """The task. `run` it in the server's loop; `round` does what is due now, once.
+
+    Args:
+        reader, writer, access: the stores.
+        decisions, directory: the rules, and what there is.
+        clock: the wall clock counts.
+        new_request: gives a fresh request id a call.
+    """
+
+    def __init__(
+        self,
+        *,
+        reader: Reader,
+        writer: Writer,
+        access: Access,
+        decisions: Decisions,
+        directory: Directory,
+        clock: Clock,
+        new_request: Callable[[], str],
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._access = access
+        self._directory = directory
+        self._clock = clock
+        self._release = Release(
+            reader=reader, writer=writer, decisions=decisions, keep=self._keep, new_request=new_request
+        )
+        self._expire = Expire(writer=writer, keep=self._keep, new_request=new_request)
+        self._rules: _Rules | None = None
+        self._next = _NEVER
+        self._owes_events = False
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken = asyncio.Event()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Objects so far, by what became of them."""
+        return {
+            "released": self._release.released,
+            "release-refused": self._release.refused,
+            "expired": self._expire.expired,
+        }
+
+    async def run(self) -> None:
+        """Do what is due, and sleep until the next moment, until `stop`."""
+        self._loop, self._woken, failures = asyncio.get_running_loop(), asyncio.Event(), 0
+        self._stopping = False
+        while not self._stopping:
+            self._woken.clear()
+            self._next = _NEVER  # whatever comes while it works wakes it
+            try:
+                self._next = await self.round()
+                failures = 0
+            except Exception as error:  # whatever it is, it is tried again: nothing else does this work
+                failures += 1
+                self._next = Micros(self._clock.now() + (_SECOND << min(failures, 5)))
+                known = isinstance(error, LightshipError)
+                _log.error("what is due could not be done: %s", error, exc_info=None if known else error)
+            pause = (self._next - self._clock.now()) / _SECOND
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(max(pause, SHORTEST_SLEEP_S), LONGEST_SLEEP_S)):
+                    await self._woken.wait()
+
+    def wake(self, moment: Micros = _EVER) -> None:
+        """Look again at this moment at the latest, at once without one; from any thread."""
+        if moment < self._next and self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: the server has ended
+                self._loop.call_soon_threadsafe(self._woken.set)
+
+    def stop(self) -> None:
+        """End after the batch under way."""
+        self._stopping = True
+        self.wake()
+
+    async def round(self) -> Micros:
+        """Do everything that is due; return the next moment at which something will be.
+
+        Raises:
+            Unavailable: for now something cannot be read or written.
+        """
+        if self._owes_events:
+            self._owes_events = False
+            try:
+                await asyncio.to_thread(recover, self._writer, self._access)
+            except LightshipError:
+                self._owes_events = True
+                raise
+        view = await asyncio.to_thread(self._directory.view)
+        now = self._clock.now()
+        rules = (view.epoch, [one.status(now) for one in view.agreements.values()])
+        again = rules != self._rules
+        todo, following = await asyncio.to_thread(self._look, view, now, again)
+        try:
+            for one in todo:
+                await self._do(one, again)
+        except EpochChanged:
+            return _EVER
+        if not self._stopping:
+            self._rules = rules
+        return following
+
+    async def _do(self, due: _Due, again: bool) -> None:
+        if due.timed and not self._stopping:
+            await self._release(due.spot, failed=again)
+        if due.timed and not self._stopping:
+            await self._expire(due.spot, SHARE_UNTIL)
+        if due.old and not self._stopping:
+            await self._expire(due.spot, RETENTION)
+
+    def _look(self, view: HubView, now: Micros, again: bool) -> tuple[list[_Due], Micros]:
+        """Return where something is due, and the next moment at which something will be."""
+        spots = [
+            Spot(agreement, collection, view.epoch, now)
+            for agreement in view.agreements.values()
+            for collection in agreement.collections
+        ]
+        todo = [self._due(spot, again) for spot in spots]
+        grants = [spot.grant("release", Action.READ) for spot in spots]
+        following = self._reader.next_due(grants, now)
+        return [one for one in todo if one.timed or one.old], _NEVER if following is None else following
+
+    def _due(self, spot: Spot, again: bool) -> _Due:
+        grant = spot.grant("release", Action.READ)
+        moment = self._reader.next_due([grant], _EVER)
+        timed = moment is not None and moment <= spot.now
+        if again and not timed:  # what failed before is not counted among the moments
+            timed = bool(self._reader.due(grant, spot.now, failed=True, after=0, limit=1))
+        cutoff, old = cutoff_of(spot), False
+        if cutoff is not None:
+            first = self._reader.first_after(grant, _EVERYTHING, _EVER)
+            old = first is not None and stamp_of(first) < cutoff
+        return _Due(spot, timed, old)
+
+    async def _keep(self, event: AccessEvent) -> None:
+        """Record an event; while the log cannot be written it stays with its effect in the store."""
+        try:
+            await landed(self._access.record(event))
+        except LightshipError as error:
+            self._owes_events = True
+            _log.error("event %s could not be recorded: %s", event.req, error)
+        else:
+            self._writer.settle([event.req])
