@@ -18,10 +18,14 @@ from uuid import UUID, uuid4
 
 from isal import isal_zlib
 
+from lightship.api.audience import Audiences
+from lightship.api.audit import Audits
 from lightship.api.figures import Figures, Sources
 from lightship.api.health import Readiness
 from lightship.api.host import OPENAPI_PATH, HostApp
+from lightship.api.openapi import with_asking
 from lightship.api.schemas import schema_routes, with_schemas
+from lightship.api.why import Whys
 from lightship.core.errors import Unavailable
 from lightship.core.ports import (
     Access,
@@ -49,9 +53,11 @@ from lightship.storage.sqlite.store import open_store
 from lightship.taxii import resources
 from lightship.taxii.openapi import taxii_fragment
 from lightship.taxii.reads import About, Reads
-from lightship.taxii.routes import taxii_router
+from lightship.taxii.routes import Below, taxii_router
 from lightship.taxii.writes import Writes
 from lightship.usecases.directory import Directory
+from lightship.usecases.draft import ReadRules
+from lightship.usecases.explain import Explain
 from lightship.usecases.pages import Pages
 from lightship.usecases.publish import Publish
 from lightship.usecases.pull import PageLimits, Pull
@@ -100,6 +106,7 @@ class Hub:
     decisions: Decisions
     ingest: Ingest
     cursor_key: bytes = field(repr=False)
+    read_rules: ReadRules
     executor: ThreadPoolExecutor
     checks: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     commits: Callable[[], Mapping[str, CommitFigures]] = dict
@@ -126,6 +133,7 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
     hub_key, cursor_key = load_hub_key(hub_dir), load_cursor_key(hub_dir)
     store = open_store(hub_dir / "data", clock)
     access = open_access_log(hub_dir / "data", clock)
+    rules = CedarRules(load_rules(policies_dir() / "base"))
     return Hub(
         dir=hub_dir,
         settings=settings,
@@ -136,9 +144,10 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
         registry=store,
         access=access,
         directory=Directory(store, sign.verify, pinned_key=hub_key.keyid),
-        decisions=CedarRules(load_rules(policies_dir() / "base")),
+        decisions=rules,
         ingest=Ingest(stix_schemas(), extension_schemas()),
         cursor_key=cursor_key,
+        read_rules=rules.read_agreement_rules,
         executor=ThreadPoolExecutor(THREADS, "lightship"),
         checks={
             "store": partial(probe, hub_dir / "data" / "hub.db", hub_dir / "data" / "write.lock"),
@@ -166,7 +175,9 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
     limits = limits_of(hub.settings)
     ready = Readiness(_checks(hub, plain))
     app = HostApp(
-        ready=ready, new_id=new_id, fragment=partial(with_schemas, taxii_fragment, extension_schemas())
+        ready=ready,
+        new_id=new_id,
+        fragment=partial(with_asking, partial(with_schemas, taxii_fragment, extension_schemas())),
     )
     pages, publish = Pages(hub.reader, _gzip, PAGE_CACHE_BYTES), _publish(hub)
     app.figures = Figures(_sources(hub, pages, publish, ready))
@@ -178,6 +189,7 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
                 OPENAPI_PATH: app.openapi_route(),
                 **schema_routes(extension_schemas(), extension_definitions()),
             },
+            _beside(hub, limits),
         ),
         directory=hub.directory,
         authenticate=Authenticator(
@@ -312,6 +324,23 @@ def _publish(hub: Hub) -> Publish:
 def _writes(hub: Hub, publish: Publish, limits: Limits, new_id: Callable[[], UUID]) -> Writes:
     withdraw = Withdraw(writer=hub.writer, decisions=hub.decisions, directory=hub.directory)
     return Writes(publish=publish, withdraw=withdraw, limits=limits, new_id=new_id)
+
+
+def _beside(hub: Hub, limits: Limits) -> Mapping[str, Below]:
+    """Return what stands beside TAXII, by the reserved first segment of its paths."""
+    explain = Explain(decisions=hub.decisions, checks=hub.ingest, reader=hub.reader, registry=hub.registry)
+    audits = Audits(
+        access=hub.access,
+        registry=hub.registry,
+        reader=hub.reader,
+        decisions=hub.decisions,
+        cursor_key=hub.cursor_key,
+    )
+    return {
+        "why": Whys(explain, limits).below,
+        "audience": Audiences(explain, limits).below,
+        "audit": audits.below,
+    }
 
 
 def _gzip(body: bytes) -> bytes:

@@ -149,9 +149,9 @@ class Connection:
         """
         return self._send("GET", path, params=dict(params or {}), headers={"Accept": accept})
 
-    def post(self, path: str, body: bytes) -> Answer:
+    def post(self, path: str, body: bytes, *, accept: str = ACCEPT) -> Answer:
         """POST an envelope; repeated too, since the same objects posted twice are stored once."""
-        return self._send("POST", path, content=body, headers={"Content-Type": ACCEPT})
+        return self._send("POST", path, content=body, headers={"Content-Type": ACCEPT, "Accept": accept})
 
     def look(self, path: str, *, accept: str = ACCEPT) -> Look:
         """GET a path once and return what came, refusals too.

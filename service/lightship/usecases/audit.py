@@ -10,12 +10,17 @@ from lightship.core.ports import Access, Registry
 
 
 def search(access: Access, registry: Registry, query: AuditQuery) -> Iterator[AccessEvent]:
-    """Yield matching events, oldest first.
+    """Yield matching events, oldest first; `query.principal` as in `named`."""
+    return access.search(named(registry, query))
+
+
+def named(registry: Registry, query: AuditQuery) -> AuditQuery:
+    """Return the query with a credential's id for its name.
 
     `query.principal` may be a credential's id, its name (`uslax-splunk`), `member/name` as it was minted, or
     who acts without a credential (`steward`); what is no credential is looked for as it stands.
     """
-    return access.search(replace(query, principal=_principal(registry, query.principal)))
+    return replace(query, principal=_principal(registry, query.principal))
 
 
 def _principal(registry: Registry, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Why somebody may or may not do something, and who would read what is published: asked before it is done.
+"""Why somebody may or may not do something, and who would get what is published: asked before it is done.
 
 The answers are those of the rules themselves, asked in the same way as requests ask them. What only the
 store can decide (who owns an object, conflicts, quotas) is not foretold. Nothing is written.
@@ -6,42 +6,49 @@ store can decide (who owns an object, conflicts, quotas) is not foretold. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from lightship.core.access import Action, Credential, Decision, Principal
+from lightship.core.access import Action, Credential, Decision, Grant, Principal
 from lightship.core.agreement import Agreement
 from lightship.core.collection import Candidate, Collection
-from lightship.core.errors import NotFound
+from lightship.core.errors import NotFound, Unprocessable
 from lightship.core.explanation import Explanation, Reason
+from lightship.core.marks import MarkingSet
 from lightship.core.ports import Decisions, Registry
+from lightship.core.ports import Reader as Store
+from lightship.core.stix.ingest import Item
+from lightship.core.stix.json import decode_listing
 from lightship.core.time import Micros
 from lightship.usecases.directory import HubView
+from lightship.usecases.entry import Hidden, Place
+from lightship.usecases.marks import resolve_marks
 from lightship.usecases.publish import Checks
+from lightship.usecases.review import scope_of
+
+MOST_OBJECTS = 100
+"""Objects that are explained at once: an explanation costs far more than a decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A collection in its agreement, looked at by the steward."""
+    """A collection in its agreement, looked at under one policy epoch."""
 
     agreement: Agreement
     collection: Collection
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who is asked about: a principal, and why its credential does not hold, if it does not."""
+    """Who is asked about: a principal, and why its credential does not hold, if it does not.
+
+    `rule` is the permit by which somebody else may ask about it, empty where no other is needed.
+    """
 
     principal: Principal
     void: Decision | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An explanation; `object_id` is empty where it is not about one object."""
-
-    object_id: str
-    explanation: Explanation
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,22 @@ class Reader:
     member: str
     name: str
     clients: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What publishing one object comes to, and which readers its markings let have it.
+
+    `release_at` and `share_until` are the terms of its markings, microseconds. Readers are on neither list
+    where the object's markings cannot be told.
+    """
+
+    object_id: str
+    explanation: Explanation
+    receives: tuple[Reader, ...] = ()
+    withheld: tuple[tuple[Reader, Decision], ...] = ()
+    release_at: Micros | None = None
+    share_until: Micros | None = None
 
 
 def find_spot(view: HubView, name: str) -> Spot:
@@ -66,21 +89,20 @@ def find_spot(view: HubView, name: str) -> Spot:
             f"{one.agreement}/{one.alias}" for each in view.agreements.values() for one in each.collections
         ]
         raise NotFound(f"There is no collection {name} here", why=f"there are: {', '.join(known) or 'none'}")
-    return Spot(view.agreements[root], found)
+    return Spot(view.agreements[root], found, view.epoch)
 
 
 def find_asker(registry: Registry, agreement: Agreement, text: str, now: Micros) -> Asker:
-    """Return who is meant: a member of the agreement, or a credential by its name, `member/name` or id.
+    """Return who the steward means: a member of the agreement, or a credential by name, `member/name` or id.
 
     Raises:
         NotFound: neither.
     """
     if text in agreement.members:
         return Asker(Principal(agreement.id, text, "", text))
-    name = text.replace("/", "-", 1)
     for one in registry.credentials():
-        if text == one.id or name == one.name:
-            return Asker(Principal(one.agreement, one.member, one.id, one.name), _void(one, now))
+        if _named(one, text):
+            return _asker(one, now)
     raise NotFound(
         f"There is no principal {text} here",
         why=f"it is no member of `{agreement.id}` and no credential of the hub",
@@ -88,61 +110,158 @@ def find_asker(registry: Registry, agreement: Agreement, text: str, now: Micros)
     )
 
 
-def why(decisions: Decisions, asker: Asker, action: Action, spot: Spot, now: Micros) -> Explanation:
-    """Explain the decision about an action on a collection."""
-    return _explain(decisions, asker, action, spot, now)
+def find_asked(decisions: Decisions, registry: Registry, place: Place, text: str, now: Micros) -> Asker:
+    """Return who is meant, for a principal: itself without `text`, else whoever it may ask about.
 
-
-def why_objects(
-    decisions: Decisions, checks: Checks, asker: Asker, spot: Spot, objects: Sequence[bytes], now: Micros
-) -> Iterator[Answer]:
-    """Explain, for each object in its order, what publishing it there comes to: its checks, then the rules.
-
-    Args:
-        decisions: the rules.
-        checks: the object checks.
-        asker: who would publish.
-        spot: where.
-        objects: each one as JSON text.
-        now: the time to ask for, microseconds.
+    That is its own member and itself for everybody; for an auditor the members whose access events it may
+    see, and their credentials. Anybody else is like nobody, whether it exists or not.
 
     Raises:
-        MalformedRequest, Unprocessable: they cannot be read.
+        Refused: it may ask about itself only.
+        Hidden: there is no such principal for it.
     """
-    checked = _check(checks, spot.collection, objects, now)
-    for object_id, one in checked:
-        if isinstance(one, Reason):
-            refused = Decision(False, one.rule, one.say)
-            yield Answer(object_id, Explanation(refused, (one,), ()))
-        else:
-            yield Answer(object_id, _explain(decisions, asker, Action.PUBLISH, spot, now, one))
+    principal, agreement = place.principal, place.agreement
+    name = text.replace("/", "-", 1)
+    if not text or text == principal.credential or name == principal.name:
+        return Asker(principal)
+    if text == principal.member:
+        return Asker(Principal(agreement.id, text, "", text))
+    scope = scope_of(decisions, principal, agreement, now)
+    if text in agreement.members and scope.covers(text):
+        return Asker(Principal(agreement.id, text, "", text), rule=scope.rule)
+    for one in registry.credentials(agreement.id):
+        if _named(one, text) and scope.covers(one.member):
+            return replace(_asker(one, now), rule=scope.rule)
+    raise Hidden
 
 
-def audience(decisions: Decisions, registry: Registry, spot: Spot, now: Micros) -> list[Reader]:
-    """Return who may read the collection now, by name, in the agreement's order."""
-    held = [one for one in registry.credentials(spot.agreement.id) if _void(one, now) is None]
-    found = []
-    for member in spot.agreement.members.values():
-        principal = Principal(spot.agreement.id, member.slug, "", member.slug)
-        if decisions.decide(principal, Action.READ, spot.collection, spot.agreement, now).allowed:
-            clients = sum(one.member == member.slug for one in held)
-            found.append(Reader(member.slug, member.name, clients))
-    return found
+def read_objects(checks: Checks, body: bytes) -> list[Item]:
+    """Return the objects of a body: one STIX object, a bundle or an envelope.
+
+    Raises:
+        MalformedRequest, Unprocessable: it is none of these, or holds too many.
+    """
+    listing = decode_listing(body, "objects")
+    kind = listing.members.get("type")  # an envelope has none
+    alone = listing.is_object and kind != "bundle" and (kind is not None or listing.items is None)
+    items = checks.read_envelope(b'{"objects":[' + body + b"]}" if alone else body)
+    if len(items) > MOST_OBJECTS:
+        raise Unprocessable(
+            "These are too many objects to explain",
+            why=f"{len(items)} were sent, {MOST_OBJECTS} are explained at once",
+            todo="Ask about fewer",
+        )
+    return items
 
 
-def _explain(
-    decisions: Decisions,
-    asker: Asker,
-    action: Action,
-    spot: Spot,
-    now: Micros,
-    candidate: Candidate | None = None,
-) -> Explanation:
-    found = decisions.explain(asker.principal, action, spot.collection, spot.agreement, now, candidate)
-    if asker.void is None:
+class Explain:
+    """Answers questions about the rules."""
+
+    def __init__(self, *, decisions: Decisions, checks: Checks, reader: Store, registry: Registry) -> None:
+        self.decisions = decisions
+        self.checks = checks
+        self.reader = reader
+        self.registry = registry
+
+    def why(self, asker: Asker, action: Action, spot: Spot, now: Micros) -> Explanation:
+        """Explain the decision about an action on a collection. `now`: the time to ask for, microseconds."""
+        return self._explain(asker, action, spot, now)
+
+    def audience(self, spot: Spot, now: Micros) -> list[Reader]:
+        """Return who may read the collection now, by name, in the agreement's order."""
+        held = [one for one in self.registry.credentials(spot.agreement.id) if _void(one, now) is None]
+        found = []
+        for member in spot.agreement.members.values():
+            principal = Principal(spot.agreement.id, member.slug, "", member.slug)
+            if self.decisions.decide(principal, Action.READ, spot.collection, spot.agreement, now).allowed:
+                clients = sum(one.member == member.slug for one in held)
+                found.append(Reader(member.slug, member.name, clients))
         return found
-    # A credential that does not hold is refused at the door, whatever the rules would say.
-    return Explanation(asker.void, (Reason(asker.void.rule, asker.void.say),), found.permits)
+
+    def reach(
+        self, asker: Asker, spot: Spot, items: Sequence[Item], now: Micros, readers: Sequence[Reader] = ()
+    ) -> list[Reach]:
+        """Explain, for each object in its order, what publishing it there comes to, and who would get it.
+
+        Args:
+            asker: who would publish.
+            spot: where.
+            items: the objects (`read_objects`).
+            now: the time to ask for, microseconds.
+            readers: of whom each object's markings are asked; from `audience`.
+        """
+        candidates, refusals = self.checks.check(items, spot.collection.settings, now)
+        found: list[tuple[int, Reach]] = []
+        for one in refusals:
+            decision = Decision(False, one.rule, one.message)
+            found.append((one.position, Reach(one.id, _refused(decision))))
+        principal = asker.principal
+        may = self.decisions.decide(principal, Action.PUBLISH, spot.collection, spot.agreement, now)
+        grant = Grant(principal, Action.PUBLISH, spot.collection, spot.epoch, may)
+        resolved = resolve_marks(
+            self.reader, self.decisions, grant, principal, spot.agreement, candidates, now
+        )
+        known = list(zip(resolved.taken, resolved.marks, strict=True))
+        for candidate, marks, decision in resolved.refused:
+            if marks is None:
+                found.append((candidate.position, Reach(candidate.id, _refused(decision))))
+            else:
+                known.append((candidate, marks))
+        for candidate, marks in known:
+            found.append((candidate.position, self._reach(asker, spot, candidate, marks, now, readers)))
+        return [one for _, one in sorted(found, key=lambda each: each[0])]
+
+    def _reach(
+        self,
+        asker: Asker,
+        spot: Spot,
+        candidate: Candidate,
+        marks: MarkingSet,
+        now: Micros,
+        readers: Sequence[Reader],
+    ) -> Reach:
+        owner = asker.principal.member
+        asked = [
+            (one, self.decisions.receive(one.member, spot.collection, spot.agreement, owner, marks))
+            for one in readers
+        ]
+        return Reach(
+            candidate.id,
+            self._explain(asker, Action.PUBLISH, spot, now, candidate, marks),
+            tuple(one for one, decision in asked if decision.allowed),
+            tuple((one, decision) for one, decision in asked if not decision.allowed),
+            marks.release_at,
+            marks.share_until,
+        )
+
+    def _explain(
+        self,
+        asker: Asker,
+        action: Action,
+        spot: Spot,
+        now: Micros,
+        candidate: Candidate | None = None,
+        marks: MarkingSet | None = None,
+    ) -> Explanation:
+        found = self.decisions.explain(
+            asker.principal, action, spot.collection, spot.agreement, now, candidate, marks
+        )
+        if asker.void is None:
+            return found
+        # A credential that does not hold is refused at the door, whatever the rules would say.
+        return Explanation(asker.void, (Reason(asker.void.rule, asker.void.say),), found.permits)
+
+
+def _refused(decision: Decision) -> Explanation:
+    return Explanation(decision, (Reason(decision.rule, decision.say),), ())
+
+
+def _named(one: Credential, text: str) -> bool:
+    return text == one.id or text.replace("/", "-", 1) == one.name
+
+
+def _asker(one: Credential, now: Micros) -> Asker:
+    return Asker(Principal(one.agreement, one.member, one.id, one.name), _void(one, now))
 
 
 def _void(one: Credential, now: Micros) -> Decision | None:
@@ -151,14 +270,3 @@ def _void(one: Credential, now: Micros) -> Decision | None:
     if one.expires is not None and one.expires <= now:
         return Decision(False, "deny-expired", f"The credential `{one.name}` has expired.")
     return None
-
-
-def _check(
-    checks: Checks, collection: Collection, objects: Sequence[bytes], now: Micros
-) -> list[tuple[str, Candidate | Reason]]:
-    """Return (id, what came of its checks) of each object, in order."""
-    items = checks.read_envelope(b'{"objects":[' + b",".join(objects) + b"]}")
-    candidates, refusals = checks.check(items, collection.settings, now)
-    found: list[tuple[int, str, Candidate | Reason]] = [(one.position, one.id, one) for one in candidates]
-    found += [(one.position, one.id, Reason(one.rule, one.message)) for one in refusals]
-    return [(object_id, one) for _, object_id, one in sorted(found, key=lambda each: each[0])]
