@@ -2,58 +2,56 @@
 
 Deny is the default and a forbid beats a permit. Rights come from the signed agreement only: the roles that a
 principal carries are for display. No clock, no store. What needs the store (who owns an object, quotas,
-conflicts) is decided in the store's transaction.
+conflicts) is decided in the store's transaction. An agreement's own rules are added to the shipped ones; they
+can only forbid, and where they cannot be used nothing is allowed.
 
-A cached decision belongs to one agreement value and one collection value, by identity: values never change,
-and both are kept alive so that no other can take their identity. A new version of an agreement is another
-value and forgets everything; a date that passes is another status. So nothing outlives the epoch it was for.
+Whether the audience may have an object is asked once for each marking set and each kind of member: members
+that the rules cannot tell apart get the same answer.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
-from typing import Any, Final
-
-import cedarpy
+from typing import Final
 
 from lightship.core.access import Action, Decision, Principal, System
 from lightship.core.agreement import Agreement, AgreementStatus
-from lightship.core.collection import Candidate, Collection, Level
-from lightship.core.explanation import Condition, Explanation, NearPermit, Reason
+from lightship.core.collection import Candidate, Collection
+from lightship.core.errors import BadFile
+from lightship.core.explanation import Explanation
+from lightship.core.marks import MarkingSet
 from lightship.core.time import Micros
-from lightship.policy.entities import PUBLISH_OBJECT, Facts, entities, facts_of, levels, owners_of, request
-from lightship.policy.rules import Rule, RuleSet, condition_handle, condition_text
+from lightship.policy.cases import Case, Receipt, Who, words
+from lightship.policy.entities import PUBLISH_OBJECT, RECEIVE, levels
+from lightship.policy.facts import (
+    Asked,
+    Facts,
+    Kind,
+    Received,
+    asked_of,
+    facts_of,
+    kind_of,
+    owners_of,
+    received_by,
+)
+from lightship.policy.files import read_own_rules, read_rules
+from lightship.policy.memory import Crowd, Memory
+from lightship.policy.rules import Rule, RuleSet, rule_set
 
-CACHED_DECISIONS: Final = 100_000
-"""At most this many are kept; then all are forgotten."""
-
-DEFAULT: Final = "deny-default"
-NOT_EVALUATED: Final = "deny-not-evaluated"
-
-_STATUS_WORDS: Final = {
-    AgreementStatus.PROPOSED: "is not in force yet",
-    AgreementStatus.IN_FORCE: "is in force",
-    AgreementStatus.GRACE: "is in the 30 days of grace after its end",
-    AgreementStatus.EXPIRED: "has expired: reading and withdrawing go on, publishing does not",
-    AgreementStatus.SUSPENDED: "is suspended",
-    AgreementStatus.ENDED: "has ended",
-}
-
-_Key = tuple[int, int, str, Action, AgreementStatus] | tuple[int, int, str, Facts]
+_EVERYBODY: Final = Decision(True, "", "")
+_CLOSED: Final = """
+    @id("deny-not-evaluated")
+    @say("The rules of the agreement `{agreement}` cannot be used. Tell the steward.")
+    forbid (principal is Member, action, resource);
+"""
 
 
 class CedarRules:
     """Decides by a set of rules; implements `ports.Decisions`. May be called from several threads."""
 
     def __init__(self, rules: RuleSet) -> None:
-        self._rules = rules
+        self._base = rules
         self._levels = levels(rules.schema)
-        self._lock = threading.Lock()
-        self._decided: dict[_Key, Decision] = {}
-        self._agreements: dict[str, Agreement] = {}
-        self._collections: dict[int, Collection] = {}
-        self._owners: dict[int, dict[str, str]] = {}
+        self._memory = Memory()
 
     def decide(
         self,
@@ -64,31 +62,54 @@ class CedarRules:
         now: Micros,
     ) -> Decision:
         """Answer for every combination; never raises. `now`, in microseconds, decides the status."""
-        if isinstance(subject, System):
-            return _Case(self, subject, action, collection, agreement, agreement.status(now)).decision
         status = agreement.status(now)
-        if subject.agreement != agreement.id:
-            return _Case(self, subject, action, collection, agreement, status).decision
+        if isinstance(subject, System) or subject.agreement != agreement.id:
+            return self._case(subject, action, collection, agreement, status).decision
         key = (id(agreement), id(collection), subject.member, action, status)
-        found = self._decided.get(key)
+        found = self._memory.actions.get(key)
         if found is None:
-            found = _Case(self, subject, action, collection, agreement, status).decision
-            self._keep(key, found, agreement, collection)
+            found = self._case(subject, action, collection, agreement, status).decision
+            self._memory.keep(self._memory.actions, key, found, agreement, collection)
         return found
 
     def decide_object(
-        self, subject: Principal, collection: Collection, agreement: Agreement, candidate: Candidate
+        self,
+        subject: Principal,
+        collection: Collection,
+        agreement: Agreement,
+        candidate: Candidate,
+        marks: MarkingSet,
     ) -> Decision:
-        """May this member put this object into this collection: level, ceiling, author. Never raises."""
-        facts = facts_of(candidate, collection, self._owners_of(agreement))
+        """May this member put this object into this collection: level, ceiling, author, and may every
+        member of the audience have it? Never raises."""
+        facts = facts_of(candidate, collection, self._owners_of(agreement), marks)
+        asked = asked_of(marks, collection.settings)
         if subject.agreement != agreement.id:
-            return _Case(self, subject, PUBLISH_OBJECT, collection, agreement, facts).decision
-        key = (id(agreement), id(collection), subject.member, facts)
-        found = self._decided.get(key)
+            return self._case(subject, PUBLISH_OBJECT, collection, agreement, facts).decision
+        key = (id(agreement), id(collection), subject.member, facts, asked)
+        found = self._memory.objects.get(key)
         if found is None:
-            found = _Case(self, subject, PUBLISH_OBJECT, collection, agreement, facts).decision
-            self._keep(key, found, agreement, collection)
+            found = self._case(subject, PUBLISH_OBJECT, collection, agreement, facts).decision
+            if found.allowed:
+                admitted = self._admits(collection, agreement, subject.member, asked)
+                found = found if admitted.allowed else admitted
+            self._memory.keep(self._memory.objects, key, found, agreement, collection, asked)
         return found
+
+    def admits(self, collection: Collection, agreement: Agreement, owner: str, marks: MarkingSet) -> Decision:
+        """May every member of the collection's audience have an object of `owner` with this marking set?
+
+        A positive answer names no rule; a negative one the forbid and, in its sentence, the member. `owner`
+        itself always may. Never raises.
+        """
+        return self._admits(collection, agreement, owner, asked_of(marks, collection.settings))
+
+    def receive(
+        self, member: str, collection: Collection, agreement: Agreement, owner: str, marks: MarkingSet
+    ) -> Decision:
+        """May this one member of the agreement have it? Never raises."""
+        asked = asked_of(marks, collection.settings)
+        return self._receive(member, None, collection, agreement, owner, asked)
 
     def explain(
         self,
@@ -98,146 +119,151 @@ class CedarRules:
         agreement: Agreement,
         now: Micros,
         candidate: Candidate | None = None,
+        marks: MarkingSet | None = None,
     ) -> Explanation:
         """Say why: by every rule that decided, and condition by condition of the permits. Never raises.
 
-        With a candidate, and once the action itself is permitted, it is about putting that object there.
+        With a candidate, and once the action itself is permitted, it is about putting that object there;
+        where a member of the audience may not have it, about that member.
         """
-        case = _Case(self, subject, action, collection, agreement, agreement.status(now))
-        if candidate is not None and isinstance(subject, Principal) and case.decision.allowed:
-            facts = facts_of(candidate, collection, self._owners_of(agreement))
-            case = _Case(self, subject, PUBLISH_OBJECT, collection, agreement, facts)
+        case = self._case(subject, action, collection, agreement, agreement.status(now))
+        if candidate is None or not isinstance(subject, Principal) or not case.decision.allowed:
+            return case.explanation()
+        held = marks if marks is not None else MarkingSet(candidate.level)
+        facts = facts_of(candidate, collection, self._owners_of(agreement), held)
+        case = self._case(subject, PUBLISH_OBJECT, collection, agreement, facts)
+        if marks is not None and case.decision.allowed:
+            asked = asked_of(marks, collection.settings)
+            refused = self._refused(collection, agreement, subject.member, asked)
+            if refused is not None:
+                case = self._receipt(refused, collection, agreement, subject.member, asked)
         return case.explanation()
+
+    def read_agreement_rules(self, text: str, path: str) -> tuple[Rule, ...]:
+        """Return an agreement's own rules: forbids only.
+
+        Args:
+            text: Cedar.  path: its name, for complaints.
+
+        Raises:
+            BadFile: a rule cannot be used; with file and line.
+        """
+        return tuple(read_own_rules(text, path, self._base.schema))
 
     @property
     def remembered(self) -> int:
         """How many decisions are held in the cache."""
-        return len(self._decided)
+        return self._memory.size
 
-    def _owners_of(self, agreement: Agreement) -> dict[str, str]:
-        found = self._owners.get(id(agreement))
+    # --- the audience -----------------------------------------------------------------------------
+
+    def _admits(self, collection: Collection, agreement: Agreement, owner: str, asked: Asked) -> Decision:
+        key = (id(agreement), id(collection), owner, asked)
+        found = self._memory.audiences.get(key)
         if found is None:
-            found = owners_of(agreement)
-            with self._lock:
-                self._hold(agreement)
-                self._owners[id(agreement)] = found
+            refused = self._refused(collection, agreement, owner, asked)
+            found = _EVERYBODY
+            if refused is not None:
+                found = self._receive(refused, None, collection, agreement, owner, asked)
+            self._memory.keep(self._memory.audiences, key, found, agreement, collection, asked)
         return found
 
-    def _keep(self, key: _Key, decision: Decision, agreement: Agreement, collection: Collection) -> None:
-        with self._lock:
-            self._hold(agreement)
-            self._collections[id(collection)] = collection
-            self._decided[key] = decision
+    def _refused(self, collection: Collection, agreement: Agreement, owner: str, asked: Asked) -> str | None:
+        """Return the first member of the audience, by name, that may not have it."""
+        refused = sorted(collection.audience - agreement.members.keys())[:1]
+        for kind, members in self._crowd(collection, agreement):
+            answers: dict[tuple[bool, ...], bool] = {}
+            for member in members:
+                received = received_by(member, asked, owner)
+                allowed = answers.get(received)
+                if allowed is None:
+                    found = self._receive(member.slug, kind, collection, agreement, owner, asked)
+                    allowed = answers[received] = found.allowed
+                if not allowed:
+                    refused.append(member.slug)
+                    break
+        return min(refused, default=None)
 
-    def _hold(self, agreement: Agreement) -> None:
-        """Keep an agreement alive; forget everything if it replaces another version or too much is held.
+    def _crowd(self, collection: Collection, agreement: Agreement) -> Crowd:
+        """Return the audience by kind of member, each by name."""
+        key = (id(agreement), id(collection))
+        found = self._memory.crowds.get(key)
+        if found is None:
+            kinds: dict[Kind, list[str]] = {}
+            for slug in sorted(collection.audience & agreement.members.keys()):
+                kinds.setdefault(kind_of(agreement.members[slug], collection, agreement), []).append(slug)
+            found = tuple(
+                (kind, tuple(agreement.members[slug] for slug in slugs)) for kind, slugs in kinds.items()
+            )
+            self._memory.keep(self._memory.crowds, key, found, agreement, collection)
+        return found
 
-        What is decided goes first, so that a reader never finds a decision whose values may be gone.
-        """
-        held = self._agreements.get(agreement.id)
-        full = len(self._decided) >= CACHED_DECISIONS
-        if held is agreement and not full:
-            return
-        if held is not None or full:
-            self._decided.clear()
-            self._owners.clear()
-            self._collections.clear()
-            self._agreements.clear()
-        self._agreements[agreement.id] = agreement
-
-
-class _Case:
-    """One question, put to the rules."""
-
-    def __init__(
+    def _receive(
         self,
-        engine: CedarRules,
+        slug: str,
+        kind: Kind | None,
+        collection: Collection,
+        agreement: Agreement,
+        owner: str,
+        asked: Asked,
+    ) -> Decision:
+        member = agreement.members.get(slug)
+        if member is None:
+            return self._receipt(slug, collection, agreement, owner, asked).decision
+        kind = kind or kind_of(member, collection, agreement)
+        received = received_by(member, asked, owner)
+        key = (id(agreement), id(collection), kind, asked, received)
+        found = self._memory.receipts.get(key)
+        if found is None:
+            found = self._receipt(slug, collection, agreement, owner, asked).verdict
+            self._memory.keep(self._memory.receipts, key, found, agreement, collection, asked)
+        who = Who("Member", slug, member)
+        return found.decision(words(agreement, collection, who, Receipt(asked, received, owner)))
+
+    def _receipt(
+        self, slug: str, collection: Collection, agreement: Agreement, owner: str, asked: Asked
+    ) -> Case:
+        member = agreement.members.get(slug)
+        received = Received(False, False, False) if member is None else received_by(member, asked, owner)
+        who = Who("Outsider" if member is None else "Member", slug, member)
+        about = Receipt(asked, received, owner)
+        return Case(self._rules_of(agreement), self._levels, who, RECEIVE, collection, agreement, about)
+
+    # --- one question -----------------------------------------------------------------------------
+
+    def _case(
+        self,
         subject: Principal | System,
         action: str,
         collection: Collection,
         agreement: Agreement,
-        asked: AgreementStatus | Facts,
-    ) -> None:
-        self._rules = engine._rules
-        self._action = action
-        self._stray = collection.agreement != agreement.id
-        member = None
-        self._principal = ("System", "hub")
+        about: AgreementStatus | Facts,
+    ) -> Case:
+        who = Who("System", "hub", None)
         if isinstance(subject, Principal):
-            inside = subject.agreement == agreement.id and not self._stray
+            inside = subject.agreement == agreement.id == collection.agreement
             member = agreement.members.get(subject.member) if inside else None
-            self._principal = ("Outsider" if member is None else "Member", subject.member)
-        self._entities = entities(engine._levels, self._rules.schema, agreement, collection, member)
-        plain = asked if isinstance(asked, Facts) else asked.value
-        self._request = request(agreement, collection, self._principal, action, plain)
-        self._words = _words(agreement, collection, self._principal[1], asked)
-        self.decision, self._reasons = self._decide()
+            who = Who("Outsider" if member is None else "Member", subject.member, member)
+        return Case(self._rules_of(agreement), self._levels, who, action, collection, agreement, about)
 
-    def explanation(self) -> Explanation:
-        """Return the decision with its reasons and the nearest permits, condition by condition."""
-        return Explanation(
-            self.decision,
-            tuple(Reason(one.id, self._say(one)) for one in self._reasons),
-            tuple(
-                NearPermit(
-                    one.id,
-                    self._say(one),
-                    tuple(
-                        Condition(condition_text(part), self._ask(condition_handle(part)).allowed)
-                        for part in one.conditions()
-                    ),
-                )
-                for one in self._permits()
-            ),
-        )
+    def _owners_of(self, agreement: Agreement) -> dict[str, str]:
+        found = self._memory.owners.get(id(agreement))
+        if found is None:
+            found = owners_of(agreement)
+            self._memory.keep(self._memory.owners, id(agreement), found, agreement)
+        return found
 
-    def _decide(self) -> tuple[Decision, list[Rule]]:
-        if self._stray:
-            say = "`{collection}` does not belong to the agreement `{agreement}`.".format_map(self._words)
-            return Decision(False, DEFAULT, say), []
-        answer = self._ask(self._rules.policies)
-        if answer.diagnostics.errors:
-            # A forbid that cannot be evaluated would not forbid.
-            return Decision(False, NOT_EVALUATED, "The rules could not be evaluated. Tell the steward."), []
-        named = set(answer.diagnostics.reasons)
-        reasons = [one for one in self._rules.rules if one.id in named]
-        if reasons:
-            return Decision(answer.allowed, reasons[0].id, self._say(reasons[0])), reasons
-        permits = self._permits()
-        if not permits:
-            who = "the hub itself" if self._principal[0] == "System" else f"`{self._principal[1]}`"
-            say = f"No rule lets {who} do this ({self._action})."
-            return Decision(False, DEFAULT, say), []
-        return Decision(
-            False, DEFAULT, " ".join(one.otherwise.format_map(self._words) for one in permits)
-        ), []
-
-    def _permits(self) -> list[Rule]:
-        return [] if self._stray else self._rules.permits_for(self._principal[0], self._action)
-
-    def _ask(self, policies: cedarpy.PolicySet) -> cedarpy.AuthzResult:
-        return cedarpy.is_authorized(self._request, policies, self._entities, self._rules.schema)
-
-    def _say(self, rule: Rule) -> str:
-        return rule.say.format_map(self._words)
-
-
-def _words(
-    agreement: Agreement, collection: Collection, member: str, asked: AgreementStatus | Facts
-) -> Mapping[str, Any]:
-    """Return what the placeholders of a sentence stand for (`rules.PLACEHOLDERS`)."""
-    facts = asked if isinstance(asked, Facts) else None
-    return {
-        "agreement": agreement.id,
-        "collection": collection.alias,
-        "member": member,
-        "ceiling": _tlp(collection.ceiling),
-        "status": "" if isinstance(asked, Facts) else _STATUS_WORDS[asked],
-        "level": _tlp(facts.level) if facts is not None and facts.level is not None else "unmarked",
-        "owner": facts.identity_of if facts is not None else "",
-        "author": facts.author if facts is not None else "",
-    }
-
-
-def _tlp(level: Level) -> str:
-    return f"TLP:{level.upper()}"
+    def _rules_of(self, agreement: Agreement) -> RuleSet:
+        """Return the shipped rules with the agreement's own; if these cannot be used, nothing is allowed."""
+        if not agreement.rules:
+            return self._base
+        found = self._memory.rules.get(id(agreement))
+        if found is None:
+            schema = self._base.schema
+            try:
+                own = read_own_rules(agreement.rules, agreement.id, schema)
+                found = rule_set([*self._base.rules, *own], schema)
+            except BadFile:
+                found = rule_set([*read_rules(_CLOSED, agreement.id, schema), *self._base.rules], schema)
+            self._memory.keep(self._memory.rules, id(agreement), found, agreement)
+        return found

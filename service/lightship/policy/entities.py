@@ -8,60 +8,23 @@ looked up here, in the signed agreement; what that gives is written in the rules
 from __future__ import annotations
 
 import json
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final
 
 import cedarpy
 
 from lightship.core.agreement import Agreement, Member
 from lightship.core.agreement.consistency import RANK
-from lightship.core.collection import Candidate, Collection, Level
+from lightship.core.collection import Collection
+from lightship.policy.facts import Asked, Facts, Received
 
 PUBLISH_OBJECT: Final = "publishObject"
 """The action of putting one object into a collection."""
 
-UNLEVELLED_TYPES: Final = frozenset({"marking-definition", "extension-definition"})
-"""They say what a marking or an extension means, and need no TLP themselves."""
+RECEIVE: Final = "receive"
+"""The action of having an object with a certain marking set."""
 
 Entity = dict[str, Any]
-
-
-class Facts(NamedTuple):
-    """What the rules ask about one object; objects with equal facts get equal decisions (a fast cache key).
-
-    `level` is the one that counts, after the collection's setting for unmarked objects. `author` and
-    `identity_of` are members: whose identity created_by_ref is, and whose identity the object itself is.
-    """
-
-    level: Level | None
-    needs_marking: bool
-    owned: bool
-    authored: bool
-    author_listed: bool
-    author: str
-    identity_of: str
-
-
-def facts_of(candidate: Candidate, collection: Collection, owners: dict[str, str]) -> Facts:
-    """Return the facts of an object; `owners` maps identity ids to the members whose they are."""
-    settings, author = collection.settings, candidate.created_by
-    needs_marking = candidate.type not in UNLEVELLED_TYPES
-    level = candidate.level
-    if level is None and needs_marking and settings.unmarked != "refuse":
-        level = settings.unmarked
-    return Facts(
-        level,
-        needs_marking,
-        candidate.owned,
-        author is not None,
-        isinstance(settings.authors, frozenset) and author in settings.authors,
-        owners.get(author, "") if author is not None else "",
-        owners.get(candidate.id, "") if candidate.type == "identity" else "",
-    )
-
-
-def owners_of(agreement: Agreement) -> dict[str, str]:
-    """Return the member of each identity id."""
-    return {identity: one.slug for one in agreement.members.values() for identity in one.identities}
 
 
 def levels(schema: cedarpy.Schema) -> cedarpy.Entities:
@@ -91,6 +54,7 @@ def entities(
                 "agreement": ref("Agreement", agreement.id),
                 "ceiling": ref("Level", collection.ceiling.value),
                 "authors": "listed" if isinstance(authors, frozenset) else authors,
+                "ssi": collection.settings.ssi,
                 **{key: ref("Group", f"{where}/{key}") for key in named},
             },
         ),
@@ -100,7 +64,7 @@ def entities(
         if member.slug in agreement.auditors:
             groups.append(_name(agreement, "auditors"))
         parents = [_id("Agreement", agreement.id), *(_id("Group", one) for one in groups)]
-        attributes = {"roles": sorted(member.roles)}
+        attributes = {"roles": sorted(member.roles), "country": member.country, "group": member.group}
         found.append(_entity("Member", _name(agreement, member.slug), attributes, parents))
     return base.with_added_json_str(json.dumps(found), schema)
 
@@ -110,7 +74,7 @@ def request(
     collection: Collection,
     principal: tuple[str, str],
     action: str,
-    asked: str | Facts,
+    context: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the engine's request.
 
@@ -119,9 +83,8 @@ def request(
         collection: what is asked for.
         principal: entity type, and the name inside the agreement.
         action: the action's name.
-        asked: the agreement's status, or an object's facts where the action is about one.
+        context: one of `status_context`, `object_context`, `receive_context`.
     """
-    context: dict[str, Any] = {"status": asked} if isinstance(asked, str) else _object(agreement, asked)
     return {
         "principal": _id(principal[0], _name(agreement, principal[1])),
         "action": _id("Action", action),
@@ -130,12 +93,20 @@ def request(
     }
 
 
-def _object(agreement: Agreement, facts: Facts) -> dict[str, Any]:
-    held: dict[str, Any] = {
+def status_context(status: str) -> Entity:
+    """Return the context of every action but those on objects."""
+    return {"status": status}
+
+
+def object_context(agreement: Agreement, facts: Facts) -> Entity:
+    """Return the context of `publishObject`."""
+    held: Entity = {
         "needsMarking": facts.needs_marking,
         "owned": facts.owned,
         "authored": facts.authored,
         "authorListed": facts.author_listed,
+        "ssi": facts.ssi,
+        "classified": facts.classified,
     }
     if facts.level is not None:
         held["level"] = ref("Level", facts.level.value)
@@ -143,6 +114,25 @@ def _object(agreement: Agreement, facts: Facts) -> dict[str, Any]:
         if slug:
             held[key] = ref("Member", _name(agreement, slug))
     return {"object": held}
+
+
+def receive_context(asked: Asked, received: Received) -> Entity:
+    """Return the context of `receive`."""
+    held: Entity = {
+        "levelled": asked.levelled,
+        "own": received.own,
+        "restricted": asked.recipients is not None,
+        "named": received.named,
+        "redMember": received.red_member,
+        "excludeCountries": sorted(asked.exclude_countries),
+        "ssi": asked.ssi,
+        "closed": sorted(asked.closed),
+    }
+    if asked.level is not None:
+        held["level"] = ref("Level", asked.level.value)
+    if asked.only_countries is not None:
+        held["onlyCountries"] = sorted(asked.only_countries)
+    return held
 
 
 def ref(kind: str, name: str) -> dict[str, Any]:

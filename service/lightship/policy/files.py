@@ -20,7 +20,9 @@ from lightship.policy.rules import PLACEHOLDERS, Rule, RuleSet, rule_set
 
 SCHEMA: Final = "schema.cedarschema"
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|;|[^";/]+|.', re.DOTALL)
-_ID = re.compile(r"(?:allow|deny)-[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+_ID = re.compile(r"(?:allow|deny|rule)-[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+OWN_RULES: Final = 50
+"""At most so many rules of an agreement's own: each makes every decision take longer."""
 _TODO = "Correct it; the rules in use stay as they are"
 
 
@@ -45,8 +47,24 @@ def load_rules(folder: Path) -> RuleSet:
     return rule_set(rules, schema)
 
 
-def read_rules(text: str, path: str, schema: cedarpy.Schema) -> Iterator[Rule]:
-    """Yield the rules of one file in their order.
+def read_own_rules(text: str, path: str, schema: cedarpy.Schema) -> Iterator[Rule]:
+    """Yield the rules of an agreement's own: forbids only, so that it can be stricter and never looser.
+
+    Raises:
+        BadFile: a rule cannot be used, has the name of another one, or there are more than `OWN_RULES`.
+    """
+    names: set[str] = set()
+    for rule in read_rules(text, path, schema, own=True):
+        if rule.id in names:
+            raise _bad(path, rule.line, f"Two rules are named `{rule.id}`", "each refusal names its rule")
+        names.add(rule.id)
+        if len(names) > OWN_RULES:
+            raise _bad(path, rule.line, "These are too many rules", f"there can be {OWN_RULES}")
+        yield rule
+
+
+def read_rules(text: str, path: str, schema: cedarpy.Schema, *, own: bool = False) -> Iterator[Rule]:
+    """Yield the rules of one file in their order; `own` for those of an agreement.
 
     Raises:
         BadFile: a rule cannot be used.
@@ -63,19 +81,25 @@ def read_rules(text: str, path: str, schema: cedarpy.Schema) -> Iterator[Rule]:
         if not result.validation_passed:
             said = dict.fromkeys(one.error.replace("for policy `policy0`, ", "") for one in result.errors)
             raise _bad(path, line, "The rule does not fit the schema", "; ".join(said))
-        yield _rule(body, path, line)
+        yield _rule(body, path, line, own=own)
 
 
-def _rule(body: dict[str, Any], path: str, line: int) -> Rule:
+def _rule(body: dict[str, Any], path: str, line: int, *, own: bool) -> Rule:
     notes: Mapping[str, str] = body.get("annotations", {})
     effect, name = body["effect"], notes.get("id", "")
-    if not _ID.fullmatch(name) or name.startswith("allow-") is not (effect == "permit"):
+    if own and effect != "forbid":
         raise _bad(
             path,
             line,
-            "The rule has no proper @id",
-            'a permit\'s begins with "allow-", a forbid\'s with "deny-"',
+            "The rule permits something",
+            "an agreement's own rules can only forbid: write `forbid`",
         )
+    prefix = "rule-" if own else "allow-" if effect == "permit" else "deny-"
+    if not _ID.fullmatch(name) or not name.startswith(prefix):
+        known = (
+            'it begins with "rule-"' if own else 'a permit\'s begins with "allow-", a forbid\'s with "deny-"'
+        )
+        raise _bad(path, line, "The rule has no proper @id", f"{known}, then lower-case words and hyphens")
     sentences = {"say": notes.get("say", "")}
     if effect == "permit" and body["conditions"]:
         sentences["otherwise"] = notes.get("otherwise", "")

@@ -15,7 +15,7 @@ from typing import Any, Final
 import cedarpy
 
 PLACEHOLDERS: Final = frozenset(
-    {"agreement", "collection", "member", "status", "level", "ceiling", "owner", "author"}
+    {"agreement", "collection", "member", "country", "status", "level", "ceiling", "owner", "author"}
 )
 """What a sentence may name in braces."""
 

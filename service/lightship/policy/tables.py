@@ -1,8 +1,9 @@
 """Given/expect tables of the rules: TOML files that people read, run by `lightship policy test`.
 
 A table has one small agreement (members, collections) and cases: a principal, an action, a collection, the
-agreement's status, perhaps an object; then the expected decision and the rule that gives it. Cases go
-through `ports.Decisions` as requests do, so they hold the rules and what feeds them.
+agreement's status, perhaps an object with what its markings say; then the expected decision and the rule that
+gives it. The action `receive` asks whether a member may have an object. Cases go through `ports.Decisions` as
+requests do, so they hold the rules and what feeds them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +20,10 @@ from lightship.core.access import Action, Decision, Principal, System
 from lightship.core.agreement import GRACE, Agreement, AgreementStatus, Member
 from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
 from lightship.core.errors import BadFile
+from lightship.core.marks import UNLEVELLED_TYPES, MarkingSet
 from lightship.core.ports import Decisions
 from lightship.core.time import NO_INSTANT, Micros
+from lightship.policy.entities import RECEIVE
 
 _BEGIN, _END = Micros(1_000_000), Micros(2_000_000)
 _TIMES: Final = {
@@ -31,21 +35,28 @@ _TIMES: Final = {
 }
 _CASE_KEYS: Final = {"name", "principal", "action", "collection", "status", "object", "expect", "rule"}
 _OBJECT_KEYS: Final = {"type", "id", "level", "created_by_ref", "owned"}
+_SETS: Final = ("recipients", "red_members", "only_countries", "exclude_countries", "closed")
+_MARKS_KEYS: Final = {"type", "level", "ssi", *_SETS}
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One line of a table: what is given and what is expected. `line` is where it stands in `path`."""
+    """One line of a table: what is given and what is expected. `line` is where it stands in `path`.
+
+    `action` is None for the question whether `subject` may have what `owner` posted with these `marks`.
+    """
 
     name: str
     path: str
     line: int
     subject: Principal | System
-    action: Action
+    action: Action | None
     collection: Collection
     agreement: Agreement
     now: Micros
     candidate: Candidate | None
+    marks: MarkingSet
+    owner: str
     allowed: bool
     rule: str
 
@@ -118,9 +129,12 @@ def run(cases: Sequence[Case], decisions: Decisions) -> Iterator[Failure]:
 
 def ask(case: Case, decisions: Decisions) -> Decision:
     """Return the decision on what a case gives; an object is asked about by itself."""
+    where, agreement = case.collection, case.agreement
+    if case.action is None and isinstance(case.subject, Principal):
+        return decisions.receive(case.subject.member, where, agreement, case.owner, case.marks)
     if case.candidate is not None and isinstance(case.subject, Principal):
-        return decisions.decide_object(case.subject, case.collection, case.agreement, case.candidate)
-    return decisions.decide(case.subject, case.action, case.collection, case.agreement, case.now)
+        return decisions.decide_object(case.subject, where, agreement, case.candidate, case.marks)
+    return decisions.decide(case.subject, case.action or Action.READ, where, agreement, case.now)
 
 
 def _case(given: Mapping[str, Any], agreement: Agreement, path: str, line: int) -> Case:
@@ -128,22 +142,34 @@ def _case(given: Mapping[str, Any], agreement: Agreement, path: str, line: int) 
         raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
     expect, rule = given["expect"], given["rule"]
     if expect not in {"allow", "deny"} or rule.startswith("allow-") is not (expect == "allow"):
-        raise ValueError('expect must be "allow" with an allow- rule, or "deny" with a deny- rule')
+        raise ValueError('expect must be "allow" with an allow- rule, or "deny" with a deny- or rule- one')
     status = AgreementStatus(given.get("status", "in-force"))
     collection = next(one for one in agreement.collections if one.alias == given["collection"])
-    thing = given.get("object")
-    if thing is not None and given["action"] != Action.PUBLISH:
-        raise ValueError("only publishing is about an object")
+    action = None if given["action"] == RECEIVE else Action(given["action"])
+    subject = _subject(given["principal"], agreement)
+    thing, owner = given.get("object"), ""
+    if action is None:
+        thing = dict(thing or {})
+        owner = thing.pop("owner", "")
+        _only(thing, _MARKS_KEYS)
+        if not isinstance(subject, Principal) or subject.agreement != agreement.id:
+            raise ValueError("whether they may receive an object is asked of members")
+    elif thing is not None:
+        _only(thing, _OBJECT_KEYS | _MARKS_KEYS)
+        if action is not Action.PUBLISH:
+            raise ValueError("only publishing and receiving are about an object")
     return Case(
         name=given["name"],
         path=path,
         line=line,
-        subject=_subject(given["principal"], agreement),
-        action=Action(given["action"]),
+        subject=subject,
+        action=action,
         collection=collection,
         agreement=agreement if status is not AgreementStatus.ENDED else replace(agreement, ended=True),
         now=_TIMES[status],
-        candidate=None if thing is None else _candidate(thing),
+        candidate=None if thing is None or action is None else _candidate(thing),
+        marks=_marks(thing or {}),
+        owner=owner,
         allowed=expect == "allow",
         rule=rule,
     )
@@ -168,7 +194,13 @@ def _agreement(table: Mapping[str, Any]) -> Agreement:
         not_after=_END,
         members={
             slug: Member(
-                slug, slug, "", "", "", frozenset(one["roles"]), frozenset(one.get("identities", ()))
+                slug,
+                slug,
+                "",
+                one.get("country", ""),
+                one.get("group", ""),
+                frozenset(one["roles"]),
+                frozenset(one.get("identities", ())),
             )
             for slug, one in table["members"].items()
         },
@@ -177,6 +209,7 @@ def _agreement(table: Mapping[str, Any]) -> Agreement:
         hub="",
         authority="",
         auditors=frozenset(table.get("auditors", ())),
+        rules=table.get("rules", ""),
     )
 
 
@@ -195,13 +228,27 @@ def _collection(alias: str, one: Mapping[str, Any]) -> Collection:
         settings=CollectionSettings(
             unmarked="refuse" if unmarked == "refuse" else Level(unmarked),
             authors=frozenset(authors) if isinstance(authors, list) else authors,
+            ssi=one.get("ssi", "refuse"),
         ),
     )
 
 
-def _candidate(one: Mapping[str, Any]) -> Candidate:
-    if unknown := set(one) - _OBJECT_KEYS:
+def _only(one: Mapping[str, Any], known: AbstractSet[str]) -> None:
+    if unknown := set(one) - known:
         raise ValueError(f"unknown keys of the object: {', '.join(sorted(unknown))}")
+
+
+def _marks(one: Mapping[str, Any]) -> MarkingSet:
+    sets: dict[str, Any] = {name: frozenset(one[name]) for name in _SETS if name in one}
+    return MarkingSet(
+        level=Level(one["level"]) if "level" in one else None,
+        levelled=one.get("type") not in UNLEVELLED_TYPES,
+        ssi=one.get("ssi", False),
+        **sets,
+    )
+
+
+def _candidate(one: Mapping[str, Any]) -> Candidate:
     kind = one.get("type", "indicator")
     return Candidate(
         position=0,

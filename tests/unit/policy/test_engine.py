@@ -12,8 +12,9 @@ from lightship.core.access import Action, Decision, Principal, System
 from lightship.core.agreement import GRACE, Agreement, Member
 from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
 from lightship.core.explanation import Condition
+from lightship.core.marks import UNLEVELLED_TYPES, UNMARKED, MarkingSet
 from lightship.core.time import NO_INSTANT, Micros
-from lightship.policy import engine
+from lightship.policy import memory
 from lightship.policy.engine import CedarRules
 from lightship.policy.files import read_rules
 from lightship.policy.rules import rule_set
@@ -177,7 +178,7 @@ def test_members_that_the_agreement_names_as_auditors_may_audit() -> None:
 
 def test_the_hub_itself_reads_withdraws_and_administers_but_never_publishes() -> None:
     allowed = {action for action in Action if decide(System("fsck"), action).allowed}
-    assert allowed == {Action.LIST, Action.READ, Action.WITHDRAW, Action.ADMINISTER}
+    assert allowed == {Action.LIST, Action.READ, Action.WITHDRAW, Action.READ_METRICS, Action.ADMINISTER}
     assert decide(System("fsck"), Action.READ, PAST).allowed
 
 
@@ -206,9 +207,16 @@ def candidate(
     )
 
 
+def marks_of(one: Candidate, **changes: object) -> MarkingSet:
+    """Return the marking set of an object that has TLP only, with RED for both ports."""
+    red = frozenset({"uslax", "uslgb"}) if one.level is Level.RED else None
+    plain = MarkingSet(one.level, levelled=one.type not in UNLEVELLED_TYPES, red_members=red)
+    return replace(plain, **changes)  # type: ignore[arg-type]  # any field by name
+
+
 def put(one: Candidate, slug: str = "uslgb", **changes: object) -> Decision:
     where = collection(settings=CollectionSettings(**changes))  # type: ignore[arg-type]  # any setting by name
-    return RULES.decide_object(who(slug), where, MOU, one)
+    return RULES.decide_object(who(slug), where, MOU, one, marks_of(one))
 
 
 LEVELS_IN = {
@@ -223,7 +231,8 @@ LEVELS_IN = {
 @pytest.mark.parametrize("ceiling", list(Level))
 @pytest.mark.parametrize("level", list(Level))
 def test_nothing_above_the_ceiling_enters(ceiling: Level, level: Level) -> None:
-    decision = RULES.decide_object(who("uslgb"), collection(ceiling=ceiling), MOU, candidate(level))
+    one = candidate(level)
+    decision = RULES.decide_object(who("uslgb"), collection(ceiling=ceiling), MOU, one, marks_of(one))
     assert decision.allowed is (level in LEVELS_IN[ceiling])
     if not decision.allowed:
         assert decision.rule == "deny-publish-ceiling"
@@ -234,7 +243,8 @@ def test_an_unmarked_object_is_refused_unless_the_collection_says_what_it_counts
     assert put(candidate(None)).rule == "deny-unmarked"
     assert put(candidate(None), unmarked=Level.CLEAR).allowed
     low = collection(ceiling=Level.CLEAR, settings=CollectionSettings(unmarked=Level.GREEN))
-    assert RULES.decide_object(who("uslgb"), low, MOU, candidate(None)).rule == "deny-publish-ceiling"
+    decision = RULES.decide_object(who("uslgb"), low, MOU, candidate(None), UNMARKED)
+    assert decision.rule == "deny-publish-ceiling"
 
 
 @pytest.mark.parametrize("kind", ["marking-definition", "extension-definition"])
@@ -362,12 +372,12 @@ def test_an_identity_that_moves_to_another_member_counts_at_once() -> None:
     taken = agreement_of(member("uslax", TYO, "consumer"), member("uslgb", LGB, "publisher"))
     own = agreement_of(member("uslax", LAX, "consumer"), member("uslgb", TYO, "publisher"))
     for _ in range(3):
-        assert not rules.decide_object(who("uslgb"), where, taken, one).allowed
-        assert rules.decide_object(who("uslgb"), where, own, one).allowed
+        assert not rules.decide_object(who("uslgb"), where, taken, one, marks_of(one)).allowed
+        assert rules.decide_object(who("uslgb"), where, own, one, marks_of(one)).allowed
 
 
 def test_no_more_is_remembered_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "CACHED_DECISIONS", 10)
+    monkeypatch.setattr(memory, "CACHED_DECISIONS", 10)
     rules, where = cedar_rules(), collection()
     for number in range(100):
         assert rules.decide(who(f"stranger-{number}"), Action.READ, where, MOU, NOW).rule == "deny-outsider"
@@ -401,7 +411,7 @@ def test_rules_that_cannot_be_evaluated_refuse() -> None:
         when { resource.ceiling.rank + 9223372036854775807 > 0 };
     """
     rules = CedarRules(rule_set([*shipped().rules, *read_rules(text, "broken.cedar", schema)], schema))
-    decision = rules.decide_object(who("uslgb"), collection(), MOU, candidate())
+    decision = rules.decide_object(who("uslgb"), collection(), MOU, candidate(), MarkingSet(Level.GREEN))
     assert (decision.allowed, decision.rule) == (False, "deny-not-evaluated")
 
 
@@ -422,7 +432,11 @@ def test_a_permit_is_explained_condition_by_condition() -> None:
     (near,) = RULES.explain(who("uslgb"), Action.READ_AUDIT, collection(), MOU, NOW).permits
     assert [(one.holds, one.text) for one in near.conditions] == [
         (True, "principal in resource.agreement"),
-        (False, '(principal.roles.contains("auditor")) || (principal in resource.agreement.auditors)'),
+        (
+            False,
+            '((principal.roles.contains("auditor")) || (principal.roles.contains("joint-auditor"))) || '
+            "(principal in resource.agreement.auditors)",
+        ),
     ]
 
 

@@ -1,0 +1,139 @@
+"""What the rules ask about an object, a marking set and a receiver: plain facts; equal ones, equal answers.
+
+Each is a tuple, since it is the key that an answer is remembered by.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lightship.core.agreement import Agreement, Member
+from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
+from lightship.core.marks import UNLEVELLED_TYPES, MarkingSet
+from lightship.core.stix.terms import ACS_CLASSIFIED
+
+
+class Facts(NamedTuple):
+    """What the rules ask about one object; objects with equal facts get equal decisions (a fast cache key).
+
+    `level` is the one that counts, after the collection's setting for unmarked objects. `author` and
+    `identity_of` are members: whose identity created_by_ref is, and whose identity the object itself is.
+    """
+
+    level: Level | None
+    needs_marking: bool
+    owned: bool
+    authored: bool
+    author_listed: bool
+    author: str
+    identity_of: str
+    ssi: bool
+    classified: bool
+
+
+class Asked(NamedTuple):
+    """What the rules ask about a marking set, whoever receives it; a fast cache key as `Facts`.
+
+    `level` is the one that counts, after the collection's setting for unmarked objects.
+    """
+
+    level: Level | None
+    levelled: bool
+    recipients: frozenset[str] | None
+    red_members: frozenset[str] | None
+    only_countries: frozenset[str] | None
+    exclude_countries: frozenset[str]
+    ssi: bool
+    closed: frozenset[str]
+
+
+class Received(NamedTuple):
+    """What the rules ask about one member and one marking set beside the set itself.
+
+    Members for whom this and `Kind` are equal get equal decisions.
+    """
+
+    own: bool
+    named: bool
+    red_member: bool
+
+
+class Kind(NamedTuple):
+    """What the rules can see of a member of an agreement, seen from one collection.
+
+    `slug` is empty unless the agreement has rules of its own, which may speak of one member.
+    """
+
+    roles: frozenset[str]
+    country: str
+    group: str
+    audience: bool
+    publisher: bool
+    auditor: bool
+    slug: str
+
+
+def asked_of(marks: MarkingSet, settings: CollectionSettings) -> Asked:
+    """Return what decides about a marking set in a collection with these settings."""
+    level = marks.level
+    if level is None and marks.levelled and settings.unmarked != "refuse":
+        level = settings.unmarked
+    return Asked(
+        level,
+        marks.levelled,
+        marks.recipients,
+        marks.red_members,
+        marks.only_countries,
+        marks.exclude_countries,
+        marks.ssi,
+        marks.closed,
+    )
+
+
+def received_by(member: Member, asked: Asked, owner: str) -> Received:
+    """Return what is particular about this member and what is asked."""
+    return Received(
+        member.slug == owner,
+        asked.recipients is not None and not member.identities.isdisjoint(asked.recipients),
+        asked.red_members is not None and member.slug in asked.red_members,
+    )
+
+
+def kind_of(member: Member, collection: Collection, agreement: Agreement) -> Kind:
+    """Return what the rules can see of a member."""
+    return Kind(
+        member.roles,
+        member.country,
+        member.group,
+        member.slug in collection.audience,
+        member.slug in collection.publishers,
+        member.slug in agreement.auditors,
+        member.slug if agreement.rules else "",
+    )
+
+
+def facts_of(
+    candidate: Candidate, collection: Collection, owners: dict[str, str], marks: MarkingSet
+) -> Facts:
+    """Return the facts of an object; `owners` maps identity ids to the members whose they are."""
+    settings, author = collection.settings, candidate.created_by
+    needs_marking = candidate.type not in UNLEVELLED_TYPES
+    level = candidate.level
+    if level is None and needs_marking and settings.unmarked != "refuse":
+        level = settings.unmarked
+    return Facts(
+        level,
+        needs_marking,
+        candidate.owned,
+        author is not None,
+        isinstance(settings.authors, frozenset) and author in settings.authors,
+        owners.get(author, "") if author is not None else "",
+        owners.get(candidate.id, "") if candidate.type == "identity" else "",
+        marks.ssi,
+        ACS_CLASSIFIED in marks.closed,
+    )
+
+
+def owners_of(agreement: Agreement) -> dict[str, str]:
+    """Return the member of each identity id."""
+    return {identity: one.slug for one in agreement.members.values() for identity in one.identities}
