@@ -17,6 +17,8 @@ from lightship.crypto.sign import SigningKey, new_signing_key, verify
 from lightship.storage.memory import MemoryStore
 from lightship.usecases import agreements
 from lightship.usecases.directory import Directory
+from lightship.usecases.draft import Draft, Ground
+from policy_rules import cedar_rules
 
 NOW = Micros(1_780_000_000_000_000)  # 2026-05-28
 DAY = 86_400 * 1_000_000
@@ -148,28 +150,28 @@ class Hub:
         self.key = new_signing_key()
         self.store = MemoryStore(FixedClock())
         self.directory = Directory(self.store, verify)
+        self.rules = cedar_rules()
         self._count = itertools.count(1)
 
     def req(self) -> str:
         return f"{next(self._count):032x}"
 
-    def apply(self, text: str, *, now: Micros = NOW) -> agreements.Applied:
+    def apply(self, text: str, *, rules: str = "", now: Micros = NOW) -> agreements.Applied:
         return agreements.apply(
-            self.store,
-            self.store,
+            self.ground(),
             self.directory,
-            text,
-            "agreement.toml",
+            Draft(text, "agreement.toml", rules.encode()),
             signer=self.key,
-            verify=verify,
             req=self.req(),
             now=now,
         )
 
-    def check(self, text: str, *, now: Micros = NOW) -> agreements.Report:
-        return agreements.check(
-            self.store, self.store, text, "agreement.toml", hub_key=self.key.public, verify=verify, now=now
-        )
+    def check(self, text: str, *, rules: str = "", now: Micros = NOW) -> agreements.Report:
+        draft = Draft(text, "agreement.toml", rules.encode())
+        return agreements.check(self.ground(), draft, hub_key=self.key.public, now=now)
+
+    def ground(self) -> Ground:
+        return Ground(self.store, self.store, self.rules, verify, self.rules.read_agreement_rules)
 
     def text(self) -> str:
         return text_for(self.key)

@@ -52,6 +52,7 @@ from lightship.storage.sqlite.access_log import open_access_log
 from lightship.storage.sqlite.store import open_store
 from lightship.usecases import agreements, credentials
 from lightship.usecases.directory import Directory
+from lightship.usecases.draft import Draft, Ground
 from lightship.usecases.initialise import init_hub
 from lightship.web.limits import Bounds
 from lightship.web.server import HubServer
@@ -221,24 +222,23 @@ class HubKit:
         members: Sequence[str] | Toml = MEMBERS,
         collections: Toml = COLLECTIONS,
         credential: str = "tool",
+        rules: str = "",
         **top: Any,
     ) -> None:
         """Put an agreement in force, or its next version; new members get a credential each.
 
-        The credentials of a second agreement are kept under `agreement:member`.
+        `rules` is the text of its own rules. The credentials of a second agreement are kept under
+        `agreement:member`.
         """
         hub_key = load_hub_key(self.hub.dir)
         text = agreement_text(
             agreement, key_text(hub_key.public), members, collections, self._ids(agreement), **top
         )
         agreements.apply(
-            self.hub.registry,
-            self.hub.reader,
+            Ground(self.hub.registry, self.hub.reader, self.hub.decisions, sign.verify, self.hub.read_rules),
             self.hub.directory,
-            text,
-            f"agreements/{agreement}/agreement.toml",
+            Draft(text, f"agreements/{agreement}/agreement.toml", rules.encode()),
             signer=hub_key,
-            verify=sign.verify,
             req=uuid4().hex,
             now=self.hub.clock.now(),
         )
@@ -358,6 +358,7 @@ def make_hub(
 
 def _open(hub_dir: Path, store: Store, settings: Settings, clock: Clock) -> Hub:
     held: Any = MemoryStore(clock) if store == "memory" else open_store(hub_dir / "data", clock)
+    rules = cedar_rules()
     access: Any = MemoryAccessLog() if store == "memory" else open_access_log(hub_dir / "data", clock)
     return Hub(
         dir=hub_dir,
@@ -369,9 +370,10 @@ def _open(hub_dir: Path, store: Store, settings: Settings, clock: Clock) -> Hub:
         registry=held,
         access=access,
         directory=Directory(held, sign.verify),
-        decisions=cedar_rules(),
+        decisions=rules,
         ingest=_ingest(),
         cursor_key=load_cursor_key(hub_dir),
+        read_rules=rules.read_agreement_rules,
         executor=ThreadPoolExecutor(3, "lightship"),
         closing=(held.close, access.close),
     )

@@ -34,6 +34,7 @@ from lightship.storage.sqlite.access_log import SqliteAccessLog, open_access_log
 from lightship.storage.sqlite.store import SqliteStore, open_store
 from lightship.usecases import agreements, credentials
 from lightship.usecases.directory import Directory
+from lightship.usecases.draft import Draft, Ground
 from lightship.web.message import Route
 from lightship.wiring import Hub, make_app
 from policy_rules import cedar_rules
@@ -79,6 +80,7 @@ class ProbeHub:
         self.clock = HandClock()
         self._open_store()
         self._key = _signing_key()
+        self._rules = cedar_rules()
         self.directory = Directory(self.store, sign.verify)
         self.max_content_length = MAX_CONTENT_LENGTH
         self.public_url = PUBLIC_URL
@@ -103,9 +105,10 @@ class ProbeHub:
             registry=self.store,
             access=self.access,
             directory=self.directory,
-            decisions=cedar_rules(),
+            decisions=self._rules,
             ingest=_ingest(),
             cursor_key=b"k" * 32,
+            read_rules=self._rules.read_agreement_rules,
             executor=ThreadPoolExecutor(2),
             closing=(self.store.close, self.access.close, self._remove),
         )
@@ -143,13 +146,10 @@ class ProbeHub:
             lines += [f"[collections.{alias}]", f'id = "{key}"', f'title = "{alias.title()}"']
             lines += ['ceiling = "amber+strict"', 'unmarked = "clear"']
         agreements.apply(
-            self.store,
-            self.store,
+            Ground(self.store, self.store, self._rules, sign.verify, self._rules.read_agreement_rules),
             self.directory,
-            "\n".join(lines),
-            f"{name}/agreement.toml",
+            Draft("\n".join(lines), f"{name}/agreement.toml"),
             signer=self._key,
-            verify=sign.verify,
             req=uuid4().hex,
             now=self.clock.now(),
         )

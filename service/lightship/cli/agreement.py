@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,12 @@ from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
     from lightship.core.agreement import Agreement
-    from lightship.usecases.agreements import Report
+    from lightship.usecases.agreements import Applied, Report
+    from lightship.usecases.draft import Draft, Ground
     from lightship.wiring import Hub
+
+RULES = "rules.cedar"
+"""An agreement's own forbid rules, beside its `agreement.toml`."""
 
 
 @click.group(
@@ -92,12 +97,12 @@ def new(
 @hub_option
 @json_option
 def check(name: str, hub_dir: Path, as_json: bool) -> int:
-    """Say what is wrong with an agreement file, or what applying it would change.
+    """Say what is wrong with an agreement's files, or what applying them would change.
 
-    Changes nothing. Ends with 1 if the file has mistakes, each named with its line.
+    Changes nothing. Ends with 1 if the files have mistakes, each named with its line, or if something that is
+    held forbids the change.
     """
     from lightship.core.agreement import BadAgreement
-    from lightship.crypto import sign
     from lightship.keys.hub_key import load_hub_key
     from lightship.usecases import agreements
 
@@ -105,19 +110,13 @@ def check(name: str, hub_dir: Path, as_json: bool) -> int:
     with hub_of(hub_dir) as hub:
         try:
             report = agreements.check(
-                hub.registry,
-                hub.reader,
-                _read(path),
-                str(path),
-                hub_key=load_hub_key(hub_dir).public,
-                verify=sign.verify,
-                now=hub.clock.now(),
+                ground_of(hub), draft_of(path), hub_key=load_hub_key(hub_dir).public, now=hub.clock.now()
             )
-        except BadAgreement as error:
-            found = error.problems
+        except BadFile as error:
+            found = error.problems if isinstance(error, BadAgreement) else (error,)
         else:
             _say_report(report, as_json=as_json, applied=None)
-            return exits.OK
+            return exits.FAILED if report.refused else exits.OK
     if as_json:
         print_json({"ok": False, "problems": [_problem(one) for one in found]})
     else:
@@ -137,10 +136,20 @@ def check(name: str, hub_dir: Path, as_json: bool) -> int:
 @hub_option
 @json_option
 def apply(name: str, hub_dir: Path, as_json: bool) -> None:
-    """Check, show the impact, sign with the hub's key, and put in force, also while the hub serves."""
+    """Check, show the impact, sign with the hub's key, and put in force, also while the hub serves.
+
+    Refused while something that is held would be with a member that may not have it, unless the file lists it
+    under `withdraw`; nothing is changed then.
+    """
+    from lightship.usecases.agreements import HeldForbids
+
     path = file_of(hub_dir, name)
     with hub_of(hub_dir) as hub:
-        applied = apply_file(hub, path)
+        try:
+            applied = apply_file(hub, path)
+        except HeldForbids as refused:
+            _say_report(refused.report, as_json=as_json, applied=False)
+            raise
     _say_report(applied.report, as_json=as_json, applied=applied.changed)
 
 
@@ -167,6 +176,7 @@ def show(name: str, hub_dir: Path, as_json: bool) -> None:
                 {"version": one.version, "sha256": one.digest, "activated": format_stamp(one.activated)}
                 for one in shown.chain
             ]
+            value["rules"] = shown.agreement.rules
         else:
             values = [shape(one, now) for one in view.agreements.values()]
             damaged = dict(view.damaged)
@@ -193,6 +203,7 @@ def show(name: str, hub_dir: Path, as_json: bool) -> None:
     if as_json:
         print_json(value)
         return
+    rules = value.pop("rules")
     listing({key: str(one) for key, one in value.items() if not isinstance(one, dict | list)})
     for slug, one in value["members"].items():
         click.echo(f"member {slug}: {one['name']} ({', '.join(one['roles'])})")
@@ -200,6 +211,9 @@ def show(name: str, hub_dir: Path, as_json: bool) -> None:
         click.echo(f"collection {one['alias']}: {one['title']}, up to TLP:{one['ceiling'].upper()}")
     for one in value["versions"]:
         click.echo(f"version {one['version']}: in force since {one['activated']}, sha256 {one['sha256']}")
+    if rules:
+        click.echo(f"own rules, signed with version {value['version']}:")
+        click.echo(rules, nl=not rules.endswith("\n"))
 
 
 def file_of(hub_dir: Path, name: str) -> Path:
@@ -227,23 +241,44 @@ def sample_text(name: str) -> str:
     raise NotFound(f"There is no sample {name}", why=f"there are: {known}")
 
 
-def apply_file(hub: Hub, path: Path) -> Any:
-    """Put an agreement file in force on an open hub; see `usecases.agreements.apply`."""
-    from lightship.crypto import sign
+def apply_file(hub: Hub, path: Path) -> Applied:
+    """Put an agreement's files in force on an open hub; see `usecases.agreements.apply`."""
     from lightship.keys.hub_key import load_hub_key
     from lightship.usecases import agreements
 
     return agreements.apply(
-        hub.registry,
-        hub.reader,
+        ground_of(hub),
         hub.directory,
-        _read(path),
-        str(path),
+        draft_of(path),
         signer=load_hub_key(hub.dir),
-        verify=sign.verify,
         req=new_request(),
         now=hub.clock.now(),
     )
+
+
+def ground_of(hub: Hub) -> Ground:
+    """Return what an agreement's files meet on an open hub."""
+    from lightship.crypto import sign
+    from lightship.usecases.draft import Ground
+
+    return Ground(hub.registry, hub.reader, hub.decisions, sign.verify, hub.read_rules)
+
+
+def draft_of(path: Path) -> Draft:
+    """Read an agreement's file and the `rules.cedar` beside it, if there is one.
+
+    Raises:
+        BadFile: one of them cannot be read.
+    """
+    from lightship.usecases.draft import Draft
+
+    beside = path.with_name(RULES)
+    try:
+        text = _read(path).decode()
+    except UnicodeDecodeError as error:
+        raise BadFile("The agreement file is not UTF-8", path=str(path), why=error.reason) from None
+    rules = _read(beside) if beside.exists() else b""
+    return Draft(text, str(path), rules, str(beside))
 
 
 def shape(one: Agreement, now: Micros) -> dict[str, Any]:
@@ -269,44 +304,59 @@ def shape(one: Agreement, now: Micros) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_bytes()
+    except OSError as error:
         raise BadFile(
-            "The agreement file cannot be read",
+            "The file cannot be read",
             path=str(path),
-            why=getattr(error, "strerror", None) or str(error),
-            todo="Write one: lightship agreement new",
+            why=error.strerror or str(error),
+            todo="Write one: lightship agreement new" if path.name != RULES else "Make it readable",
         ) from None
 
 
 def _say_report(report: Report, *, as_json: bool, applied: bool | None) -> None:
     one = report.agreement
     if as_json:
-        print_json(
-            {
-                "ok": True,
-                "agreement": one.id,
-                "version": report.version,
-                "status": report.status.value,
-                "unchanged": report.unchanged,
-                "applied": applied,
-                "impact": report.impact.sentences(),
-                "notes": list(report.notes),
-            }
-        )
+        print_json(_report(report, applied))
         return
     for sentence in report.impact.sentences():
         click.echo(f"- {sentence}")
     for note in report.notes:
         say(f"Note: {note}")
-    if report.unchanged:
+    if report.refused:
+        click.echo(f"{one.id} stays as it is: what is held forbids this change.")
+    elif report.unchanged:
         click.echo(f"{one.id} version {report.version} is in force already; nothing changes.")
     elif applied:
         click.echo(f"{one.id} version {report.version} is applied: {report.status.value}, {one.authority}.")
     else:
         click.echo(f"{one.id} has no mistakes; it would become version {report.version}.")
+
+
+def _report(report: Report, applied: bool | None) -> dict[str, Any]:
+    """Return what `--json` prints of a report: sentences, and the same as values."""
+    impact = report.impact
+    return {
+        "ok": not report.refused,
+        "agreement": report.agreement.id,
+        "version": report.version,
+        "status": report.status.value,
+        "unchanged": report.unchanged,
+        "applied": applied,
+        "impact": impact.sentences(),
+        "members_gained": impact.members_gained,
+        "members_lost": impact.members_lost,
+        "collections": [asdict(one) for one in impact.collections],
+        "rules": impact.rules,
+        "withdrawn": [asdict(one) for one in impact.withdrawals],
+        "forbidden": {
+            "total": impact.breaches.total,
+            "objects": [asdict(one) for one in impact.breaches.named],
+        },
+        "notes": report.notes,
+    }
 
 
 def _problem(one: BadFile) -> dict[str, Any]:

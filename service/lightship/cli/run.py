@@ -13,7 +13,7 @@ from lightship.cli.command import REPORTING, Command, json_option
 from lightship.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from lightship.cli.exercise import Outcome
+    from lightship.cli.outcome import Outcome
 
 
 @click.command(
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 def run(hub_dir: Path, no_serve: bool, as_json: bool) -> int:
     """Make a hub, publish an exercise as Long Beach, pull it as Los Angeles, then serve.
 
-    The exercise is a made-up ransomware case at a terminal operating system. A second run publishes only
-    what is missing. Ends with 3 if an object was refused, with 1 if what came back was not what was sent.
+    The exercise is a made-up ransomware case at a terminal operating system. A drayage company reads what is
+    for everybody in the bay and sees nothing of what is for the ports alone. A second run publishes only what
+    is missing. Ends with 3 if an object was refused, with 1 if something else did not go as it should.
     """
-    from lightship.cli import exercise
+    from lightship.cli import exercise, scenario
     from lightship.cli.serve import log_to_stderr, server_of
     from lightship.wiring import open_hub
 
@@ -51,7 +52,7 @@ def run(hub_dir: Path, no_serve: bool, as_json: bool) -> int:
 
     def play() -> None:
         try:
-            outcome = exercise.play(hub, credentials)
+            outcome = scenario.play(hub, credentials, hub.dir / exercise.CREDENTIALS)
             results.append(outcome)
             served = not no_serve and exit_code(outcome) == exits.OK
             _tell(outcome, served=served, as_json=as_json)
@@ -84,11 +85,14 @@ def exit_code(outcome: Outcome) -> int:
     """Return what an exercise that went this way ends with."""
     if outcome.refused:
         return exits.REFUSED
-    return exits.OK if outcome.equal else exits.FAILED
+    return exits.OK if outcome.right else exits.FAILED
 
 
 def _tell(outcome: Outcome, *, served: bool, as_json: bool) -> None:
     if as_json:
         print_json(outcome.shape())
         return
-    click.echo("\n".join(outcome.lines(served=served)))
+    from lightship.cli.scenario import AGREEMENT, READER
+
+    path = f"/{AGREEMENT}/collections/"
+    click.echo("\n".join(outcome.lines(served=served, user=f"{READER}-exercise", path=path)))

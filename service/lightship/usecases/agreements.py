@@ -1,18 +1,20 @@
-"""Agreements: check a file, put it in force, show what is.
+"""Agreements: check the files of one, put it in force, show what is.
 
-`apply` signs the file's content as the next version, verifies the whole chain with it exactly as a reader
-will, and activates it together with its access event. A file with any mistake changes nothing.
+`apply` signs what the files say as the next version, verifies the whole chain with it exactly as a reader
+will, and activates it together with its access event. Files with any mistake change nothing, and neither does
+a version under which something that is held would be with a member that it was not meant for, unless the
+version itself lists it under `withdraw`. That is decided before the store is locked, and again inside the
+transaction for what was added meanwhile.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from lightship.core import dsse
-from lightship.core.access import Action, Grant, System
 from lightship.core.agreement import (
     PAYLOAD_TYPE,
     Agreement,
@@ -25,17 +27,17 @@ from lightship.core.agreement import (
 )
 from lightship.core.agreement import lines as toml_lines
 from lightship.core.agreement.chain import HUB_PARTY, Link, key_text, make_root
-from lightship.core.agreement.consistency import resolve
 from lightship.core.agreement.form import notes
-from lightship.core.agreement.load import POLICY, as_written, replay
+from lightship.core.agreement.load import POLICY, as_written, replay, rules_digest
 from lightship.core.agreement.problems import Problem
 from lightship.core.audit import AccessEvent
-from lightship.core.collection import Level
-from lightship.core.errors import Damaged, NotFound
-from lightship.core.ports import Reader, Registry, SignedAgreement
+from lightship.core.errors import Conflict, Damaged, NotFound, Refused
+from lightship.core.ports import InUse, Registry, SignedAgreement, WouldBreak
 from lightship.core.time import Micros
+from lightship.usecases.breaking import Admission, Breaches, Holdings, holdings
 from lightship.usecases.directory import Directory, HubView
-from lightship.usecases.impact import Impact, compare
+from lightship.usecases.draft import Draft, Ground, own_rules, rules_in_force
+from lightship.usecases.impact import Impact, compare, compare_rules
 
 
 class Signer(Protocol):
@@ -50,10 +52,11 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a file without mistakes would do.
+    """What files without mistakes would do.
 
     `version` is the one it would become; `unchanged` that it says what is in force already. `notes` are
-    sentences about what is signed but not acted on yet. `agreement` is the outcome as a value.
+    sentences about what is signed but not acted on yet. `agreement` is the outcome as a value. While
+    `impact.breaches` names anything, the change is refused.
     """
 
     agreement: Agreement
@@ -62,6 +65,30 @@ class Report:
     impact: Impact
     notes: tuple[str, ...]
     status: AgreementStatus
+
+    @property
+    def refused(self) -> bool:
+        """True if what is held forbids the change."""
+        return self.impact.breaches.total > 0
+
+
+class HeldForbids(Refused):
+    """A change that something held forbids; `report` names what, nothing was changed."""
+
+    def __init__(self, report: Report) -> None:
+        breaches = report.impact.breaches
+        first = breaches.named[0]
+        many = "s are" if breaches.total > 1 else " is"
+        who = ", ".join(first.members)
+        super().__init__(
+            f"Version {report.version} of `{report.agreement.id}` is refused: {breaches.total} object"
+            f" version{many} held that it would give to members who may not have them",
+            rule=first.rule,
+            why=f"{first.object_id} in `{first.collection}` is not for {who}: {first.why}",
+            todo="Leave the audience as it is, make a new collection for the wider one, or list the objects"
+            " under `withdraw` of their collection: they are then taken out with this version",
+        )
+        self.report = report
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,65 +109,53 @@ class Shown:
     chain: tuple[SignedAgreement, ...]
 
 
-def check(
-    registry: Registry,
-    reader: Reader,
-    text: str,
-    path: str,
-    *,
-    hub_key: bytes,
-    verify: Verify,
-    now: Micros,
-) -> Report:
-    """Check an agreement file against the form and against what is in force.
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A checked draft: what it would do, and what is needed to do it."""
+
+    report: Report
+    chain: Chain
+    written: dict[str, Any]
+    holdings: Holdings
+    admission: Admission
+
+
+def check(ground: Ground, draft: Draft, *, hub_key: bytes, now: Micros) -> Report:
+    """Check an agreement's files against the form, against what is in force and against what is held.
 
     Args:
-        registry: what is in force.
-        reader: is asked whether a collection ever held an object.
-        text: the file's content.  path: its name, for complaints.
+        ground: what it meets on this hub.
+        draft: the files.
         hub_key: the raw public key of this hub.
-        verify: the signature check.
         now: microseconds.
 
     Raises:
-        BadFile: it has mistakes; `BadAgreement.problems` names every one.
+        BadFile: they have mistakes; `BadAgreement.problems` names every one.
         Damaged: the chain that it would follow does not hold.
     """
-    report, _ = _prepare(registry, reader, text, path, hub_key, verify, now)
-    return report
+    return _prepare(ground, draft, hub_key, now).report
 
 
 def apply(
-    registry: Registry,
-    reader: Reader,
-    directory: Directory,
-    text: str,
-    path: str,
-    *,
-    signer: Signer,
-    verify: Verify,
-    req: str,
-    now: Micros,
+    ground: Ground, directory: Directory, draft: Draft, *, signer: Signer, req: str, now: Micros
 ) -> Applied:
-    """Sign the file's content as the next version and put it in force; what is in force already stays.
+    """Sign what the files say as the next version and put it in force; what is in force already stays.
 
     Args: as `check`, and the hub's `signer`, a fresh request id `req`, and the directory that readers use.
 
     Raises:
         BadFile, Damaged: as `check`.
-        Conflict: another version was activated in the meantime.
+        HeldForbids: something that is held would be with a member that may not have it.
+        Conflict: another version was activated in the meantime, or what is to be withdrawn is in use.
     """
-    report, chain = _prepare(registry, reader, text, path, signer.public, verify, now)
-    links = registry.chain(report.agreement.id)
+    prepared = _prepare(ground, draft, signer.public, now)
+    report = prepared.report
     if report.unchanged:
-        return Applied(report, links[-1], False)
-    last = chain.last
-    content = _content(parse_toml(text, path), report.version, last)
-    payload = dsse.canonical(content)
-    signature = dsse.Signature(signer.keyid, signer.sign(dsse.pae(PAYLOAD_TYPE, payload)))
-    envelope = dsse.encode(dsse.Envelope(PAYLOAD_TYPE, payload, (signature,)))
-    link = chain.append(envelope)
-    signed = SignedAgreement(report.agreement.id, link.version, payload, envelope, link.digest, now)
+        return Applied(report, ground.registry.chain(report.agreement.id)[-1], False)
+    if report.refused:
+        raise HeldForbids(report)
+    signed = _sign(prepared, draft, signer, now)
+    listed = prepared.holdings.listed
     event = AccessEvent(
         req=req,
         at=now,
@@ -151,7 +166,25 @@ def apply(
         why="steward",
         n=len(report.agreement.collections),
     )
-    registry.activate(signed, [one.id for one in report.agreement.collections], event)
+    try:
+        ground.registry.activate(
+            signed,
+            [one.id for one in report.agreement.collections],
+            event,
+            admits=prepared.admission,
+            withdraw=listed,
+        )
+    except WouldBreak as late:
+        # Posted after it was decided and before the store was locked.
+        found = _with_breaches(ground, prepared, late)
+        if found.refused:
+            raise HeldForbids(found) from None
+        raise Conflict("What is held changed meanwhile", todo="Check it and apply it again") from None
+    except InUse:
+        raise Conflict(
+            "A marking definition that is to be withdrawn is cited by what stays",
+            todo="List under `withdraw` what cites it too, or leave the definition",
+        ) from None
     in_force = directory.view().agreements.get(signed.agreement)
     if in_force is None or in_force.version < signed.version:
         raise Damaged(f"Agreement `{signed.agreement}` was stored but cannot be read back")
@@ -175,58 +208,103 @@ def show(registry: Registry, view: HubView, agreement: str, now: Micros) -> Show
     return Shown(found, found.status(now), tuple(registry.chain(agreement)))
 
 
-def _prepare(
-    registry: Registry, reader: Reader, text: str, path: str, hub_key: bytes, verify: Verify, now: Micros
-) -> tuple[Report, Chain]:
-    """Check a file and everything that it meets on this hub."""
-    written = parse_toml(text, path)
-    name = written["id"]
+def _prepare(ground: Ground, draft: Draft, hub_key: bytes, now: Micros) -> _Prepared:
+    """Check the files and everything that they meet on this hub."""
+    registry = ground.registry
+    written = parse_toml(draft.text, draft.path)
+    name, own = written["id"], own_rules(ground, draft)
     links = registry.chain(name)
-    chain, old = _replay(name, links, verify)
+    chain, old = _replay(name, links, ground.verify)
     problems = [*_key_problems(written, hub_key), *_taken(registry, written)]
     if problems:
-        raise BadAgreement(path, toml_lines.index(text), problems)
+        raise BadAgreement(draft.path, toml_lines.index(draft.text), problems)
     last = chain.last
-    unchanged = last is not None and as_written(last.content) == as_written(written)
+    unchanged = last is not None and (as_written(last.content), links[-1].rules) == (
+        as_written(written),
+        draft.rules,
+    )
     version = 1 if last is None else last.version + (0 if unchanged else 1)
-    new = _as_value(_content(written, version, last), chain.hub)
-    used = _used(registry, reader, new)
-    impact = Impact() if unchanged else compare(old, new, used & _ever_red(new, links))
-    problems = _red_problems(new, links, used)
-    if problems:
-        raise BadAgreement(path, toml_lines.index(text), problems)
+    new = _as_value(_content(written, version, last, draft.rules), chain.hub, draft.rules)
+    held = holdings(registry, ground.reader, new, _listed(written))
+    admission = Admission(ground.decisions, new)
     said = tuple(f"{'.'.join(one.path)}: {one.text}" for one in notes(written))
-    status = new.status(now)
+    if unchanged:
+        impact = Impact()
+    else:
+        impact = replace(
+            compare(old, new),
+            rules=compare_rules(rules_in_force(ground, old), own),
+            withdrawals=held.withdrawals(),
+            breaches=held.breaches(admission, held.sets()),
+        )
+        said += tuple(
+            f"withdraw: {one.object_id} is not held, so there is nothing to withdraw; take it off the list"
+            for one in impact.withdrawals
+            if not one.versions
+        )
     if notice := new.notice(now):
         said += (f"not_after: this date is past. {notice}",)
-    return Report(new, version, unchanged, impact, said, status), chain
+    report = Report(new, version, unchanged, impact, said, new.status(now))
+    return _Prepared(report, chain, written, held, admission)
+
+
+def _sign(prepared: _Prepared, draft: Draft, signer: Signer, now: Micros) -> SignedAgreement:
+    """Return the next version, signed and verified in its chain."""
+    report, chain = prepared.report, prepared.chain
+    payload = dsse.canonical(_content(prepared.written, report.version, chain.last, draft.rules))
+    signature = dsse.Signature(signer.keyid, signer.sign(dsse.pae(PAYLOAD_TYPE, payload)))
+    envelope = dsse.encode(dsse.Envelope(PAYLOAD_TYPE, payload, (signature,)))
+    link = chain.append(envelope)
+    return SignedAgreement(
+        report.agreement.id, link.version, payload, envelope, link.digest, now, draft.rules
+    )
+
+
+def _with_breaches(ground: Ground, prepared: _Prepared, late: WouldBreak) -> Report:
+    """Return the report with what was found inside the store's transaction."""
+    report = prepared.report
+    held = holdings(ground.registry, ground.reader, report.agreement, prepared.holdings.listed)
+    found: Breaches = held.breaches(prepared.admission, late.held)
+    return replace(report, impact=replace(report.impact, breaches=found))
+
+
+def _listed(written: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return what the file says is to be withdrawn: collection id -> object ids."""
+    return {one["id"]: tuple(one["withdraw"]) for one in written["collections"].values() if "withdraw" in one}
 
 
 def _replay(name: str, links: Sequence[SignedAgreement], verify: Verify) -> tuple[Chain, Agreement | None]:
     """Verify what is in force, and return it as a value."""
     chain = replay(name, [(one.envelope, one.payload) for one in links], verify)
-    return chain, None if chain.last is None else _as_value(chain.last.content, chain.hub)
+    if chain.last is None:
+        return chain, None
+    return chain, _as_value(chain.last.content, chain.hub, links[-1].rules)
 
 
-def _content(written: dict[str, Any], version: int, last: Link | None) -> dict[str, Any]:
-    """Return what is signed: what people wrote, and its place in the chain."""
+def _content(written: dict[str, Any], version: int, last: Link | None, rules: bytes) -> dict[str, Any]:
+    """Return what is signed: what people wrote, the digest of their rules, and its place in the chain."""
     if last is not None and last.version >= version:
         return last.content
     authority = written["authority"]
-    return written | {
-        "version": version,
-        "prev": "" if last is None else last.digest,
-        "root": make_root(authority["threshold"], authority["keys"]),
-        "logs": [],
-        "witnesses": written.get("witnesses", []),
-        "policy": POLICY,
-    }
+    own = {"rules": rules_digest(rules)} if rules else {}
+    return (
+        written
+        | own
+        | {
+            "version": version,
+            "prev": "" if last is None else last.digest,
+            "root": make_root(authority["threshold"], authority["keys"]),
+            "logs": [],
+            "witnesses": written.get("witnesses", []),
+            "policy": POLICY,
+        }
+    )
 
 
-def _as_value(content: dict[str, Any], hub: str) -> Agreement:
+def _as_value(content: dict[str, Any], hub: str, rules: bytes) -> Agreement:
     """Return the agreement that this content would be; collections are counted from 1, not as stored."""
     numbers = {one["id"]: number for number, one in enumerate(content["collections"].values(), 1)}
-    return load_payload(dsse.canonical(content), numbers, hub=hub)
+    return load_payload(dsse.canonical(content), numbers, hub=hub, rules=rules)
 
 
 def _key_problems(written: dict[str, Any], hub_key: bytes) -> list[Problem]:
@@ -260,51 +338,6 @@ def _taken(registry: Registry, written: dict[str, Any]) -> list[Problem]:
             for key, alias in mine.items()
             if key in held
         ]
-    return found
-
-
-def _used(registry: Registry, reader: Reader, new: Agreement) -> set[str]:
-    """Return the ids of the collections that have ever held an object, withdrawn ones too."""
-    numbers, epoch = registry.collection_numbers(), registry.epoch()
-    known = [replace(one, number=numbers[one.id]) for one in new.collections if one.id in numbers]
-    grants = [Grant(System("agreement check"), Action.READ, one, epoch) for one in known]
-    return {grant.collection.id for grant in grants if reader.state(grant).last}
-
-
-def _ever_red(new: Agreement, links: Sequence[SignedAgreement]) -> set[str]:
-    """Return the ids of the collections whose ceiling is `red`, or was in any version."""
-    written = [one for link in links for one in json.loads(link.payload)["collections"].values()]
-    before = {one["id"] for one in written if one["ceiling"] == Level.RED}
-    return before | {one.id for one in new.collections if one.ceiling is Level.RED}
-
-
-def _red_problems(new: Agreement, links: Sequence[SignedAgreement], used: set[str]) -> list[Problem]:
-    """Refuse to widen the audience of what may hold TLP:RED: RED was for those who were in it.
-
-    What counts is the newest version that has the collection, so that taking it out and putting it back, or
-    lowering its ceiling first, widens nothing either. One that never held an object has nothing to protect.
-    """
-    contents = [json.loads(link.payload) for link in links]
-    found = []
-    for one in new.collections:
-        held = [
-            (old, content["members"])
-            for content in contents
-            for old in content["collections"].values()
-            if old["id"] == one.id
-        ]
-        if one.id not in used or not any(old["ceiling"] == Level.RED for old, _ in held):
-            continue
-        gained = sorted(one.audience - resolve(held[-1][0], "audience", held[-1][1]))
-        if gained:
-            found.append(
-                Problem(
-                    ("collections", one.alias, "audience"),
-                    f"The audience of `{one.alias}` cannot be widened",
-                    f"it may hold TLP:RED objects, which were not meant for {', '.join(gained)}",
-                    "Make a new collection for the wider audience",
-                )
-            )
     return found
 
 

@@ -8,7 +8,7 @@ version counts from the next `view()` on, also when another process made it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lightship.core.access import Credential, Principal
@@ -58,6 +58,8 @@ class Directory:
         self._view: HubView | None = None
         self._loaded: dict[str, tuple[Sequence[SignedAgreement], Mapping[str, int], Agreement]] = {}
         self._credentials: tuple[int, dict[bytes, Credential]] = (-1, {})
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when another policy epoch was loaded, in the thread that noticed it."""
 
     def view(self) -> HubView:
         """Return what the hub offers now. Reads the epoch; loads and verifies only if it changed."""
@@ -70,7 +72,9 @@ class Directory:
                 # The epoch was read first, so what is loaded is at least as new as the view says.
                 self._view = self._load(epoch)
                 self._credentials = (epoch, {})
-            return self._view
+            view = self._view
+        self.on_change()
+        return view
 
     def credential(self, view: HubView, digest: bytes) -> Credential | None:
         """Return the credential whose secret has this SHA-256, revoked and expired ones too.
@@ -113,6 +117,7 @@ class Directory:
                     numbers,
                     self._verify,
                     pinned_key=self._pinned_key,
+                    rules=links[-1].rules if links else b"",
                 )
             except Damaged as error:
                 self._loaded.pop(name, None)

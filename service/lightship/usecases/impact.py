@@ -1,15 +1,30 @@
-"""What a change of an agreement means: who gains, who loses, collection by collection.
+"""What a change of an agreement means: who gains, who loses, which objects go or would break the rule.
 
 Compares two versions as values; of the objects that are held it knows only what it is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 from lightship.core.agreement import Agreement
-from lightship.core.collection import Collection, CollectionSettings
+from lightship.core.collection import LEVELS, Collection, CollectionSettings
+from lightship.usecases.breaking import Breaches, Withdrawal
+
+HELD_STAYS = "what is held stays: this counts for what is posted from now on"
+
+
+class OwnRule(Protocol):
+    """One of an agreement's own forbid rules (`lightship.policy.rules.Rule`)."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def say(self) -> str: ...
+    @property
+    def body(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +43,18 @@ class CollectionImpact:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """What changes from one version to the next; empty when nothing does."""
+    """What changes from one version to the next; empty when nothing does.
+
+    `rules` are sentences about the agreement's own rules. With anything in `breaches` the change is refused.
+    """
 
     members_gained: tuple[str, ...] = ()
     members_lost: tuple[str, ...] = ()
     collections: tuple[CollectionImpact, ...] = ()
     terms: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
+    breaches: Breaches = Breaches()
 
     def sentences(self) -> list[str]:
         """Say it in words, one sentence a fact."""
@@ -53,17 +74,19 @@ class Impact:
             ):
                 said += [f"`{slug}` {verb} `{one.alias}`" for slug in who]
             said += [f"`{one.alias}`: {change}" for change in one.changes]
-        return said
+        said += self.rules
+        for withdrawn in self.withdrawals:
+            if withdrawn.versions:
+                many = "" if withdrawn.versions == 1 else f" ({withdrawn.versions} versions)"
+                said.append(f"`{withdrawn.collection}`: {withdrawn.object_id} is withdrawn{many}")
+        return said + self.breaches.sentences()
 
 
-def compare(old: Agreement | None, new: Agreement, red: Set[str] = frozenset()) -> Impact:
-    """Return what `new` changes; without an old version everything is gained.
-
-    `red` are ids of collections with objects that may be TLP:RED: who leaves one cannot come back.
-    """
+def compare(old: Agreement | None, new: Agreement) -> Impact:
+    """Return what `new` changes, apart from what is held; without an old version everything is gained."""
     before = {one.id: one for one in old.collections} if old else {}
     after = {one.id: one for one in new.collections}
-    found = [_collection(before.get(key), one, red=key in red) for key, one in after.items()]
+    found = [_collection(before.get(key), one) for key, one in after.items()]
     found += [
         CollectionImpact(
             one.alias,
@@ -85,7 +108,20 @@ def compare(old: Agreement | None, new: Agreement, red: Set[str] = frozenset()) 
     )
 
 
-def _collection(old: Collection | None, new: Collection, *, red: bool) -> CollectionImpact | None:
+def compare_rules(old: Sequence[OwnRule], new: Sequence[OwnRule]) -> tuple[str, ...]:
+    """Return in words what changes between an agreement's own rules, rule by rule."""
+    before, after = {one.id: one for one in old}, {one.id: one for one in new}
+    said = [f"rule `{key}` is new: {one.say}" for key, one in after.items() if key not in before]
+    said += [f"rule `{key}` is removed: {one.say}" for key, one in before.items() if key not in after]
+    said += [
+        f"rule `{key}` changes: {one.say}"
+        for key, one in after.items()
+        if key in before and (one.say, one.body) != (before[key].say, before[key].body)
+    ]
+    return tuple(said)
+
+
+def _collection(old: Collection | None, new: Collection) -> CollectionImpact | None:
     if old is None:
         return CollectionImpact(
             new.alias,
@@ -96,22 +132,18 @@ def _collection(old: Collection | None, new: Collection, *, red: bool) -> Collec
         )
     changes = [
         f"{name} changes from {before!s} to {after!s}"
-        for name, before, after in (
-            ("name", old.alias, new.alias),
-            ("title", old.title, new.title),
-            ("ceiling", old.ceiling, new.ceiling),
-        )
+        for name, before, after in (("name", old.alias, new.alias), ("title", old.title, new.title))
         if before != after
     ]
-    for one in fields(CollectionSettings):
-        before, after = getattr(old.settings, one.name), getattr(new.settings, one.name)
-        if before != after:
-            changes.append(f"{one.name} changes from {_text(before)} to {_text(after)}")
-    if red and old.audience - new.audience:
-        changes.append(
-            f"{', '.join(_sorted(old.audience - new.audience))} cannot be added again: it may hold TLP:RED"
-            " objects, and a wider audience then needs a new collection"
-        )
+    if old.ceiling is not new.ceiling:
+        lower = LEVELS.index(new.ceiling) < LEVELS.index(old.ceiling)
+        stays = f"; {HELD_STAYS}" if lower else ""
+        changes.append(f"ceiling changes from {old.ceiling} to {new.ceiling}{stays}")
+    changes += [
+        _setting(one.name, getattr(old.settings, one.name), getattr(new.settings, one.name))
+        for one in fields(CollectionSettings)
+        if getattr(old.settings, one.name) != getattr(new.settings, one.name)
+    ]
     found = CollectionImpact(
         new.alias,
         new.id,
@@ -123,6 +155,13 @@ def _collection(old: Collection | None, new: Collection, *, red: bool) -> Collec
         changes=tuple(changes),
     )
     return None if found == CollectionImpact(new.alias, new.id, "changed") else found
+
+
+def _setting(name: str, before: object, after: object) -> str:
+    said = f"{name} changes from {_text(before)} to {_text(after)}"
+    if name == "retention_days" and after is not None:
+        return f"{said}; what was added more than {after} days ago is withdrawn"
+    return f"{said}; {HELD_STAYS}" if name in {"unmarked", "authors"} else said
 
 
 def _terms(old: Agreement, new: Agreement) -> Iterable[str]:
@@ -146,4 +185,6 @@ def _sorted(slugs: Iterable[str]) -> tuple[str, ...]:
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return "none"
     return ", ".join(sorted(value)) if isinstance(value, frozenset) else str(value)
