@@ -300,6 +300,7 @@ class HubKit:
             tls=TlsFiles(settings.tls_cert, settings.tls_key) if tls else None,
             ready=on_ready,
             bounds=bounds or bounds_of(settings),
+            alongside=self.app.upkeep,
         )
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

@@ -25,6 +25,8 @@ from lightship.api.health import Readiness
 from lightship.api.host import OPENAPI_PATH, HostApp
 from lightship.api.openapi import with_asking
 from lightship.api.schemas import schema_routes, with_schemas
+from lightship.api.staged import SEGMENT as STAGED
+from lightship.api.staged import StagedFace, with_staged
 from lightship.api.why import Whys
 from lightship.core.errors import Unavailable
 from lightship.core.ports import (
@@ -62,6 +64,8 @@ from lightship.usecases.pages import Pages
 from lightship.usecases.publish import Publish
 from lightship.usecases.pull import PageLimits, Pull
 from lightship.usecases.recover import recover
+from lightship.usecases.staged import StagedObjects
+from lightship.usecases.upkeep import Upkeep
 from lightship.usecases.withdraw import Withdraw
 from lightship.web.authenticate import Authenticator
 from lightship.web.exchange import Exchange
@@ -177,10 +181,15 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
     app = HostApp(
         ready=ready,
         new_id=new_id,
-        fragment=partial(with_asking, partial(with_schemas, taxii_fragment, extension_schemas())),
+        fragment=partial(
+            with_staged,
+            partial(with_asking, partial(with_schemas, taxii_fragment, extension_schemas())),
+        ),
     )
-    pages, publish = Pages(hub.reader, _gzip, PAGE_CACHE_BYTES), _publish(hub)
-    app.figures = Figures(_sources(hub, pages, publish, ready))
+    app.upkeep = upkeep = _upkeep(hub, new_id)
+    hub.directory.on_change = upkeep.wake
+    pages, publish = Pages(hub.reader, _gzip, PAGE_CACHE_BYTES), _publish(hub, upkeep)
+    app.figures = Figures(_sources(hub, pages, publish, upkeep, ready))
     app.exchange = Exchange(
         router=taxii_router(
             _reads(hub, pages, plain),
@@ -235,7 +244,7 @@ def _probe_access_log(data: Path) -> None:
     probe(files[-1][1], files[-1][1].with_suffix(".lock"))
 
 
-def _sources(hub: Hub, pages: Pages, publish: Publish, ready: Readiness) -> Sources:
+def _sources(hub: Hub, pages: Pages, publish: Publish, upkeep: Upkeep, ready: Readiness) -> Sources:
     data = hub.dir / "data"
 
     def sizes() -> dict[str, int]:
@@ -246,6 +255,7 @@ def _sources(hub: Hub, pages: Pages, publish: Publish, ready: Readiness) -> Sour
         traffic=hub.traffic,
         pages=pages,
         publish=publish,
+        upkeep=upkeep,
         ready=ready,
         commits=hub.commits,
         sizes=sizes,
@@ -311,18 +321,34 @@ def _reads(hub: Hub, pages: Pages, plain: bool) -> Reads:
     return Reads(about=about, pull=pull, decisions=hub.decisions, statuses=hub.statuses)
 
 
-def _publish(hub: Hub) -> Publish:
+def _publish(hub: Hub, upkeep: Upkeep) -> Publish:
     return Publish(
+        reader=hub.reader,
         writer=hub.writer,
         checks=hub.ingest,
         decisions=hub.decisions,
         directory=hub.directory,
         executor=hub.executor,
+        on_terms=upkeep.wake,
+    )
+
+
+def _upkeep(hub: Hub, new_id: Callable[[], UUID]) -> Upkeep:
+    return Upkeep(
+        reader=hub.reader,
+        writer=hub.writer,
+        access=hub.access,
+        decisions=hub.decisions,
+        directory=hub.directory,
+        clock=hub.clock,
+        new_request=lambda: new_id().hex,
     )
 
 
 def _writes(hub: Hub, publish: Publish, limits: Limits, new_id: Callable[[], UUID]) -> Writes:
-    withdraw = Withdraw(writer=hub.writer, decisions=hub.decisions, directory=hub.directory)
+    withdraw = Withdraw(
+        reader=hub.reader, writer=hub.writer, decisions=hub.decisions, directory=hub.directory
+    )
     return Writes(publish=publish, withdraw=withdraw, limits=limits, new_id=new_id)
 
 
@@ -336,7 +362,11 @@ def _beside(hub: Hub, limits: Limits) -> Mapping[str, Below]:
         decisions=hub.decisions,
         cursor_key=hub.cursor_key,
     )
+    staged = StagedObjects(
+        reader=hub.reader, writer=hub.writer, decisions=hub.decisions, directory=hub.directory
+    )
     return {
+        STAGED: StagedFace(staged).below,
         "why": Whys(explain, limits).below,
         "audience": Audiences(explain, limits).below,
         "audit": audits.below,

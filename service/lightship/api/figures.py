@@ -30,6 +30,7 @@ from lightship.core.errors import LightshipError
 from lightship.core.ports import COMMIT_MICROS, GROUP_SIZES, CommitFigures
 from lightship.usecases.pages import Pages
 from lightship.usecases.publish import Publish
+from lightship.usecases.upkeep import Upkeep
 from lightship.web.message import Receive, Scope, Send
 from lightship.web.traffic import BOUNDS, Traffic
 
@@ -60,6 +61,7 @@ class Sources:
     traffic: Traffic
     pages: Pages
     publish: Publish
+    upkeep: Upkeep
     ready: Readiness
     commits: Callable[[], Mapping[str, CommitFigures]]
     sizes: Callable[[], Mapping[str, int]]
@@ -116,9 +118,17 @@ class HubCollector(Collector):
         taken = CounterMetricFamily(
             "lightship_objects", "Objects posted, by what became of them.", labels=["result"]
         )
-        for result in ("added", "duplicate"):
+        for result in ("added", "duplicate", "staged"):
             taken.add_metric([result], counts.get(result, 0))
         yield taken
+        moments = CounterMetricFamily(
+            "lightship_upkeep_objects",
+            "Objects whose moment came, by what became of them.",
+            labels=["result"],
+        )
+        for result, number in self._from.upkeep.counts.items():
+            moments.add_metric([result], number)
+        yield moments
         refused = CounterMetricFamily(
             "lightship_objects_refused", "Objects refused, by the rule that refused them.", labels=["rule"]
         )

@@ -20,6 +20,7 @@ from lightship.api.figures import Figures
 from lightship.api.health import Readiness, health_router
 from lightship.core.access import Principal
 from lightship.core.errors import LightshipError, MethodNotAllowed, NotFound
+from lightship.usecases.upkeep import Upkeep
 from lightship.web.exchange import Exchange
 from lightship.web.message import NO_STORE, Answer, Receive, Route, Scope, Send
 from lightship.web.message import Request as WebRequest
@@ -53,6 +54,7 @@ class HostApp(FastAPI):
         self.include_router(health_router(ready))
         self._own = frozenset({"/healthz", "/readyz"})
         self.figures: Figures | None = None
+        self.upkeep: Upkeep | None = None
 
         def answer(_: Request, error: Exception) -> Response:
             shown = answer_error(_as_ours(error), new_id())

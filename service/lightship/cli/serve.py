@@ -138,6 +138,7 @@ def server_of(hub: Hub, *, plain: bool = False, ready: Callable[[int], None] | N
         bounds=bounds_of(hub.settings),
         stop_within=hub.settings.stop_timeout_s,
         beside=_figures(hub, app),
+        alongside=app.upkeep,
     )
     if app.figures is not None:
         app.figures.sources.connections = server.seats

@@ -2,8 +2,8 @@
 
 Runs beside the server, and catches up when it starts. It sleeps until the next moment that it knows of, a
 minute at most, since another process may have changed something. A post with a nearer moment wakes it, and a
-change of the rules, after which everything that could not be released is tried again. Several processes may do
-this on one store. Faults are logged and tried again; the event loop never waits for the store.
+change of the rules, after which everything that could not be released is tried again. Several processes may
+do this on one store. Faults are logged and tried again; the event loop never waits for the store.
 """
 
 from __future__ import annotations

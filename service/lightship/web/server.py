@@ -7,6 +7,7 @@ on an address of their own. Nothing names the server software in an answer.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import signal
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -48,6 +49,14 @@ class Beside:
     bound: socket.socket
 
 
+class Alongside(Protocol):
+    """Work that is done as long as the server runs, in its event loop; `stop` asks `run` to end soon."""
+
+    async def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class HubServer(uvicorn.Server):
     """A server for one application.
 
@@ -60,6 +69,7 @@ class HubServer(uvicorn.Server):
         bounds: what connections and requests may cost.
         stop_within: seconds that requests under way have when the server ends.
         beside: a further application.
+        alongside: work that is done as long as it runs.
 
     Raises:
         StewardError: plain HTTP on another address than loopback, or a certificate that cannot be used.
@@ -76,6 +86,7 @@ class HubServer(uvicorn.Server):
         bounds: Bounds | None = None,
         stop_within: int = STOP_WITHIN_S,
         beside: Beside | None = None,
+        alongside: Alongside | None = None,
     ) -> None:
         if tls is None and not _is_loopback(host):
             raise StewardError(
@@ -87,6 +98,8 @@ class HubServer(uvicorn.Server):
         self._ready = ready
         self._bounds = bounds or Bounds()
         self._beside = beside
+        self._alongside = alongside
+        self._work: asyncio.Task[None] | None = None
         self.seats = Seats(self._bounds)
         super().__init__(_config(app, host=host, port=port, timeout_graceful_shutdown=stop_within))
 
@@ -110,6 +123,8 @@ class HubServer(uvicorn.Server):
             listeners.append(self._listen(self._beside.bound, config, state, seats, FEW, None))
         self.servers = listeners
         self.started = True
+        if self._alongside is not None:
+            self._work = asyncio.create_task(self._alongside.run())
         _log.info("connections are taken", extra={"fields": {"port": self.port}})
         if self._ready is not None:
             self._ready(self.port)
@@ -133,7 +148,13 @@ class HubServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End: take nothing more, let requests finish within the bound."""
         _log.info("ending", extra={"fields": {"connections": len(self.server_state.connections)}})
+        if self._alongside is not None:
+            self._alongside.stop()
         await super().shutdown(None)  # the listeners close their sockets themselves
+        if self._work is not None:
+            _, late = await asyncio.wait([self._work], timeout=self.config.timeout_graceful_shutdown)
+            for work in late:
+                work.cancel()
         _log.info("ended")
 
     async def on_tick(self, counter: int) -> bool:
