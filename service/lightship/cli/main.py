@@ -27,6 +27,7 @@ COMMANDS = {
     "login": ("lightship.cli.login:login", "Keep how to reach a remote hub as a profile."),
     "publish": ("lightship.cli.publish:publish", "Publish STIX files to a collection."),
     "pull": ("lightship.cli.pull:pull", "Pull a collection, or what is new in it."),
+    "staged": ("lightship.cli.staged:staged", "See what waits for its release, and take it back."),
     "status": ("lightship.cli.status:status", "Show what a credential sees, or what came of a post."),
     "audit": ("lightship.cli.audit:audit", "Search the access log."),
     "why": ("lightship.cli.why:why", "Say who may do what, by which rule, and what was missing."),

@@ -44,8 +44,9 @@ def publish(
 ) -> int:
     """Publish STIX 2.1 objects: bundles, lists or NDJSON, passed on byte for byte.
 
-    Publishing the same again is safe: what the hub holds already counts as success. Ends with 3 if any object
-    was refused; each is named with its reason.
+    Publishing the same again is safe: what the hub holds already counts as success. What is held back until
+    its release, and what may not be meant to be shared, is named on stderr. Ends with 3 if any object was
+    refused; each is named with its reason.
     """
     from lightship_feeds.registry import feed, feed_for
 
@@ -75,9 +76,14 @@ def publish(
                     {"id": one.id, "version": one.version, "message": one.message} for one in report.failures
                 ],
                 "statuses": list(report.statuses),
+                "notes": [
+                    {"id": one.id, "version": one.version, "message": one.message} for one in report.notes
+                ],
             }
         )
     else:
+        for note in report.notes:
+            say(f"note on {note.id} {note.version}: {note.message}")
         for one in report.failures:
             say(f"refused {one.id} {one.version}: {one.message}")
         waiting = f", pending: {report.pending}" if report.pending else ""

@@ -26,6 +26,8 @@ def status(post: str, profile_name: str, as_json: bool) -> int:
 
     A status is kept for a day at least, and only who posted can see it. Ends with 3 if objects were refused.
     """
+    from lightship.client.publishing import notes_of
+
     with client_of(profile_name) as client:
         if not post:
             found = client.collections()
@@ -71,6 +73,8 @@ def status(post: str, profile_name: str, as_json: bool) -> int:
             f"{value.get('status')}: {value.get('success_count', 0)} of {value.get('total_count', 0)} taken, "
             f"refused: {value.get('failure_count', 0)}, pending: {value.get('pending_count', 0)}"
         )
+        for note in notes_of(value):
+            click.echo(f"note on {note.id} {note.version}: {note.message}")
         for one in value.get("failures", []):
             click.echo(f"refused {one.get('id')} {one.get('version')}: {one.get('message', '')}")
     return exits.REFUSED if value.get("failure_count") else exits.OK

@@ -13,10 +13,11 @@ from typing import Any, Self
 
 import orjson
 
-from lightship.client import publishing, pulling
+from lightship.client import publishing, pulling, waiting
 from lightship.client.connection import Connection, Limits
 from lightship.client.errors import NotTaxii
 from lightship.client.profiles import Profile
+from lightship.client.waiting import Held
 from lightship.core.errors import NotFound
 
 LEAST_CONTENT = 1024 * 1024
@@ -156,6 +157,20 @@ class Client:
             count=count,
             progress=progress,
         )
+
+    def staged(self, collection: str) -> tuple[Held, ...]:
+        """Return what this credential's member has waiting for its release there, by release."""
+        target = self.collection(collection)
+        return waiting.staged(self.connection, target.root, target.id)
+
+    def cancel(self, collection: str, object_id: str) -> tuple[Held, ...]:
+        """Take back what waits of an object there; return what was taken back.
+
+        Raises:
+            NotFound: nothing of it waits.
+        """
+        target = self.collection(collection)
+        return waiting.cancel(self.connection, target.root, target.id, object_id)
 
     def status(self, root: str, status_id: str) -> Mapping[str, Any]:
         """Return a status resource (TAXII 2.1 section 4.3); only who posted can see it."""

@@ -14,6 +14,7 @@ from typing import Any
 from lightship.client.connection import Answer, Connection
 from lightship.client.errors import NotTaxii
 from lightship.core.ids import UNKNOWN_ID
+from lightship.core.words import ALREADY_HELD
 
 DEFAULT_COUNT = 1000
 """Objects in one envelope at most."""
@@ -34,6 +35,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """An object that was taken, and what the hub says about it: that it is held back, or what is in it that
+    its publisher may not have meant to share."""
+
+    id: str
+    version: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class PublishReport:
     """What came of all envelopes together. `pending` is 0 except on servers that answer later."""
 
@@ -42,6 +53,7 @@ class PublishReport:
     pending: int = 0
     failures: tuple[Failure, ...] = ()
     statuses: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __add__(self, other: PublishReport) -> PublishReport:
         return PublishReport(
@@ -50,6 +62,7 @@ class PublishReport:
             self.pending + other.pending,
             self.failures + other.failures,
             self.statuses + other.statuses,
+            self.notes + other.notes,
         )
 
 
@@ -130,6 +143,16 @@ def status_of(answer: Answer, start: int = 0) -> PublishReport:
         pending=int(value.get("pending_count", 0)),
         failures=tuple(_failure(one, start) for one in value.get("failures", [])),
         statuses=(str(value.get("id", "")),),
+        notes=notes_of(value),
+    )
+
+
+def notes_of(status: Mapping[str, Any]) -> tuple[Note, ...]:
+    """Return what a status resource says about objects that were taken, but that they were held already."""
+    return tuple(
+        Note(str(one.get("id", "")), str(one.get("version", "")), str(one["message"]))
+        for one in status.get("successes", [])
+        if one.get("message") not in {None, "", ALREADY_HELD}
     )
 
 

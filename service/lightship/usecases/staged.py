@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from lightship.core.access import Action, Grant
+from lightship.core.access import Action, Grant, Principal, System
 from lightship.core.audit import AccessEvent
-from lightship.core.collection import WithdrawReason
+from lightship.core.collection import Collection, WithdrawReason
+from lightship.core.errors import NotFound
 from lightship.core.ports import Decisions, Reader, Row, Staged, Withdrawn, WithdrawRequest, Writer
-from lightship.core.query import Filters
+from lightship.core.query import SPEC_VERSIONS, Filters, Versions
 from lightship.core.time import Micros
+from lightship.usecases.credentials import STEWARD
 from lightship.usecases.directory import Directory
 from lightship.usecases.entry import Place, permit, under_current_rules
+
+EVERYTHING = Filters(versions=Versions(last=False, every=True), spec_versions=SPEC_VERSIONS)
 
 
 class StagedObjects:
@@ -76,3 +80,60 @@ class StagedObjects:
             return await asyncio.wrap_future(self._writer.withdraw(request))
 
         return await under_current_rules(self._directory, place, now, write)
+
+
+def all_staged(reader: Reader, collection: Collection, epoch: int) -> Sequence[Staged]:
+    """Return what everybody has waiting in a collection, for the hub's steward, by release."""
+    grant = Grant(System("staged list"), Action.READ, collection, epoch)
+    return reader.staged(grant, "")
+
+
+def cancel_for(
+    reader: Reader,
+    writer: Writer,
+    collection: Collection,
+    epoch: int,
+    object_id: str,
+    *,
+    now: Micros,
+    new_request: Callable[[], str],
+) -> list[Row]:
+    """Take back, as the hub's steward, whatever waits of an object, whoever published it.
+
+    Raises:
+        NotFound: nothing of it waits.
+        EpochChanged: the rules changed meanwhile; nothing more was taken back.
+    """
+    waiting = [one for one in all_staged(reader, collection, epoch) if one.candidate.id == object_id]
+    if not waiting:
+        raise NotFound(f"Nothing of {object_id} waits in {collection.agreement}/{collection.alias}")
+    cancelled: list[Row] = []
+    for owner in sorted({one.owner for one in waiting}):
+        req = new_request()
+
+        def event_of(rows: Sequence[Row], owner: str = owner, req: str = req) -> AccessEvent:
+            return AccessEvent(
+                req=req,
+                at=now,
+                act="cancel-staged",
+                agr=collection.agreement,
+                who=owner,
+                cred=STEWARD,
+                col=collection.id,
+                q=object_id,
+                why=STEWARD,
+                n=len(rows),
+            )
+
+        principal = Principal(collection.agreement, owner, STEWARD, STEWARD)
+        request = WithdrawRequest(
+            grant=Grant(principal, Action.WITHDRAW, collection, epoch),
+            object_id=object_id,
+            filters=EVERYTHING,
+            reason=WithdrawReason.ORDERED,
+            render_event=event_of,
+            now=now,
+            staged_only=True,
+        )
+        cancelled += writer.withdraw(request).result().cancelled
+    return cancelled

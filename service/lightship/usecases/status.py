@@ -18,10 +18,10 @@ from lightship.core.collection import Verdict
 from lightship.core.ids import is_uuid4
 from lightship.core.ports import ItemOutcome, PublishOutcome, Statuses
 from lightship.core.time import Micros, format_stamp
+from lightship.core.words import ALREADY_HELD
 from lightship.usecases.entry import Hidden
 
 _TAKEN = frozenset({Verdict.ADD, Verdict.DUPLICATE, Verdict.STAGED})
-_HELD = "Already held with the same content; nothing to do"
 _STAGED = "Held back until {}: nobody else sees it before, and you can take it back (`lightship staged`)"
 _MESSAGES = {
     Verdict.NOT_OWNER: (
@@ -115,7 +115,7 @@ def _success(item: ItemOutcome, when: str, releases: Mapping[int, Micros]) -> di
         return {"id": candidate.id, "version": version}
     said = list(candidate.warnings)
     if item.verdict is Verdict.DUPLICATE:
-        said.insert(0, _HELD)
+        said.insert(0, ALREADY_HELD)
     elif item.verdict is Verdict.STAGED:
         said.insert(0, _STAGED.format(format_stamp(releases[candidate.position])))
     return _entry(candidate.id, version, ". ".join(one.rstrip(".") for one in said))
