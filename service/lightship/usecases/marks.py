@@ -20,7 +20,8 @@ from lightship.core.time import Micros, format_stamp
 
 DEFINITION = "marking-definition"
 PAST_RULE = "deny-share-until"
-_Key = tuple[str, Level | None, tuple[str, ...]]
+_EACH_BY_ITSELF = frozenset({DEFINITION, "identity"})
+_Key = tuple[str, Level | None, bool, str | None, tuple[str, ...]]
 _Outcome = tuple[MarkingSet | None, Decision]
 
 
@@ -83,7 +84,7 @@ class _Case:
         self._agreement = agreement
         self._candidates = candidates
         self._now = now
-        self._sets: dict[_Key, MarkingSet] = {}
+        self._known: dict[_Key, _Outcome] = {}
         self._citing: dict[str, list[int]] = {}
         for index, one in enumerate(candidates):
             for cited in one.cites:
@@ -105,27 +106,35 @@ class _Case:
         self._posted = {one.id for one in posted}
 
     def resolved(self) -> Resolved:
-        """Decide all, those again that cite a refused definition of the same post."""
-        decided: dict[int, _Outcome] = {}
-        waiting = deque(range(len(self._candidates)))
-        while waiting:
-            index = waiting.popleft()
-            candidate = self._candidates[index]
-            decided[index] = self._decide(candidate)
-            if decided[index][1].allowed or candidate.type != DEFINITION:
-                continue
-            if self._forget(candidate.id):
-                again = [one for one in self._citing[candidate.id] if one in decided]
-                waiting.extend(one for one in again if decided[one][1].allowed)
+        """Decide all; what cites a refused definition of the same post is decided again without it."""
+        decided = [self._decide(one) for one in self._candidates]
+        if self._posted:
+            self._without_refused(decided)
         found = Resolved()
-        for index, candidate in enumerate(self._candidates):
-            marks, decision = decided[index]
+        for candidate, (marks, decision) in zip(self._candidates, decided, strict=True):
             if decision.allowed and marks is not None:
                 found.taken.append(candidate)
                 found.marks.append(marks)
             else:
                 found.refused.append((candidate, marks, decision))
         return found
+
+    def _without_refused(self, decided: list[_Outcome]) -> None:
+        gone = deque(
+            one.id
+            for one, (_, decision) in zip(self._candidates, decided, strict=True)
+            if one.type == DEFINITION and not decision.allowed
+        )
+        while gone:
+            definition = gone.popleft()
+            if not self._forget(definition):
+                continue
+            for index in self._citing[definition]:
+                if decided[index][1].allowed:
+                    candidate = self._candidates[index]
+                    decided[index] = self._decide(candidate)
+                    if candidate.type == DEFINITION and not decided[index][1].allowed:
+                        gone.append(candidate.id)
 
     def _forget(self, definition: str) -> bool:
         """Let a definition of the post count no more; False if it was not counted."""
@@ -136,29 +145,33 @@ class _Case:
             self._definitions[definition] = self._held[definition]
         else:
             self._definitions.pop(definition, None)
-        self._sets.clear()
+        self._known.clear()
         return True
 
     def _decide(self, candidate: Candidate) -> _Outcome:
+        """Return the set and the decision, made once for all objects that say the same.
+
+        A definition has terms of its own, and whose an identity is depends on its id: those are asked each.
+        """
+        if candidate.type in _EACH_BY_ITSELF:
+            return self._ask(candidate)
+        key = (candidate.type, candidate.level, candidate.owned, candidate.created_by, candidate.cites)
+        found = self._known.get(key)
+        if found is None:
+            found = self._ask(candidate)
+            if found[0] is not None:  # an unknown marking is told with its place
+                self._known[key] = found
+        return found
+
+    def _ask(self, candidate: Candidate) -> _Outcome:
         try:
-            marks = self._set_of(candidate)
+            marks = marking_set(candidate, self._collection, self._definitions)
         except UnknownMarking as unknown:
             return None, Decision(False, unknown.rule, unknown.message)
-        if marks.share_until is not None and (late := past_sharing(marks, self._now)) is not None:
-            return marks, late
-        return marks, self._decisions.decide_object(
+        late = past_sharing(marks, self._now)
+        return marks, late or self._decisions.decide_object(
             self._principal, self._collection, self._agreement, candidate, marks
         )
-
-    def _set_of(self, candidate: Candidate) -> MarkingSet:
-        """Return the set; made once for all objects that say the same. A definition has terms of its own."""
-        if candidate.type == DEFINITION:
-            return marking_set(candidate, self._collection, self._definitions)
-        key = (candidate.type, candidate.level, candidate.cites)
-        found = self._sets.get(key)
-        if found is None:
-            found = self._sets[key] = marking_set(candidate, self._collection, self._definitions)
-        return found
 
 
 def past_sharing(marks: MarkingSet, now: Micros) -> Decision | None:
