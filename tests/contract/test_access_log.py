@@ -155,3 +155,21 @@ def test_a_caller_that_goes_away_does_not_take_its_event_back(log: Log) -> None:
 def test_the_sample_is_not_empty_anywhere() -> None:
     compared = [one.name for one in fields(SAMPLE) if one.compare and one.name != "req"]
     assert all(getattr(SAMPLE, name) for name in compared)
+
+
+def test_a_found_event_has_the_digests_that_stand_for_its_query_and_address(log: Log) -> None:
+    log.record(event(1)).result(30)
+    log.record(event(2)).result(30)
+    one, two = log.search(AuditQuery())
+    digests = {one.q_digest, one.ip_digest, two.q_digest, two.ip_digest}
+    assert len(digests) == 4  # each has a salt of its own
+    assert all(len(digest) == 64 for digest in digests)
+
+
+def test_events_recorded_together_are_each_found_and_told_apart(log: Log) -> None:
+    before = event(3, act="publish")
+    log.record(before).result(30)
+    events = [event(1), before, event(2, agr="hub"), event(4, at=Micros(YEAR_2026 - 1))]
+    assert len(log.record_all(events).result(30)) == 4
+    assert sorted(one.req for one in log.search(AuditQuery())) == sorted(one.req for one in events)
+    assert list(log.record_all([]).result(30)) == []

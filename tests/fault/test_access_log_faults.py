@@ -27,9 +27,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from audit_samples import StillClock, event
-from lightship.storage.sqlite import access_log
+from lightship.storage.sqlite import access_writer
 from lightship.storage.sqlite.access_log import open_access_log
-access_log.TAIL = 29  # so that the table that is searched is filled again and again
+access_writer.TAIL = 29  # so that the table that is searched is filled again and again
 log = open_access_log(Path(sys.argv[1]), StillClock())
 number, last = int(sys.argv[2]), int(sys.argv[4])
 while number < last:

@@ -73,14 +73,23 @@ def from_leaf(leaf: bytes, q: str | None, ip: str | None) -> AccessEvent:
     if not isinstance(value, dict) or value.keys() != KEYS:
         raise ValueError("not an access event")
     texts = {name: value[name] for name in ("act", "agr", "col", "cred", "req", "who", "why")}
+    digests = (value["q"], value["ip"])
     numbers = {name: value[name] for name in ("n", "st")}
-    if not all(isinstance(text, str) for text in texts.values()):
+    if not all(isinstance(text, str) for text in (*texts.values(), *digests)):
         raise ValueError("a member that should be text is not")
     if not all(type(number) is int for number in numbers.values()):
         raise ValueError("a member that should be a number is not")
     first, last = _micros(value["first"]), _micros(value["last"])
     return AccessEvent(
-        **texts, **numbers, at=_micros(value["at"]), first=first, last=last, q=q or "", ip=ip or ""
+        **texts,
+        **numbers,
+        at=_micros(value["at"]),
+        first=first,
+        last=last,
+        q=q or "",
+        ip=ip or "",
+        q_digest=value["q"],
+        ip_digest=value["ip"],
     )
 
 

@@ -13,6 +13,7 @@ import apsw
 from lightship.core.errors import BadFile, StewardError
 from lightship.core.ports import FsckReport
 from lightship.storage.fsck_audit import check_effects, check_events
+from lightship.storage.fsck_log import HubKey
 from lightship.storage.fsck_objects import check_flags
 from lightship.storage.fsck_registry import (
     check_chains,
@@ -32,8 +33,8 @@ STEP = 1000
 """Rows between two calls of `progress`."""
 
 
-def fsck(data_dir: Path, progress: Progress = no_progress) -> FsckReport:
-    """Check the data of a hub (its directory `data`).
+def fsck(data_dir: Path, progress: Progress = no_progress, key: HubKey | None = None) -> FsckReport:
+    """Check the data of a hub (its directory `data`); signatures too, where its key is given.
 
     Raises:
         BadFile: `hub.db` is missing, no Lightship file, or at an older schema (start the hub, or run
@@ -57,7 +58,7 @@ def fsck(data_dir: Path, progress: Progress = no_progress) -> FsckReport:
                 _check_schema(path, Kind.AUDIT)
                 log = _open(path, connections)
                 logs.append((year, log))
-                events += _check_log(log, path, year, scratch, progress)
+                events += _check_log(log, path, year, scratch, progress, key)
             except (apsw.CorruptError, apsw.NotADBError, StewardError) as error:
                 scratch.find(path.name, f"it cannot be read: {error}")
         try:
@@ -123,10 +124,12 @@ def _check_hub(db: apsw.Connection, scratch: Scratch, progress: Progress) -> tup
     return objects, int(statements)
 
 
-def _check_log(db: apsw.Connection, path: Path, year: int, scratch: Scratch, progress: Progress) -> int:
+def _check_log(
+    db: apsw.Connection, path: Path, year: int, scratch: Scratch, progress: Progress, key: HubKey | None
+) -> int:
     _integrity(db, path.name, scratch, progress)
     count = 0
-    for count in check_events(db, path, year, scratch):
+    for count in check_events(db, path, year, scratch, key):
         if count % STEP == 0:
             progress(f"checking {path.name}", count, 0)
     progress(f"checking {path.name}", count, count)

@@ -1,7 +1,7 @@
 """fsck of the access log: no gap, no altered event, no statement without its event. Read-only.
 
 An event's canonical bytes are compared with the columns made from them, and with `q` and `ip` through their
-salted digests as long as these are not erased.
+salted digests as long as these are not erased. The trees over them are checked by `fsck_log`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import orjson
 
 from lightship.core.audit import AccessEvent
 from lightship.storage.event_leaf import Salts, from_leaf, salted, to_leaf
+from lightship.storage.fsck_log import HubKey, Trees
 from lightship.storage.fsck_scratch import Scratch
-from lightship.storage.sqlite.access_log import req_key, year_of
+from lightship.storage.sqlite.access_files import year_of
 from lightship.storage.sqlite.access_search import OUTCOMES
+from lightship.storage.sqlite.access_writer import req_key
 
 _ROWS = """
 SELECT e.seq, a.text, e.idx, e.at, w.text, c.text, l.text, v.text, e.outcome, e.effect, e.req, e.leaf,
   e.q_salt, e.q, e.ip_salt, e.ip,
+  e.agr, e.hash, e.seal,
   s.seq, s.agr = e.agr AND s.who = e.who AND s.cred = e.cred AND s.col = e.col AND s.act = e.act
     AND s.outcome = e.outcome
 FROM event AS e LEFT JOIN word AS a ON a.id = e.agr LEFT JOIN word AS w ON w.id = e.who
@@ -32,8 +35,11 @@ ORDER BY e.seq"""
 _TWICE = "SELECT req, min(place), max(place) FROM logged GROUP BY req HAVING count(*) > 1"
 
 
-def check_events(db: apsw.Connection, path: Path, year: int, scratch: Scratch) -> Iterator[int]:
-    """Check one file; yield the number of events looked at so far."""
+def check_events(
+    db: apsw.Connection, path: Path, year: int, scratch: Scratch, key: HubKey | None = None
+) -> Iterator[int]:
+    """Check one file, signatures too with the hub's key; yield the number of events looked at so far."""
+    trees = Trees(db, path.name, scratch, key)
     sizes: dict[str | None, int] = {}
     filled, searchable = int(db.execute("SELECT coalesce(max(seq), 0) FROM filled").get), 0
     for count, row in enumerate(db.execute(_ROWS), 1):
@@ -46,7 +52,8 @@ def check_events(db: apsw.Connection, path: Path, year: int, scratch: Scratch) -
                 where, missing if idx > expected else "there is another one of this number before it"
             )
         sizes[agr] = idx + 1
-        _check_event(row[:-2], year, where, scratch)
+        _check_event(row[:-5], year, where, scratch)
+        trees.leaf(row[-5], str(agr), idx, row[3], row[11], row[-4], row[-3])
         scratch.logged(row[10], where)
         found, same = row[-2:]
         searchable += found is not None
@@ -58,7 +65,8 @@ def check_events(db: apsw.Connection, path: Path, year: int, scratch: Scratch) -
     for req, first, last in scratch.rows(_TWICE):
         scratch.find(first, f"its request {req.hex()} is recorded again: {last}")
     scratch.no_longer_logged()
-    for agr, size in db.execute("SELECT text, size FROM scope LEFT JOIN word ON id = agr"):
+    trees.finish()
+    for agr, size in db.execute("SELECT text, size FROM head LEFT JOIN word ON id = agr"):
         if sizes.pop(agr, 0) != size:
             scratch.find(f"{path.name}, {agr}", f"the newest events are missing: there were {size}")
     for agr in sizes:

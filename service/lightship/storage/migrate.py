@@ -21,7 +21,10 @@ from pathlib import Path
 import apsw
 
 from lightship.core.errors import BadFile, Damaged, NewerStore
+from lightship.core.log.merkle import leaf_hash
 from lightship.core.time import Micros
+from lightship.storage.marking_sets import fill
+from lightship.storage.sqlite.access_tree import plant
 from lightship.storage.sqlite.connection import FATAL, hub_error, open_database
 from lightship.storage.sqlite.snapshot import copy_database
 
@@ -49,6 +52,9 @@ class Kind(StrEnum):
 
 APPLICATION_IDS = {Kind.HUB: 0x4C534842, Kind.AUDIT: 0x4C534155}
 """`LSHB` and `LSAU`, in the SQLite header at byte 68: `file` and other tools can tell them apart."""
+
+_AFTER = {(Kind.AUDIT, "0003_verifiable_log"): plant, (Kind.HUB, "0003_marking_sets"): fill}
+"""What a migration does that SQL cannot, in its transaction, after its statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +215,10 @@ def _schema_of(path: Path, kind: Kind, newest: int) -> int:
 
 def _apply(conn: apsw.Connection, kind: Kind, step: Migration, now: Micros) -> None:
     conn.execute(_META)
+    conn.create_scalar_function("leaf_hash", leaf_hash, 1, deterministic=True)  # type: ignore[arg-type]  # it is only given bytes
     conn.execute(step.sql).fetchall()  # to the end: it stops at each row that a statement gives
+    if after := _AFTER.get((kind, step.label)):
+        after(conn)
     conn.execute(
         "INSERT INTO meta(schema, needs, applied_at) VALUES (?, ?, ?)", (step.number, step.needs, now)
     )

@@ -20,8 +20,8 @@ from lightship.core.audit import AccessEvent, AuditQuery
 from lightship.core.errors import BadFile, NewerStore, Unavailable
 from lightship.core.time import MAX_MICROS, Micros
 from lightship.storage.event_leaf import KEYS, Salts, clean, from_leaf, salted, to_leaf
-from lightship.storage.sqlite import access_log, access_search
-from lightship.storage.sqlite.access_log import audit_files, open_access_log, year_of
+from lightship.storage.sqlite import access_search, access_writer
+from lightship.storage.sqlite.access_log import SqliteAccessLog, audit_files, open_access_log, year_of
 
 SALTS = Salts(b"q" * 16, b"i" * 16)
 TEXT = st.text(max_size=40)
@@ -124,18 +124,18 @@ def test_each_agreement_counts_its_own_events_from_0_without_gaps(tmp_path: Path
     for name in ("a", "b", "hub"):
         sql = f"SELECT idx FROM event JOIN word ON id = agr WHERE text = '{name}' ORDER BY seq"
         assert rows(path, sql) == [(number,) for number in range(10)]
-    assert rows(path, "SELECT size FROM scope") == [(10,)] * 3
+    assert rows(path, "SELECT size FROM head") == [(10,)] * 3
 
 
 def test_an_event_that_cannot_be_stored_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = access_log.req_key
+    real = access_writer.req_key
 
     def refuse(req: str) -> bytes:
         if req == event(7).req:
             raise ValueError("this one cannot be stored")
         return real(req)
 
-    monkeypatch.setattr(access_log, "req_key", refuse)
+    monkeypatch.setattr(access_writer, "req_key", refuse)
     log = open_access_log(tmp_path, StillClock())
     done = [log.record(event(number, who=f"member-{number}")) for number in range(20)]
     assert [number for number, one in enumerate(done) if one.exception(30) is not None] == [7]
@@ -187,7 +187,7 @@ def test_every_way_through_the_indexes_gives_the_same_answer(
 ) -> None:
     monkeypatch.setattr(access_search, "FEW", few)
     monkeypatch.setattr(access_search, "BATCH", 7)
-    monkeypatch.setattr(access_log, "TAIL", tail)
+    monkeypatch.setattr(access_writer, "TAIL", tail)
     log = open_access_log(tmp_path, StillClock())
     events = [
         event(
@@ -243,14 +243,14 @@ def test_a_search_never_reads_the_whole_table(tmp_path: Path, column: str) -> No
     assert not re.search(r"SCAN (search|event|e)\b", plan)
 
 
-def found(log: access_log.SqliteAccessLog, **filters: object) -> list[AccessEvent]:
+def found(log: SqliteAccessLog, **filters: object) -> list[AccessEvent]:
     return list(log.search(AuditQuery(limit=10_000, **filters)))  # type: ignore[arg-type]  # names of AuditQuery
 
 
 def test_the_search_table_is_filled_many_events_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access_log, "TAIL", 10)
+    monkeypatch.setattr(access_writer, "TAIL", 10)
     log = open_access_log(tmp_path, StillClock())
     path, sizes = tmp_path / "audit-2026.db", []
     for number in range(25):
@@ -263,7 +263,7 @@ def test_the_search_table_is_filled_many_events_at_a_time(
 
 
 def test_two_logs_fill_one_search_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access_log, "TAIL", 10)
+    monkeypatch.setattr(access_writer, "TAIL", 10)
     logs = [open_access_log(tmp_path, StillClock()) for _ in range(2)]
     for number in range(57):
         logs[number % 5 % 2].record(event(number)).result(30)
@@ -278,7 +278,7 @@ def test_two_logs_fill_one_search_table(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_search_between_two_fillings_finds_every_event_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access_log, "TAIL", 40)
+    monkeypatch.setattr(access_writer, "TAIL", 40)
     monkeypatch.setattr(access_search, "BATCH", 5)
     log = open_access_log(tmp_path, StillClock())
     for number in range(39):
@@ -294,7 +294,7 @@ def test_a_search_between_two_fillings_finds_every_event_once(
 def test_a_filling_that_fails_takes_its_events_back_and_the_next_one_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access_log, "TAIL", 10)
+    monkeypatch.setattr(access_writer, "TAIL", 10)
     log = open_access_log(tmp_path, StillClock())
     for number in range(9):
         log.record(event(number)).result(30)

@@ -124,6 +124,7 @@ class GroupCommit(Generic[J]):
         checkpoint_pages: pages in the write-ahead log after which it is copied into the file and begun anew;
             a commit that grows it makes the file system write more than one that overwrites it.
         cancellable: a caller may take its job back by cancelling its future, as long as it waits.
+        weighed: a job counts as as many writes as it weighs, not as one.
     """
 
     def __init__(
@@ -138,7 +139,9 @@ class GroupCommit(Generic[J]):
         fault: Callable[[Exception], Exception] = hub_fault,
         checkpoint_pages: int = CHECKPOINT_PAGES,
         cancellable: bool = True,
+        weighed: bool = False,
     ) -> None:
+        self._weighed = weighed
         self._checkpoint_pages = checkpoint_pages
         self._fault = fault
         self._cancellable = cancellable
@@ -233,17 +236,18 @@ class GroupCommit(Generic[J]):
         if not group:
             return
         self._tally.running, begun = group, monotonic_ns()
+        writes = sum(entry.weight for entry in group) if self._weighed else len(group)
         try:
             results = self._transaction([entry.job for entry in group])
         except Exception as error:
             self._disconnect()
-            self._tally.done(len(group), 0, failed=True)
+            self._tally.done(writes, 0, failed=True)
             self._tally.running = ()
             told = self._fault(error)
             for entry in group:
                 entry.future.set_exception(told)
             return
-        self._tally.done(len(group), (monotonic_ns() - begun) // 1000, failed=False)
+        self._tally.done(writes, (monotonic_ns() - begun) // 1000, failed=False)
         self._tally.running = ()
         for entry, result in zip(group, results, strict=True):
             if isinstance(result, Failed):

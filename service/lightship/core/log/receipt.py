@@ -1,0 +1,172 @@
+"""Receipts of the access log: what a member holds to prove that its access was left out or changed.
+
+`Audit-Receipt: v1 <index> <leaf hash> <first>:<n>:<path> <signature>`: the events that one commit recorded
+have one signature over the log's origin, the index of the first of them, their number and the root over their
+leaf hashes; `path` is the inclusion proof of this leaf in that group, hashes one after the other. All base64.
+What is signed begins with a line of its own, so that it is no checkpoint and no DSSE envelope. The answer's
+header does not name the log: it is that of the agreement asked for, of the year of the answer.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from binascii import b2a_base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from lightship.core.errors import CallerError
+from lightship.core.log.merkle import HASH_BYTES, root_from_inclusion
+from lightship.core.log.notes import Sign, Verify
+
+HEADER = "Audit-Receipt"
+CONTEXT = "lightship audit group v1"
+SIGNATURE_BYTES = 64
+MAX_INDEX = (1 << 53) - 1
+_MAX_PATH = 53
+
+
+class BadReceipt(CallerError):
+    """It is no receipt; `why` names the field."""
+
+    code = "bad-receipt"
+
+
+def audit_origin(host: str, scope: str, year: int) -> str:
+    """Return the origin of the access log of an agreement (or of `hub`) and a year."""
+    return f"{host}/audit/{scope}/{year}"
+
+
+def group_message(origin: str, first: int, size: int, root: bytes) -> bytes:
+    """Return what the signature of a group is over."""
+    return f"{CONTEXT}\n{origin}\n{first}\n{size}\n{_encode(root)}\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt as it is read. Nothing in it has been verified."""
+
+    index: int
+    leaf: bytes
+    first: int
+    size: int
+    path: tuple[bytes, ...]
+    signature: bytes
+
+    def header(self) -> bytes:
+        """Return the value of the header."""
+        proof = f"{self.first}:{self.size}:{_encode(b''.join(self.path))}"
+        return f"v1 {self.index} {_encode(self.leaf)} {proof} {_encode(self.signature)}".encode()
+
+
+class Group:
+    """The events of one log that were committed together, sealed by one signature."""
+
+    __slots__ = ("_proof", "_rows", "_tail", "first", "signature")
+
+    def __init__(self, origin: str, first: int, hashes: Sequence[bytes], sign: Sign) -> None:
+        self.first = first
+        self._rows = [list(hashes)]
+        while len(row := self._rows[-1]) > 1:
+            above = [sha256(b"\1" + row[at] + row[at + 1]).digest() for at in range(0, len(row) - 1, 2)]
+            self._rows.append([*above, row[-1]] if len(row) & 1 else above)
+        self.signature = sign(group_message(origin, first, len(hashes), self._rows[-1][0]))
+        self._proof = f"{first}:{len(hashes)}:"
+        self._tail = f" {_encode(self.signature)}"
+
+    def __len__(self) -> int:
+        return len(self._rows[0])
+
+    def receipt(self, place: int) -> Receipt:
+        """Return the receipt of the event at a place of the group, from 0."""
+        leaf, path = self._rows[0][place], tuple(self._path(place))
+        return Receipt(self.first + place, leaf, self.first, len(self), path, self.signature)
+
+    def header(self, place: int) -> bytes:
+        """Return `receipt(place).header()`, quickly."""
+        leaf, path = _encode(self._rows[0][place]), _encode(b"".join(self._path(place)))
+        return f"v1 {self.first + place} {leaf} {self._proof}{path}{self._tail}".encode()
+
+    def _path(self, place: int) -> list[bytes]:
+        path = []
+        for row in self._rows[:-1]:
+            beside = place ^ 1
+            if beside < len(row):
+                path.append(row[beside])
+            place >>= 1
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Where a recorded event lies; `header` makes its receipt when it is asked for."""
+
+    group: Group
+    place: int
+
+    def header(self) -> bytes:
+        """Return the value of the header `Audit-Receipt`."""
+        return self.group.header(self.place)
+
+    def receipt(self) -> Receipt:
+        """Return the receipt."""
+        return self.group.receipt(self.place)
+
+
+def parse_receipt(text: str) -> Receipt:
+    """Return the receipt in a header's value, unverified.
+
+    Raises:
+        BadReceipt: it is none; names the field.
+    """
+    parts = text.strip().split(" ")
+    if len(parts) != 5 or parts[0] != "v1":
+        raise _bad("it must be `v1`, index, leaf hash, proof and signature")
+    index, leaf = _number(parts[1], "index"), _bytes(parts[2], "leaf hash", HASH_BYTES)
+    proof = parts[3].split(":")
+    if len(proof) != 3:
+        raise _bad("its proof must be first:size:path")
+    first, size = _number(proof[0], "proof (first)"), _number(proof[1], "proof (size)")
+    if not first <= index < first + size:
+        raise _bad("its index lies outside its group")
+    joined = _bytes(proof[2], "proof (path)")
+    if len(joined) % HASH_BYTES or len(joined) > _MAX_PATH * HASH_BYTES:
+        raise _bad("its proof (path) does not consist of hashes")
+    path = tuple(joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES))
+    return Receipt(index, leaf, first, size, path, _bytes(parts[4], "signature", SIGNATURE_BYTES))
+
+
+def verify_receipt(receipt: Receipt, origin: str, public: bytes, verify: Verify) -> bool:
+    """True if the key has signed that this leaf is at this index of the log; never raises."""
+    place = receipt.index - receipt.first
+    root = root_from_inclusion(receipt.leaf, place, receipt.size, receipt.path)
+    if root is None:
+        return False
+    return verify(public, receipt.signature, group_message(origin, receipt.first, receipt.size, root))
+
+
+def _bad(why: str) -> BadReceipt:
+    return BadReceipt("The receipt cannot be used", why=why)
+
+
+def _number(text: str, field: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 16 or text != str(int(text)):
+        raise _bad(f"its {field} is no whole number")
+    if (number := int(text)) > MAX_INDEX:
+        raise _bad(f"its {field} is too large")
+    return number
+
+
+def _encode(raw: bytes) -> str:
+    return b2a_base64(raw, newline=False).decode()
+
+
+def _bytes(text: str, field: str, length: int | None = None) -> bytes:
+    try:
+        raw = b64decode(text.encode("ascii"), validate=True)
+    except (UnicodeEncodeError, Base64Error, ValueError):
+        raise _bad(f"its {field} is no base64") from None
+    if _encode(raw) != text or (length is not None and len(raw) != length):
+        raise _bad(f"its {field} is not {length or 'canonical base64 of'} bytes")
+    return raw

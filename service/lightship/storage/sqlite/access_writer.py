@@ -1,0 +1,272 @@
+"""Writing to one file of the access log: the events of a group, their trees, the table that is searched.
+
+A commit writes few pages: the events at the end of their table, their places, the heads of their trees. The
+table that is searched is filled once it lacks TAIL events, in the same transaction as the events that made it
+so many.
+
+The events of an agreement are the leaves of its log of the year (`access_tree`). The log writes two kinds of
+leaf by itself: `log-continued`, the first one where there is a log of an earlier year, whose checkpoint it
+holds; and `log-late`, before `n` events that are recorded LATE or more after newer ones, as after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from lightship.core.audit import AccessEvent
+from lightship.core.errors import Unavailable
+from lightship.core.log.audit import CONTINUED, LATE, LOG, LOG_LATE
+from lightship.core.log.merkle import leaf_hash
+from lightship.core.log.receipt import Sealed
+from lightship.core.ports import Clock, Recorded
+from lightship.core.time import Micros
+from lightship.storage.event_leaf import SALT_BYTES, Salts, clean, to_leaf
+from lightship.storage.migrate import Kind, open_migrated
+from lightship.storage.sqlite.access_files import audit_files
+from lightship.storage.sqlite.access_search import OUTCOMES, word_number
+from lightship.storage.sqlite.access_tree import Head, Sealer, grow, last_checkpoint, read_head, seal_of
+from lightship.storage.sqlite.committer import Failed, GroupCommit, hub_fault, run_each
+from lightship.storage.sqlite.connection import FATAL
+
+TAIL = 1024
+"""So many events and a group at most may be missing in the table that is searched; a search reads them."""
+
+LOG_PAGES = 2000
+"""Pages of the write-ahead log before it is begun anew: 8 MB, so that nearly all commits overwrite it."""
+
+_TOGETHER = 64
+"""Rows of one statement."""
+_ROW = f"({', '.join('?' * 17)})"
+_INSERT = (
+    "INSERT INTO event(agr, idx, at, who, cred, col, act, outcome, effect, req, leaf, hash, q_salt, q,"
+    " ip_salt, ip, seal) VALUES "
+)
+_Leaf = tuple[AccessEvent, int, int]
+"""An event, its place in the group (-1: the log's own), its turn among all that the group inserts."""
+_HASH = 11
+"""Where a row has its leaf hash."""
+_MAX_WORDS = 100_000
+
+
+class YearWriter:
+    """The writing side of one file. All but `append` runs in the writer's thread alone."""
+
+    def __init__(
+        self, path: Path, clock: Clock, random: Callable[[int], bytes], sealer: Sealer | None
+    ) -> None:
+        self._path = path
+        self._year = int(path.stem[-4:])
+        self._random = random
+        self._sealer = sealer
+        self._words: dict[str, int] = {}  # whose numbers are known to be committed
+        self._fresh: dict[str, int] = {}  # of the open transaction
+        self._filled = self._filling = self._newest = -TAIL  # in `seq`; unknown as yet, so looked up
+        self._committer: GroupCommit[tuple[AccessEvent, ...]] = GroupCommit(
+            partial(_connect, path, clock),
+            path.with_suffix(".lock"),
+            path.stem,
+            run=self._run,
+            before_commit=self._fill,
+            after_commit=self._committed,
+            fault=lambda error: unavailable(hub_fault(error)),
+            checkpoint_pages=LOG_PAGES,
+            cancellable=False,
+            weighed=True,
+        )
+        self.append = self._committer.put
+        self.close = self._committer.close
+        self.figures = self._committer.figures
+
+    def _run(self, db: apsw.Connection, jobs: Sequence[tuple[AccessEvent, ...]]) -> Sequence[object]:
+        if len(jobs) == 1:
+            return [self._record(db, jobs[0])]
+        results = iter(self._record(db, [event for job in jobs for event in job]))
+        return [list(islice(results, len(job))) for job in jobs]
+
+    def _record(self, db: apsw.Connection, events: Sequence[AccessEvent]) -> Sequence[Recorded]:
+        """Insert a group at once; only if an event fails, again from the start, each in a savepoint."""
+        self._fresh = {}
+        try:
+            return self._insert(db, events)
+        except FATAL:
+            raise
+        except Exception:
+            if not db.in_transaction:
+                raise
+            db.execute("ROLLBACK")
+            db.execute("BEGIN IMMEDIATE")
+            self._fresh = {}
+            results = run_each(db, [partial(self._insert, events=[event]) for event in events])
+            return [
+                unavailable(one.error) if isinstance(one, Failed) else one[0]  # type: ignore[index]  # what _insert gave
+                for one in results
+            ]
+
+    def _insert(self, db: apsw.Connection, events: Sequence[AccessEvent]) -> list[Sealed | None]:
+        fresh: dict[str, int] = {}
+        results: list[Sealed | None] = [None] * len(events)
+        rows: list[tuple[int, list[Any]]] = []
+        for scope, places in _by_scope(db, events).items():
+            agr = self._word(db, scope, fresh)
+            head = read_head(db, agr)
+            leaves = self._in_order(scope, head, [(events[place], place, place) for place in places])
+            head = head or Head()
+            made = self._rows(db, agr, head.tree.size, [event for event, *_ in leaves], fresh)
+            newest = max(event.at for event, *_ in leaves)
+            hashes = [row[_HASH] for row in made]
+            group = grow(db, agr, scope, self._year, head, hashes, newest, self._sealer)
+            rows += zip((turn for _, _, turn in leaves), made, strict=True)
+            if group is not None:
+                made[0][-1] = seal_of(group)
+                for at, (_, place, _) in enumerate(leaves):
+                    if place >= 0:
+                        results[place] = Sealed(group, at)
+        _insert_rows(db, [row for _, row in sorted(rows, key=itemgetter(0))])
+        self._newest = max(self._newest, db.last_insert_rowid()) if rows else self._newest
+        self._fresh |= fresh
+        return results
+
+    def _in_order(self, scope: str, head: Head | None, leaves: list[_Leaf]) -> list[_Leaf]:
+        """Return what to append, with what the log says by itself."""
+        first = self._continued(scope, leaves[0][0].at) if head is None else []
+        newest = head.newest if head is not None else 0
+        late: list[_Leaf] = []
+        timely: list[_Leaf] = []
+        for leaf in leaves:
+            newest = max(newest, leaf[0].at)
+            (late if leaf[0].at < newest - LATE else timely).append(leaf)
+        if not late:
+            return [*first, *leaves]
+        after = leaves[-1][2] + 1
+        said = (self._own(scope, newest, LOG_LATE, n=len(late)), -1, after)
+        return [*first, *timely, said, *((event, place, after + place) for event, place, _ in late)]
+
+    def _continued(self, scope: str, at: Micros) -> list[_Leaf]:
+        """Return the first leaf of a log that continues one of an earlier year."""
+        if self._sealer is None:
+            return []
+        for year, path in reversed(audit_files(self._path.parent)):
+            found = last_checkpoint(path, scope, self._sealer) if year < self._year else None
+            if found is not None:
+                return [(self._own(scope, at, CONTINUED, n=found[0], why=found[1]), -1, -1)]
+        return []
+
+    def _own(self, scope: str, at: int, act: str, *, n: int, why: str = "") -> AccessEvent:
+        req = self._random(SALT_BYTES).hex()
+        return AccessEvent(req=req, at=Micros(at), act=act, agr=scope, cred=LOG, st=200, n=n, why=why)
+
+    def _rows(
+        self,
+        db: apsw.Connection,
+        agr: int,
+        first: int,
+        events: Sequence[AccessEvent],
+        fresh: dict[str, int],
+    ) -> list[list[Any]]:
+        """Return the rows of a log's new events, from index `first` on."""
+        salts = self._random(2 * SALT_BYTES * len(events))
+        rows: list[list[Any]] = []
+        for number, event in enumerate(events):
+            at = 2 * SALT_BYTES * number
+            both = Salts(salts[at : at + SALT_BYTES], salts[at + SALT_BYTES : at + 2 * SALT_BYTES])
+            who, cred, col, act = (
+                self._words.get(text) or self._word(db, text, fresh)
+                for text in (event.who, event.cred, event.col, event.act)
+            )
+            outcome, effect, leaf = OUTCOMES[event.outcome], int(event.has_effect), to_leaf(event, both)
+            place = (agr, first + number, event.at, who, cred, col, act, outcome, effect)
+            values = (both.q, clean(event.q), both.ip, clean(event.ip))
+            rows.append([*place, req_key(event.req), leaf, leaf_hash(leaf), *values, None])
+        return rows
+
+    def _word(self, db: apsw.Connection, text: str, fresh: dict[str, int]) -> int:
+        number = self._words.get(text) or self._fresh.get(text) or fresh.get(text)
+        if number is None:
+            kept = clean(text)
+            db.execute("INSERT INTO word(text) VALUES (?) ON CONFLICT DO NOTHING", (kept,))
+            number = fresh[text] = word_number(db, kept) or 0
+        return number
+
+    def _fill(self, db: apsw.Connection) -> None:
+        """Fill the table that is searched if it lacks TAIL events; another process may have done so."""
+        self._filling = self._filled
+        if self._newest - self._filled < TAIL:
+            return
+        self._filling = int(db.execute("SELECT seq FROM filled").get)
+        if self._newest - self._filling < TAIL:
+            return
+        db.execute(
+            "INSERT INTO search SELECT at, seq, agr, who, cred, col, act, outcome FROM event"
+            " WHERE seq > ? ORDER BY at, seq",
+            (self._filling,),
+        )
+        db.execute("UPDATE filled SET seq = (SELECT max(seq) FROM event)")
+        self._filling = self._newest
+
+    def _committed(self) -> None:
+        """Remember what is durable; what was rolled back must not be."""
+        self._filled = self._filling
+        if self._fresh:
+            if len(self._words) > _MAX_WORDS:
+                self._words = {}
+            self._words.update(self._fresh)
+
+
+def _has_effect(db: apsw.Connection, req: bytes) -> bool:
+    """True if an event with an effect has this request already."""
+    return db.execute("SELECT 1 FROM event WHERE req = ? AND effect = 1", (req,)).fetchone() is not None
+
+
+def _connect(path: Path, clock: Clock) -> apsw.Connection:
+    return open_migrated(path, Kind.AUDIT, clock.now())
+
+
+def _by_scope(db: apsw.Connection, events: Sequence[AccessEvent]) -> dict[str, list[int]]:
+    """Return the places of the events that are to be recorded, by agreement, in order."""
+    again: set[bytes] = set()
+    found: dict[str, list[int]] = {}
+    for place, event in enumerate(events):
+        if event.has_effect:
+            req = req_key(event.req)
+            if req in again or _has_effect(db, req):
+                continue
+            again.add(req)
+        found.setdefault(clean(event.agr), []).append(place)
+    return found
+
+
+def _insert_rows(db: apsw.Connection, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows by statements of 64, 32, ... 1 rows: few statements a group, few texts to keep prepared."""
+    at, together = 0, _TOGETHER
+    while at < len(rows):
+        while together > len(rows) - at:
+            together //= 2
+        values = [value for row in rows[at : at + together] for value in row]
+        db.execute(_INSERT + ", ".join([_ROW] * together), values)
+        at += together
+
+
+def unavailable(error: BaseException) -> Unavailable:
+    if isinstance(error, Unavailable):
+        return error
+    return Unavailable(
+        "The access log cannot be written",
+        why=str(error),
+        todo="Run lightship fsck; nothing is answered without its record",
+    )
+
+
+def req_key(req: str) -> bytes:
+    """Return what stands in column `req`: 16 bytes of a UUID in hex, else the text."""
+    try:
+        raw = bytes.fromhex(req)
+    except ValueError:
+        return clean(req).encode()
+    return raw if len(raw) == 16 and raw.hex() == req else req.encode()
