@@ -13,6 +13,7 @@ import orjson
 from audit_samples import StillClock
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Candidate, WithdrawReason
+from lightship.core.marks import MarkingSet
 from lightship.core.ports import PublishOutcome, PublishRequest, SignedAgreement, WithdrawRequest
 from lightship.core.query import Filters
 from lightship.core.stix.json import canonical
@@ -82,7 +83,9 @@ class DiskHub:
     def activate(self, version: int, prev: str) -> SignedAgreement:
         """Bring a version in force with collections 1 and 2."""
         signed, event = agreement(version, prev), self.event("activate")
-        self.store.activate(signed, [uuid_of(1), uuid_of(2)], event)
+        self.store.activate(
+            signed, [uuid_of(1), uuid_of(2)], event, admits=lambda collection_id, held: True, withdraw={}
+        )
         self.log(event)
         return signed
 
@@ -94,8 +97,9 @@ class DiskHub:
         def status(outcome: PublishOutcome) -> bytes:
             return orjson.dumps({"id": status_id, "total_count": len(outcome.items)})
 
+        marks = tuple(MarkingSet(one.level) for one in candidates)
         request = PublishRequest(
-            grant(self.store, on=on), candidates, status_id, status, lambda _: event, START
+            grant(self.store, on=on), candidates, marks, status_id, status, lambda _: event, START
         )
         self.store.publish(request).result(WAIT)
         if log:

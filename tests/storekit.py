@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -20,7 +20,9 @@ from lightship.core.collection import (
     stamp_of,
 )
 from lightship.core.ids import type_of
+from lightship.core.marks import MarkingSet
 from lightship.core.ports import (
+    HeldSet,
     Published,
     PublishOutcome,
     PublishRequest,
@@ -141,9 +143,23 @@ def signed(version: int = 1, agreement: str = "exercise") -> SignedAgreement:
     return SignedAgreement(agreement, version, payload, b"{}", sha256(payload).hexdigest(), START)
 
 
-def activate(store: Registry, *numbers: int, version: int = 1, agreement: str = "exercise") -> None:
+def activate(
+    store: Registry,
+    *numbers: int,
+    version: int = 1,
+    agreement: str = "exercise",
+    admits: Callable[[str, HeldSet], bool] = lambda collection_id, held: True,
+    withdraw: Mapping[int, Sequence[str]] | None = None,
+    req: str = "",
+) -> None:
     """Bring an agreement version in force with the collections of these numbers."""
-    store.activate(signed(version, agreement), [uuid_of(number) for number in numbers], event())
+    store.activate(
+        signed(version, agreement),
+        [uuid_of(number) for number in numbers],
+        event(req),
+        admits=admits,
+        withdraw={uuid_of(number): ids for number, ids in (withdraw or {}).items()},
+    )
 
 
 def candidate(
@@ -178,13 +194,21 @@ def render_status(outcome: PublishOutcome) -> bytes:
 
 
 def publishing(
-    allowed: Grant, candidates: Iterable[Candidate], *, status_id: str = "", req: str = ""
+    allowed: Grant,
+    candidates: Iterable[Candidate],
+    *,
+    marks: Sequence[MarkingSet] = (),
+    status_id: str = "",
+    req: str = "",
+    now: Micros = START,
 ) -> PublishRequest:
-    """Return a request."""
+    """Return a request; without `marks` each object says no more than its level."""
     made = event(req)
+    posted = tuple(candidates)
     return PublishRequest(
         grant=allowed,
-        candidates=tuple(candidates),
+        candidates=posted,
+        marks=tuple(marks) or tuple(MarkingSet(one.level) for one in posted),
         status_id=status_id or str(uuid4()),
         render_status=render_status,
         render_event=lambda outcome: AccessEvent(
@@ -195,7 +219,7 @@ def publishing(
             first=outcome.added_first,
             last=outcome.added_last,
         ),
-        now=START,
+        now=now,
     )
 
 
@@ -204,11 +228,15 @@ def publish(
     *candidates: Candidate,
     member: str | None = ALICE,
     on: int | Collection = 1,
+    marks: Sequence[MarkingSet] = (),
     status_id: str = "",
     req: str = "",
+    now: Micros = START,
 ) -> Published:
     """Publish and wait."""
-    request = publishing(grant(store, member, on=on), candidates, status_id=status_id, req=req)
+    request = publishing(
+        grant(store, member, on=on), candidates, marks=marks, status_id=status_id, req=req, now=now
+    )
     return store.publish(request).result(WAIT)
 
 

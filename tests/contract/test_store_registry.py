@@ -71,7 +71,7 @@ def test_a_collection_of_another_agreement_is_a_conflict(hub_store: HubStore) ->
 
 
 def test_a_change_raises_the_epoch_with_its_event(empty_store: HubStore) -> None:
-    empty_store.activate(signed(1), [uuid_of(1)], event("a"))
+    activate(empty_store, 1, req="a")
     assert empty_store.epoch() == 1
     empty_store.put_credential(credential(), event("b"))
     assert empty_store.epoch() == 2

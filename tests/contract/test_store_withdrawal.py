@@ -102,7 +102,7 @@ def test_another_members_object_stays(hub_store: HubStore) -> None:
 
 
 def test_another_members_version_of_an_object_without_an_owner_stays(hub_store: HubStore) -> None:
-    kind = "marking-definition"
+    kind = "extension-definition"
     publish(hub_store, candidate(1, V1, type_name=kind, owned=False), member=ALICE)
     publish(hub_store, candidate(1, V2, type_name=kind, owned=False), member=BOB)
     with pytest.raises(NotOwner):

@@ -93,7 +93,7 @@ def test_another_members_object_gets_no_new_version(hub_store: HubStore) -> None
 
 
 def test_objects_without_an_owner_take_versions_from_anybody(hub_store: HubStore) -> None:
-    kind = "marking-definition"
+    kind = "extension-definition"
     publish(hub_store, candidate(1, V1, type_name=kind, owned=False))
     outcome = publish(hub_store, candidate(1, V2, type_name=kind, owned=False), member=BOB).outcome
     assert verdicts(outcome) == ["add"]
@@ -191,7 +191,7 @@ def test_a_clock_that_jumped_stops_publishing_and_poisons_nothing(
     with pytest.raises(Unavailable, match="clock has jumped"):
         withdraw(hub_store, object_id(1))
     with pytest.raises(Unavailable, match="clock has jumped"):
-        hub_store.activate(signed(2), [], AccessEvent("r", START, "x"))
+        activate(hub_store, version=2, req="r")
     assert hub_store.state(grant(hub_store)) == before
     assert len(hub_store.chain("exercise")) == 1
     hub_clock.jump(-jump)

@@ -21,6 +21,7 @@ from lightship.core.audit import AccessEvent
 from lightship.core.collection import Candidate, CollectionSettings, Level, Verdict, pack
 from lightship.core.errors import MalformedRequest, Unprocessable
 from lightship.core.ids import is_stix_id
+from lightship.core.marks import MarkingSet
 from lightship.core.ports import PublishRequest
 from lightship.core.query import Filters, Versions
 from lightship.core.stix.ingest import Ingest, Refusal
@@ -144,6 +145,7 @@ def _request(
     return PublishRequest(
         grant=grant(store),
         candidates=tuple(candidates),
+        marks=tuple(MarkingSet(one.level) for one in candidates),
         status_id=status_id,
         render_status=lambda outcome: render_status(status_id, NOW, outcome, failures),
         render_event=lambda outcome: AccessEvent(

@@ -6,9 +6,10 @@ strictly rising and in commit order. One integer key is order, cursor and date a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal
 
 from lightship.core.time import MAX_MICROS, Instant, Micros
@@ -48,6 +49,9 @@ class CollectionSettings:
     max_future_s: int | None = 600
     max_objects: int | None = None
     max_bytes: int | None = None
+    retention_days: int | None = None
+    red: Literal["named", "audience"] = "named"
+    ssi: Literal["refuse", "named"] = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ class Candidate:
     as written in the object (empty for observables). `body` is the JCS form, `digest` its SHA-256.
     `created_by` and `level` (strictest TLP, None = unmarked) are what the access rules ask about.
     `owned` is False for types without an owner: observables, marking- and extension-definitions.
+    `cites` are the markings that are not shipped, in lower case, each once. `warnings` are sentences about
+    what the publisher may not have meant to share; they refuse nothing.
     """
 
     position: int
@@ -97,6 +103,8 @@ class Candidate:
     created_by: str | None = None
     level: Level | None = None
     owned: bool = True
+    cites: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +131,27 @@ class WithdrawReason(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What becomes of a candidate; everything but ADD and DUPLICATE is a failure of that object."""
+    """What becomes of a candidate; everything but ADD, DUPLICATE and STAGED is a failure of that object."""
 
     ADD = "add"
     DUPLICATE = "duplicate"
+    STAGED = "staged"
     CONFLICT = "conflict"
     NOT_OWNER = "not-owner"
     WITHDRAWN = "withdrawn"
+    UNKNOWN_MARKING = "unknown-marking"
+
+
+PROBLEMS: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.CONFLICT: "Other content is held under this id and version (deny-conflict)",
+        Verdict.NOT_OWNER: "The object is another member's (deny-owner)",
+        Verdict.WITHDRAWN: "This version was withdrawn for good (deny-withdrawn)",
+        Verdict.UNKNOWN_MARKING: "A marking definition that it cites is not held (deny-unknown-marking)",
+    }
+)
+"""Why a staged object cannot enter at its release."""
+FULL = "The collection is full (deny-publish-quota)"
 
 
 def judge(held: Sequence[Held], candidate: Candidate, member: str) -> Verdict:

@@ -8,37 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from threading import RLock
 from typing import TypeVar
 
-from lightship.core import collection as rules
-from lightship.core import stamps
 from lightship.core.access import Credential, Grant, Principal
 from lightship.core.audit import AccessEvent
-from lightship.core.collection import Candidate, Verdict, pack, stamp_of
-from lightship.core.errors import Conflict, NotFound, Refused
+from lightship.core.collection import WithdrawReason, stamp_of
+from lightship.core.errors import Conflict
 from lightship.core.ids import MAX_COLLECTIONS
+from lightship.core.marks import Definition
 from lightship.core.ports import (
     Clock,
     CollectionState,
-    EpochChanged,
-    ItemOutcome,
-    NotOwner,
+    Expired,
+    ExpireRequest,
+    HeldSet,
+    InUse,
     Page,
     Published,
-    PublishOutcome,
     PublishRequest,
+    Released,
+    ReleaseRequest,
     Row,
     SignedAgreement,
+    Staged,
     Withdrawn,
     WithdrawRequest,
+    WouldBreak,
 )
 from lightship.core.query import Filters, Query
 from lightship.core.time import MAX_MICROS, Micros
-from lightship.storage import statements
-from lightship.storage.memory_rows import MemoryCollection, MemoryObject, as_held, held_of, matches
-from lightship.storage.statements import Part, Statement
+from lightship.storage import memory_writes, statements
+from lightship.storage.memory_rows import MemoryCollection, MemoryObject, matches
+from lightship.storage.memory_state import MemoryState, definitions, held_sets, keep
+from lightship.storage.statements import Statement
 
 T = TypeVar("T")
 
@@ -47,15 +50,8 @@ class MemoryStore:
     """`ports.Reader`, `Writer`, `Statuses` and `Registry` in memory; may be called from several threads."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._started = (clock.now(), clock.monotonic())
+        self._state = MemoryState(clock, (clock.now(), clock.monotonic()))
         self._lock = RLock()
-        self._epoch = 0
-        self._collections: dict[int, MemoryCollection] = {}
-        self._chains: dict[str, list[SignedAgreement]] = {}
-        self._credentials: dict[str, Credential] = {}
-        self._statuses: dict[str, tuple[Principal, bytes]] = {}
-        self._pending: dict[str, AccessEvent] = {}
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -65,12 +61,17 @@ class MemoryStore:
     def state(self, grant: Grant) -> CollectionState:
         """Return what every request reads; zeros for a collection that was never activated."""
         with self._lock:
-            held = self._collections.get(grant.collection.number)
+            held = self._state.collections.get(grant.collection.number)
             if held is None:
-                return CollectionState(self._epoch, 0, 0, Micros(0), 0, 0)
+                return CollectionState(self._state.epoch, 0, 0, Micros(0), 0, 0)
             size = sum(len(one.candidate.body) for one in held.live)
             return CollectionState(
-                self._epoch, held.generation, len(held.statements), held.last_added, len(held.live), size
+                self._state.epoch,
+                held.generation,
+                len(held.statements),
+                held.last_added,
+                len(held.live),
+                size,
             )
 
     def page(self, grant: Grant, query: Query, *, bodies: bool, max_bytes: int) -> Page:
@@ -95,7 +96,7 @@ class MemoryStore:
     def dropped_since(self, grant: Grant, generation: int) -> Sequence[int] | None:
         """Return the keys whose visibility changed after `generation`; None if that is too long ago."""
         with self._lock:
-            held = self._collections.get(grant.collection.number)
+            held = self._state.collections.get(grant.collection.number)
             current = held.generation if held else 0
             keys = [key for at, key in held.dropped if at > generation] if held else []
             return keys if len(keys) == current - generation else None
@@ -103,17 +104,85 @@ class MemoryStore:
     def exists(self, grant: Grant, object_id: str) -> bool:
         """True if any live version of the object is in the collection."""
         with self._lock:
-            held = self._collections.get(grant.collection.number)
+            held = self._state.collections.get(grant.collection.number)
             return held is not None and bool(held.of(object_id))
+
+    def added(self, grant: Grant, object_id: str) -> Sequence[tuple[Micros, Micros | None]]:
+        """Return (date_added, when withdrawn or None) of every version of an object."""
+        with self._lock:
+            held = self._state.collections.get(grant.collection.number)
+            if held is None:
+                return []
+            found: list[tuple[Micros, Micros | None]] = [
+                (stamp_of(one.key), None) for one in held.of(object_id)
+            ]
+            found += [(one.added, one.at) for (id_, _), one in held.withdrawn.items() if id_ == object_id]
+            return sorted(found, key=lambda pair: pair[0])
+
+    def definitions(
+        self, grant: Grant, collections: Sequence[int], ids: Sequence[str]
+    ) -> Sequence[Definition]:
+        """Return the marking definitions with these ids that these collections hold, live or staged."""
+        with self._lock:
+            known = self._state.collections
+            found = [
+                one for number in set(collections) & known.keys() for one in definitions(known[number], ids)
+            ]
+            return sorted(found, key=lambda one: (one.id, one.collection, one.owner))
+
+    def held_sets(self, grant: Grant) -> Sequence[HeldSet]:
+        """Return what the collection holds, by marking set and owner."""
+        with self._lock:
+            held = self._state.collections.get(grant.collection.number)
+            return held_sets(held) if held else []
+
+    def holding(self, grant: Grant, sets: Sequence[HeldSet], limit: int) -> Sequence[Row]:
+        """Return some rows of these sets and owners, in key order, then staged ones."""
+        with self._lock:
+            held = self._state.collections.get(grant.collection.number)
+            if held is None:
+                return []
+            wanted = {(one.marks, one.owner) for one in sets}
+            rows = sorted(held.live, key=lambda one: one.key)
+            rows += [MemoryObject(0, one.candidate, one.owner, one.marks) for one in held.staged]
+            return [one.row() for one in rows if (one.marks, one.owner) in wanted][: max(limit, 0)]
+
+    def staged(self, grant: Grant, owner: str) -> Sequence[Staged]:
+        """Return what an owner ('' for all) has waiting."""
+        with self._lock:
+            held = self._state.collections.get(grant.collection.number)
+            mine = [one for one in held.staged if owner in ("", one.owner)] if held else []
+            return sorted(mine, key=lambda one: (one.release_at, one.number))
+
+    def due(self, grant: Grant, now: Micros, *, failed: bool, after: int, limit: int) -> Sequence[Staged]:
+        """Return staged objects whose release is not after `now`, by number."""
+        with self._lock:
+            held = self._state.collections.get(grant.collection.number)
+            found = [
+                one
+                for one in (held.staged if held else ())
+                if one.release_at <= now and one.number > after and (failed or not one.problem)
+            ]
+            return sorted(found, key=lambda one: one.number)[:limit]
+
+    def next_due(self, grants: Sequence[Grant], after: Micros) -> Micros | None:
+        """Return the earliest moment after `after` at which something becomes due."""
+        with self._lock:
+            found: list[Micros] = []
+            for grant in grants:
+                if held := self._state.collections.get(grant.collection.number):
+                    found += [one.release_at for one in held.staged if not one.problem]
+                    found += [one.marks.share_until for one in held.live if one.marks.share_until is not None]
+            return min((one for one in found if one > after), default=None)
 
     def statements(self, collection: int, start: int = 0) -> list[Statement]:
         """Return the statement rows of a collection from index `start`."""
         with self._lock:
-            held = self._collections.get(collection)
+            held = self._state.collections.get(collection)
             return held.statements[start:] if held else []
 
     def _matching(self, number: int, filters: Filters, after: Micros) -> list[MemoryObject]:
-        held = self._collections.get(number)
+        held = self._state.collections.get(number)
         if held is None:
             return []
         by_id: dict[str, list[MemoryObject]] = {}
@@ -130,133 +199,30 @@ class MemoryStore:
 
     def publish(self, request: PublishRequest) -> Future[Published]:
         """Judge and add objects."""
-        return self._done(lambda: self._publish(request))
+        return self._done(lambda: memory_writes.publish(self._state, request))
 
     def withdraw(self, request: WithdrawRequest) -> Future[Withdrawn]:
         """Take versions of one object out."""
-        return self._done(lambda: self._withdraw(request))
+        return self._done(lambda: memory_writes.withdraw(self._state, request))
+
+    def release(self, request: ReleaseRequest) -> Future[Released]:
+        """Let staged objects enter."""
+        return self._done(lambda: memory_writes.release(self._state, request))
+
+    def expire(self, request: ExpireRequest) -> Future[Expired]:
+        """Take out what is due."""
+        return self._done(lambda: memory_writes.expire(self._state, request))
 
     def settle(self, reqs: Iterable[str]) -> None:
         """Forget pending events."""
         with self._lock:
             for req in reqs:
-                self._pending.pop(req, None)
+                self._state.pending.pop(req, None)
 
     def pending(self) -> Sequence[AccessEvent]:
         """Return the events that nobody settled."""
         with self._lock:
-            return list(self._pending.values())
-
-    def _publish(self, request: PublishRequest) -> Published:
-        grant = request.grant
-        held = self._checked(grant)
-        member = grant.subject.member if isinstance(grant.subject, Principal) else ""
-        verdicts: list[Verdict] = []
-        added: list[Candidate] = []
-        for candidate in request.candidates:
-            known = held_of(held, candidate.id) + [
-                as_held(one, member) for one in added if one.id == candidate.id
-            ]
-            verdict = rules.judge(known, candidate, member)
-            verdicts.append(verdict)
-            if verdict is Verdict.ADD:
-                added.append(candidate)
-        _check_quota(grant, held, added)
-        entries = [(one.id, one.version_text, one.digest.hex()) for one in added]
-        new, rows = self._stamped(held, member, statements.publication(held.id, held.hub, add=entries))
-        keys = {
-            (one.id, one.version): pack(held.number, stamp) for one, stamp in zip(added, new, strict=True)
-        }
-        live = {(one.candidate.id, one.candidate.version): one.key for one in held.live} | keys
-        items = tuple(
-            ItemOutcome(
-                one,
-                verdict,
-                stamp_of(live[one.id, one.version]) if verdict in {Verdict.ADD, Verdict.DUPLICATE} else 0,
-            )
-            for one, verdict in zip(request.candidates, verdicts, strict=True)
-        )
-        outcome = PublishOutcome(items, *((new[0], new[-1]) if new else (Micros(0), Micros(0))))
-        status, event = request.render_status(outcome), request.render_event(outcome)
-        if request.status_id in self._statuses:
-            raise Conflict("This status id is taken")
-        # From here on nothing fails.
-        ids = {one.id for one in added}
-        before: dict[int, tuple[bool, bool, bool]] = {}
-        for object_id in ids:
-            before |= held.visibility(object_id)
-        for one in added:
-            held.live.append(MemoryObject(keys[one.id, one.version], one, member))
-            held.withdrawn.pop((one.id, one.version), None)
-        held.drop(before, ids)
-        self._keep(held, rows)
-        held.last_added = outcome.added_last or held.last_added
-        if isinstance(grant.subject, Principal):
-            self._statuses[request.status_id] = (grant.subject, status)
-        self._pending.setdefault(event.req, event)
-        return Published(outcome, status, event)
-
-    def _withdraw(self, request: WithdrawRequest) -> Withdrawn:
-        held = self._checked(request.grant)
-        subject = request.grant.subject
-        group = held.of(request.object_id)
-        picked = sorted(
-            (one for one in group if matches(one, group, request.filters)), key=lambda one: one.key
-        )
-        if not picked:
-            raise NotFound("No such object in this collection")
-        if isinstance(subject, Principal) and any(one.owner != subject.member for one in picked):
-            raise NotOwner("This object belongs to another member")
-        entries = [(one.candidate.id, one.candidate.version_text, str(request.reason)) for one in picked]
-        by = subject.member if isinstance(subject, Principal) else ""
-        _, rows = self._stamped(held, by, statements.publication(held.id, held.hub, withdraw=entries))
-        taken = tuple(one.row(body=False) for one in picked)
-        event = request.render_event(taken)
-        before = held.visibility(request.object_id)
-        for one in picked:
-            held.live.remove(one)
-            held.withdrawn[one.candidate.id, one.candidate.version] = replace(
-                as_held(one.candidate, one.owner), withdrawn=request.reason
-            )
-        held.drop(before, [request.object_id])
-        self._keep(held, rows)
-        self._pending.setdefault(event.req, event)
-        return Withdrawn(taken, event)
-
-    def _checked(self, grant: Grant) -> MemoryCollection:
-        if grant.epoch != self._epoch:
-            raise EpochChanged
-        held = self._collections.get(grant.collection.number)
-        if held is None:
-            raise NotFound("No such collection")
-        return held
-
-    def _stamped(
-        self, held: MemoryCollection, by: str, parts: Sequence[Part]
-    ) -> tuple[list[Micros], list[Statement]]:
-        """Return the stamps of all entries, and the statement rows; nothing is kept yet."""
-        now, passed = self._clock.now(), self._clock.monotonic() - self._started[1]
-        stamps.check_drift(now - self._started[0], passed)
-        if not parts:
-            return [], []
-        ats = list(stamps.assign([part.size for part in parts], held.last, Micros(now + rules.LEAD)))
-        ats[-1] = stamps.round_up(ats[-1], now)
-        stamps.check_backlog(ats[-1], now)
-        size = len(held.statements)
-        rows = [
-            Statement(held.number, size + index, at, by, held.agreement_version, part.body)
-            for index, (at, part) in enumerate(zip(ats, parts, strict=True))
-        ]
-        entries = [
-            Micros(stamp)
-            for at, part in zip(ats, parts, strict=True)
-            for stamp in stamps.entry_stamps(at, part.size)
-        ]
-        return entries, rows
-
-    def _keep(self, held: MemoryCollection, rows: Sequence[Statement]) -> None:
-        held.statements += rows
-        held.last = rows[-1].at if rows else held.last
+            return list(self._state.pending.values())
 
     def _done(self, work: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
@@ -272,7 +238,7 @@ class MemoryStore:
     def status(self, principal: Principal, status_id: str) -> bytes | None:
         """Return the status of this credential's own post."""
         with self._lock:
-            owner, body = self._statuses.get(status_id, (None, b""))
+            owner, body = self._state.statuses.get(status_id, (None, b""))
             if owner is None:
                 return None
             mine = (owner.agreement, owner.credential) == (principal.agreement, principal.credential)
@@ -281,30 +247,39 @@ class MemoryStore:
     def epoch(self) -> int:
         """Return the policy epoch."""
         with self._lock:
-            return self._epoch
+            return self._state.epoch
 
     def chain(self, agreement: str) -> Sequence[SignedAgreement]:
         """Return all versions of an agreement, oldest first."""
         with self._lock:
-            return tuple(self._chains.get(agreement, ()))
+            return tuple(self._state.chains.get(agreement, ()))
 
     def agreement_ids(self) -> Sequence[str]:
         """Return the ids of all agreements, sorted."""
         with self._lock:
-            return sorted(self._chains)
+            return sorted(self._state.chains)
 
     def collection_numbers(self) -> Mapping[str, int]:
         """Return collection id -> number."""
         with self._lock:
-            return {one.id: one.number for one in self._collections.values()}
+            return {one.id: one.number for one in self._state.collections.values()}
 
-    def activate(self, signed: SignedAgreement, collections: Sequence[str], event: AccessEvent) -> None:
+    def activate(
+        self,
+        signed: SignedAgreement,
+        collections: Sequence[str],
+        event: AccessEvent,
+        *,
+        admits: Callable[[str, HeldSet], bool],
+        withdraw: Mapping[str, Sequence[str]],
+    ) -> None:
         """Append a version to its chain and log it in each collection of the agreement."""
         with self._lock:
-            chain = self._chains.get(signed.agreement, [])
+            state = self._state
+            chain = state.chains.get(signed.agreement, [])
             if signed.version != len(chain) + 1:
                 raise Conflict("This is not the agreement's next version", why=f"{len(chain)} is in force")
-            by_id = {one.id: one for one in self._collections.values()}
+            by_id = {one.id: one for one in state.collections.values()}
             new = [one for one in dict.fromkeys(collections) if one not in by_id]
             if any(by_id[one].agreement != signed.agreement for one in collections if one in by_id):
                 raise Conflict("A collection of another agreement has this id")
@@ -316,50 +291,78 @@ class MemoryStore:
                 for index, one in enumerate(new, 1)
             ]
             theirs = [one for one in by_id.values() if one.agreement == signed.agreement] + made
+            ordered = {one.number: _ordered(one, withdraw.get(one.id, ())) for one in theirs}
+            _check_held(state, signed.agreement, theirs, ordered, collections, admits)
             part = statements.agreement_change(signed.version, signed.digest)
-            rows = [self._stamped(one, "", [part])[1] for one in theirs]
-            for one, row in zip(theirs, rows, strict=True):
+            rows = []
+            for one in theirs:
+                out = memory_writes.withdrawal(one, ordered[one.number][0], WithdrawReason.ORDERED)
+                rows.append(state.stamped(one, "", [part, *out], signed.version)[1])
+            for one, some in zip(theirs, rows, strict=True):
+                live, staged = ordered[one.number]
+                one.take_out(live, WithdrawReason.ORDERED, state.clock.now())
+                memory_writes.cancel(one, staged)
                 one.agreement_version = signed.version
-                self._keep(one, [replace(row[0], agreement=signed.version)])
-                self._collections[one.number] = one
-            self._chains[signed.agreement] = [*chain, signed]
+                keep(one, some)
+                state.collections[one.number] = one
+            state.chains[signed.agreement] = [*chain, signed]
             self._changed(event)
 
     def credential_by_digest(self, digest: bytes) -> Credential | None:
         """Return the credential whose secret has this SHA-256."""
         with self._lock:
-            return next((one for one in self._credentials.values() if one.digest == digest), None)
+            return next((one for one in self._state.credentials.values() if one.digest == digest), None)
 
     def credentials(self, agreement: str | None = None) -> Sequence[Credential]:
         """Return credentials in order of their names."""
         with self._lock:
-            held = self._credentials.values()
+            held = self._state.credentials.values()
             found = [one for one in held if agreement is None or one.agreement == agreement]
             return sorted(found, key=lambda one: one.name)
 
     def put_credential(self, credential: Credential, event: AccessEvent) -> None:
         """Insert, or replace by id."""
         with self._lock:
-            for one in self._credentials.values():
+            for one in self._state.credentials.values():
                 if one.id != credential.id and (
                     one.name == credential.name or one.digest == credential.digest
                 ):
                     raise Conflict("Another credential has this name or secret")
-            held = self._credentials.get(credential.id)
+            held = self._state.credentials.get(credential.id)
             if held is not None and held.revoked is not None and credential.revoked is None:
                 raise Conflict("The credential was revoked meanwhile")
-            self._credentials[credential.id] = credential
+            self._state.credentials[credential.id] = credential
             self._changed(event)
 
     def _changed(self, event: AccessEvent) -> None:
-        self._epoch += 1
-        self._pending.setdefault(event.req, event)
+        self._state.epoch += 1
+        self._state.note(event)
 
 
-def _check_quota(grant: Grant, held: MemoryCollection, added: Sequence[Candidate]) -> None:
-    settings = grant.collection.settings
-    size = sum(len(one.candidate.body) for one in held.live) + sum(len(one.body) for one in added)
-    over_objects = settings.max_objects is not None and len(held.live) + len(added) > settings.max_objects
-    over_bytes = settings.max_bytes is not None and size > settings.max_bytes
-    if added and (over_objects or over_bytes):
-        raise Refused("The collection is full", rule="deny-publish-quota")
+def _ordered(held: MemoryCollection, ids: Sequence[str]) -> tuple[list[MemoryObject], list[Staged]]:
+    live = [one for name in dict.fromkeys(ids) for one in sorted(held.of(name), key=lambda one: one.key)]
+    return live, [one for one in held.staged if one.candidate.id in ids]
+
+
+def _check_held(
+    state: MemoryState,
+    agreement: str,
+    heads: Sequence[MemoryCollection],
+    ordered: Mapping[int, tuple[list[MemoryObject], list[Staged]]],
+    collections: Sequence[str],
+    admits: Callable[[str, HeldSet], bool],
+) -> None:
+    """Ask about everything that the collections of a new version will hold."""
+    live = [one for some, _ in ordered.values() for one in some]
+    staged = [one for _, some in ordered.values() for one in some]
+    if state.lost(agreement, live, staged):
+        raise InUse("Objects of this agreement are marked with a definition that it orders out")
+    broken = [
+        (head.id, one)
+        for head in heads
+        if head.id in collections
+        for one in held_sets(head, gone=(*live, *staged))
+        if not admits(head.id, one)
+    ]
+    if broken:
+        raise WouldBreak(broken)

@@ -1,15 +1,16 @@
 """What the store in memory keeps, and which rows pass a filter: said once more, as plainly as possible.
 
-Nothing is indexed and no flag is kept, so that it can judge the embedded store's indexes and flags.
+Nothing is indexed, counted or flagged, so that it can judge the embedded store's indexes, counts and flags.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lightship.core.collection import Candidate, Held, WithdrawReason, stamp_of
-from lightship.core.ports import Row
+from lightship.core.marks import MarkingSet
+from lightship.core.ports import Row, Staged
 from lightship.core.query import Filters
 from lightship.core.time import Instant, Micros, format_stamp, parse_instant
 from lightship.storage.statements import Statement
@@ -19,16 +20,26 @@ KEPT_DROPS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class MemoryObject:
-    """A live object version and who added it."""
+    """A live object version and who added it; key 0 for one that is staged."""
 
     key: int
     candidate: Candidate
     owner: str
+    marks: MarkingSet
 
-    def row(self, *, body: bool) -> Row:
+    def row(self, *, body: bool = False) -> Row:
         """Return the row that readers get, with its body or without."""
         one = self.candidate
         return Row(self.key, one.id, one.type, one.spec_version, one.version_text, one.body if body else b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Tomb:
+    """A withdrawn version: what stays known of it, when it was added and when withdrawn."""
+
+    held: Held
+    added: Micros
+    at: Micros
 
 
 @dataclass(slots=True)
@@ -44,7 +55,8 @@ class MemoryCollection:
     last: Micros = Micros(0)
     last_added: Micros = Micros(0)
     live: list[MemoryObject] = field(default_factory=list)
-    withdrawn: dict[tuple[str, str], Held] = field(default_factory=dict)
+    staged: list[Staged] = field(default_factory=list)
+    withdrawn: dict[tuple[str, str], Tomb] = field(default_factory=dict)
     dropped: list[tuple[int, int]] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
 
@@ -52,20 +64,42 @@ class MemoryCollection:
         """Return the live versions of an object."""
         return [one for one in self.live if one.candidate.id == object_id]
 
-    def visibility(self, object_id: str) -> dict[int, tuple[bool, bool, bool]]:
-        """Return (last, first, of the highest spec_version) of each live version, by key."""
-        rows = self.of(object_id)
-        return {one.key: (_is_last(one, rows), _is_first(one, rows), _is_top(one, rows)) for one in rows}
+    def visibility(self, ids: Iterable[str]) -> dict[int, tuple[bool, bool, bool]]:
+        """Return (last, first, of the highest spec_version) of each live version of objects, by key."""
+        found = {}
+        for object_id in set(ids):
+            rows = self.of(object_id)
+            for one in rows:
+                found[one.key] = (_is_last(one, rows), _is_first(one, rows), _is_top(one, rows))
+        return found
 
     def drop(self, before: dict[int, tuple[bool, bool, bool]], ids: Iterable[str]) -> None:
         """Record the rows of these objects whose visibility is another one than `before`."""
-        after: dict[int, tuple[bool, bool, bool]] = {}
-        for object_id in ids:
-            after |= self.visibility(object_id)
+        after = self.visibility(ids)
         for key in sorted(key for key, seen in before.items() if after.get(key) != seen):
             self.generation += 1
             self.dropped.append((self.generation, key))
         del self.dropped[:-KEPT_DROPS]
+
+    def take_out(self, picked: Sequence[MemoryObject], reason: WithdrawReason, at: Micros) -> None:
+        """Erase versions; what they were stays known."""
+        ids = [one.candidate.id for one in picked]
+        before = self.visibility(ids)
+        gone = {one.key for one in picked}
+        self.live = [one for one in self.live if one.key not in gone]
+        for one in picked:
+            tomb = Tomb(as_held(one.candidate, one.owner, reason), stamp_of(one.key), at)
+            self.withdrawn[one.candidate.id, one.candidate.version] = tomb
+        self.drop(before, ids)
+
+    def let_in(self, added: Sequence[MemoryObject]) -> None:
+        """Add versions."""
+        ids = [one.candidate.id for one in added]
+        before = self.visibility(ids)
+        for one in added:
+            self.live.append(one)
+            self.withdrawn.pop((one.candidate.id, one.candidate.version), None)
+        self.drop(before, ids)
 
 
 def as_held(one: Candidate, owner: str, reason: WithdrawReason | None = None) -> Held:
@@ -76,7 +110,7 @@ def as_held(one: Candidate, owner: str, reason: WithdrawReason | None = None) ->
 def held_of(held: MemoryCollection, object_id: str) -> list[Held]:
     """Return all that is held of an object, live versions first."""
     live = [as_held(one.candidate, one.owner) for one in held.of(object_id)]
-    return live + [one for (id_, _), one in held.withdrawn.items() if id_ == object_id]
+    return live + [one.held for (id_, _), one in held.withdrawn.items() if id_ == object_id]
 
 
 def _is_last(one: MemoryObject, rows: list[MemoryObject]) -> bool:
@@ -94,7 +128,7 @@ def _is_top(one: MemoryObject, rows: list[MemoryObject]) -> bool:
 
 
 def matches(one: MemoryObject, rows: list[MemoryObject], filters: Filters) -> bool:
-    """True if a row passes; `rows` are all live rows of the same object."""
+    """True if a row passes; `rows` are all rows of the same object that count."""
     candidate, versions = one.candidate, filters.versions
     if filters.ids and candidate.id not in filters.ids:
         return False

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lightship.core.access import Principal
-from lightship.core.collection import (
-    Candidate,
-    CollectionSettings,
-    Held,
-    Verdict,
-    judge,
-    stamp_of,
-)
+from lightship.core.collection import Candidate, CollectionSettings, Verdict, stamp_of
 from lightship.core.errors import Refused
+from lightship.core.marks import MarkingSet
 from lightship.core.ports import ItemOutcome, Published, PublishOutcome, PublishRequest
 from lightship.core.time import Micros
-from lightship.storage import statements
-from lightship.storage.sqlite.classes import ALONE, classify, spec_bit
+from lightship.storage.sqlite import definitions, staging
+from lightship.storage.sqlite.adding import Adding
+from lightship.storage.sqlite.staging import Waiting, as_waiting
 from lightship.storage.sqlite.transaction import Head, Transaction, Version, Writing, member_of
 
-_INSERT = """
-INSERT INTO object (key, class, type, version, version_text, owner, idhash, id, digest, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_Item = tuple[Candidate, Verdict, Version | None]
 
 
 @dataclass(slots=True)
-class _Judged:
-    """What one request comes to; nothing in the working set knows of it yet."""
+class _Staged:
+    """What one request stages, and what it forgets because it enters at last."""
 
-    items: list[tuple[Candidate, Verdict, Version | None]]
-    added: list[tuple[Candidate, Version]]
-    revived: list[Candidate]
-    touched: dict[str, list[Version]]
+    new: list[tuple[Candidate, MarkingSet, Waiting]] = field(default_factory=list)
+    gone: list[Waiting] = field(default_factory=list)
+    touched: dict[str, list[Waiting]] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """By how many bytes more is staged than before."""
+        return sum(one.size for _, _, one in self.new) - sum(one.size for one in self.gone)
 
 
 class Publish:
@@ -54,27 +51,22 @@ class Publish:
 
     def decide(self, txn: Transaction) -> PublishPlan:
         """Judge every candidate and take part in the working set, or raise and leave no trace."""
-        head = txn.enter(self.request.grant)
-        member = member_of(self.request.grant.subject)
-        judged = _judge_all(txn, head, self.request.candidates, member)
-        size = sum(version.size for _, version in judged.added)
-        if judged.added:
-            _check_quota(self.request.grant.collection.settings, head, len(judged.added), size)
-        parts = statements.publication(
-            head.id,
-            head.hub,
-            add=[(one.id, one.version_text, one.digest.hex()) for one, _ in judged.added],
-        )
+        request = self.request
+        head = txn.enter(request.grant)
+        adding = Adding(txn, head, member_of(request.grant.subject))
+        staged = _Staged()
+        items = _judge_all(adding, staged, request)
+        if adding.added or staged.new:
+            check_quota(
+                request.grant.collection.settings, adding, len(staged.new) - len(staged.gone), staged.size
+            )
+        parts = adding.parts()
         txn.check_room(head, parts)
-        txn.take_status(self.request.status_id)
+        txn.take_status(request.status_id)
         # From here on nothing fails.
-        generation, changed = head.generation, _reclassify(judged)
-        for object_id, versions in judged.touched.items():
-            txn.hold(head, object_id, versions)
-        head.generation += len(changed)
-        head.objects += len(judged.added)
-        head.stored_bytes += size
-        return PublishPlan(self.request, judged, changed, generation, txn.reserve(head, member, parts))
+        adding.settle()
+        _settle(txn, head, staged)
+        return PublishPlan(request, items, adding, staged, txn.reserve(head, adding.member, parts))
 
 
 @dataclass(slots=True)
@@ -82,9 +74,9 @@ class PublishPlan:
     """A decided publish."""
 
     request: PublishRequest
-    judged: _Judged
-    changed: list[tuple[Version, int]]
-    generation: int
+    items: list[_Item]
+    adding: Adding
+    staged: _Staged
     writing: Writing
 
     @property
@@ -95,14 +87,15 @@ class PublishPlan:
     def apply(self, txn: Transaction) -> Published:
         """Write everything, its stamps being chosen."""
         writing, request = self.writing, self.request
-        head, added = writing.head, self.judged.added
+        head = writing.head
         keys = writing.entry_keys()
-        for key, (_, version) in zip(keys, added, strict=True):
-            version.key = key
-        outcome = self._outcome(keys)
-        if added:
-            self._write(txn, head, writing.by)
+        self.adding.stamp(keys)
+        outcome = outcome_of(self.items, keys)
+        if keys:
+            self.adding.write()
             head.last_added = outcome.added_last
+        if self.staged.touched:
+            self._write_staged(txn, head)
         status, event = request.render_status(outcome), request.render_event(outcome)
         txn.append(writing, event.req)
         if isinstance(request.grant.subject, Principal):
@@ -110,97 +103,136 @@ class PublishPlan:
         txn.keep_event(event)
         return Published(outcome, status, event)
 
-    def _outcome(self, keys: Sequence[int]) -> PublishOutcome:
-        items = tuple(
-            ItemOutcome(one, verdict, stamp_of(version.key) if version is not None else 0)
-            for one, verdict, version in self.judged.items
-        )
-        if not keys:
-            return PublishOutcome(items, Micros(0), Micros(0))
-        return PublishOutcome(items, stamp_of(keys[0]), stamp_of(keys[-1]))
-
-    def _write(self, txn: Transaction, head: Head, member: str) -> None:
-        if self.judged.revived:
-            txn.write_rows()
-        for one in self.judged.revived:
-            txn.db.execute(
-                "DELETE FROM withdrawn WHERE idhash = ? AND collection = ? AND id = ? AND version = ?",
-                (txn.hash_of(head, one.id), head.number, one.id, one.version),
-            )
+    def _write_staged(self, txn: Transaction, head: Head) -> None:
+        forget(txn, head, self.staged.gone)
         txn.insert(
-            _INSERT,
+            staging.INSERT,
             [
                 (
-                    version.key,
-                    version.row_class,
-                    txn.type_number(one.type),
-                    one.version,
-                    one.version_text,
-                    member,
-                    txn.hash_of(head, one.id),
-                    one.id,
-                    one.digest,
-                    one.body,
+                    head.number,
+                    one.owner,
+                    one.release_at,
+                    self.request.now,
+                    one.marks,
+                    txn.type_number(candidate.type),
+                    candidate.spec_version,
+                    candidate.version,
+                    candidate.version_text,
+                    txn.hash_of(head, candidate.id),
+                    candidate.id,
+                    candidate.digest,
+                    staging.about(candidate),
+                    candidate.body,
                 )
-                for one, version in self.judged.added
+                for candidate, _, one in self.staged.new
             ],
         )
-        if self.changed:
-            txn.change_classes(self.changed)
-            txn.drop(head, self.generation, [version.key for version, _ in self.changed])
 
 
-def _judge_all(txn: Transaction, head: Head, candidates: Sequence[Candidate], member: str) -> _Judged:
-    judged = _Judged([], [], [], {})
-    touched = judged.touched
-    for one in candidates:
-        known = touched.get(one.id)
-        if known is None:
-            known = txn.versions(head, one.id)
-        verdict = judge([version.held for version in known], one, member)
+def outcome_of(items: Sequence[_Item], keys: Sequence[int]) -> PublishOutcome:
+    """Return what is told about items once their versions have keys."""
+    told = tuple(
+        ItemOutcome(one, verdict, stamp_of(version.key) if version is not None else 0)
+        for one, verdict, version in items
+    )
+    if not keys:
+        return PublishOutcome(told, Micros(0), Micros(0))
+    return PublishOutcome(told, stamp_of(keys[0]), stamp_of(keys[-1]))
+
+
+def forget(txn: Transaction, head: Head, gone: Sequence[Waiting]) -> None:
+    """Delete staged rows, also those that an earlier job of the group has just written."""
+    if gone:
+        txn.write_rows()
+        txn.db.executemany(
+            staging.DELETE,
+            [(txn.hash_of(head, one.id), one.owner, one.held.version, head.number, one.id) for one in gone],
+        )
+
+
+def check_quota(settings: CollectionSettings, adding: Adding, waiting: int = 0, size: int = 0) -> None:
+    """Refuse what the collection has no room for: live objects and what the same member has staged.
+
+    Args:
+        waiting, size: by how many versions and bytes more than now will be staged.
+    """
+    if settings.max_objects is None and settings.max_bytes is None:
+        return
+    head = adding.head
+    used = adding.txn.staging.used(head.number, adding.member)
+    objects, stored = head.objects + used[0], head.stored_bytes + used[1]
+    if settings.max_objects is not None and objects + len(adding.added) + waiting > settings.max_objects:
+        raise Refused(
+            "The collection is full",
+            rule="deny-publish-quota",
+            why=f"it may hold {settings.max_objects} object versions and holds {objects}",
+            todo="Withdraw old objects, or ask the steward for a larger quota",
+        )
+    if settings.max_bytes is not None and stored + adding.size + size > settings.max_bytes:
+        raise Refused(
+            "The collection is full",
+            rule="deny-publish-quota",
+            why=f"it may hold {settings.max_bytes} bytes and holds {stored}",
+            todo="Withdraw old objects, or ask the steward for a larger quota",
+        )
+
+
+def _judge_all(adding: Adding, staged: _Staged, request: PublishRequest) -> list[_Item]:
+    posted = list(zip(request.candidates, request.marks, strict=True))
+    known: definitions.Known | None = None
+    if any(marks.cites for _, marks in posted):
+        known = definitions.Known(adding.txn, adding.head)
+        known.expect(posted, adding.judge)
+    items: list[_Item] = []
+    for one, marks in posted:
+        verdict = adding.judge(one)
         version: Version | None = None
-        if verdict is Verdict.ADD:
-            held = Held(one.spec_version, one.version, one.digest, member)
-            version = Version(held, 0, spec_bit(one.spec_version), one.version_text, one.type, len(one.body))
-            others = [other for other in known if other.held.version != one.version]
-            if len(others) < len(known):  # what `judge` lets in under a known version was withdrawn
-                judged.revived.append(one)
-            touched[one.id] = [*others, version]
-            judged.added.append((one, version))
-        elif verdict is Verdict.DUPLICATE:
-            version = next(other for other in known if other.held.version == one.version)
-        judged.items.append((one, verdict, version))
-    return judged
+        if verdict is Verdict.DUPLICATE:
+            version = adding.same(one)
+        elif verdict is Verdict.ADD:
+            verdict = _enter(adding, staged, one, marks, known, request.now)
+            if verdict is Verdict.ADD:
+                version = adding.added[-1][2]
+        items.append((one, verdict, version))
+    return items
 
 
-def _reclassify(judged: _Judged) -> list[tuple[Version, int]]:
-    """Set the classes of all versions touched; return the older rows whose class is another one now."""
-    new = {id(version) for _, version in judged.added}
-    changed = []
-    for versions in judged.touched.values():
-        live = [version for version in versions if version.held.withdrawn is None]
-        if len(live) == 1:
-            live[0].row_class |= ALONE
-            continue
-        for version, now in classify((one, one.row_class, one.held.version) for one in live).items():
-            if version.row_class != now and id(version) not in new:
-                changed.append((version, now))
-            version.row_class = now
-    return changed
+def _enter(
+    adding: Adding,
+    staged: _Staged,
+    one: Candidate,
+    marks: MarkingSet,
+    known: definitions.Known | None,
+    now: Micros,
+) -> Verdict:
+    """Add or stage what nothing live stands against."""
+    waiting = staged.touched.get(one.id)
+    if waiting is None:
+        waiting = adding.txn.staging.of(adding.head.number, one.id)
+    mine = next((w for w in waiting if w.owner == adding.member and w.held.version == one.version), None)
+    if mine is not None and mine.held.digest != one.digest:
+        return Verdict.CONFLICT
+    if known is not None and not known.all_of(marks.cites):
+        return Verdict.UNKNOWN_MARKING
+    if marks.release_at is None or marks.release_at <= now:
+        adding.add(one, marks)
+        if mine is not None:
+            staged.gone.append(mine)
+            staged.touched[one.id] = [w for w in waiting if w is not mine]
+        return Verdict.ADD
+    if mine is None:
+        made = as_waiting(one, adding.member, 0, marks.release_at)
+        staged.new.append((one, marks, made))
+        adding.note(one)
+        staged.touched[one.id] = [*waiting, made]
+    return Verdict.STAGED
 
 
-def _check_quota(settings: CollectionSettings, head: Head, objects: int, size: int) -> None:
-    if settings.max_objects is not None and head.objects + objects > settings.max_objects:
-        raise Refused(
-            "The collection is full",
-            rule="deny-publish-quota",
-            why=f"it may hold {settings.max_objects} object versions and holds {head.objects}",
-            todo="Withdraw old objects, or ask the steward for a larger quota",
-        )
-    if settings.max_bytes is not None and head.stored_bytes + size > settings.max_bytes:
-        raise Refused(
-            "The collection is full",
-            rule="deny-publish-quota",
-            why=f"it may hold {settings.max_bytes} bytes and holds {head.stored_bytes}",
-            todo="Withdraw old objects, or ask the steward for a larger quota",
-        )
+def _settle(txn: Transaction, head: Head, staged: _Staged) -> None:
+    for _, marks, one in staged.new:
+        one.marks = txn.held_sets.number_of(marks)
+        txn.held_sets.change((head.number, one.marks, one.owner), staged=1)
+    for one in staged.gone:
+        txn.held_sets.change((head.number, one.marks, one.owner), staged=-1)
+    for object_id, waiting in staged.touched.items():
+        txn.staging.hold(head.number, object_id, waiting)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,16 +11,19 @@ import orjson
 
 from lightship.core.access import Credential
 from lightship.core.audit import AccessEvent
+from lightship.core.collection import WithdrawReason
 from lightship.core.errors import Conflict
 from lightship.core.ids import MAX_COLLECTIONS
-from lightship.core.ports import SignedAgreement
+from lightship.core.ports import HeldSet, InUse, SignedAgreement, WouldBreak
 from lightship.storage import statements
 from lightship.storage.sqlite.connection import select
+from lightship.storage.sqlite.marks import read_marks
+from lightship.storage.sqlite.removal import Removal, gone_by_place, lost_definitions
 from lightship.storage.sqlite.transaction import Head, Transaction, Writing
 
-_CHAIN = (
-    "SELECT id, version, payload, envelope, digest, activated FROM agreement WHERE id = ? ORDER BY version"
-)
+_CHAIN = """
+SELECT id, version, payload, envelope, digest, activated, rules FROM agreement
+WHERE id = ? ORDER BY version"""
 _CREDENTIAL = """
 SELECT id, agreement, member, name, digest, created, expires, revoked, allowed, profile, note
 FROM credential WHERE {} ORDER BY name"""
@@ -52,9 +55,12 @@ class ChangePlan:
 
     event: AccessEvent
     writings: list[Writing] = field(default_factory=list)
+    removals: Sequence[Removal] = ()
 
     def apply(self, txn: Transaction) -> None:
-        """Write the statements and the event."""
+        """Write what was ordered out, the statements and the event."""
+        for removal in self.removals:
+            removal.write(txn)
         for writing in self.writings:
             txn.append(writing, self.event.req)
         txn.keep_event(self.event)
@@ -67,10 +73,12 @@ class Activate:
     signed: SignedAgreement
     collections: Sequence[str]
     event: AccessEvent
+    admits: Callable[[str, HeldSet], bool]
+    withdraw: Mapping[str, Sequence[str]]
     weight: int = 1
 
     def needs(self) -> Iterable[tuple[int, str]]:
-        """No object."""
+        """No object that is known before the collections are read."""
         return ()
 
     def status_ids(self) -> tuple[str, ...]:
@@ -78,7 +86,13 @@ class Activate:
         return ()
 
     def decide(self, txn: Transaction) -> ChangePlan:
-        """Append the version, number new collections, plan a statement in each collection."""
+        """Append the version, number new collections, plan a statement in each collection.
+
+        Raises:
+            Conflict: it is not the next version, or a collection cannot have its number.
+            WouldBreak: something that a collection would hold forbids it.
+            InUse: a definition is ordered out that something held cites.
+        """
         signed = self.signed
         chain = read_chain(txn.db, signed.agreement)
         if signed.version != len(chain) + 1:
@@ -102,21 +116,54 @@ class Activate:
         hub = chain[0].digest if chain else signed.digest
         for number, one in enumerate(new, len(known) + 1):
             theirs.append(txn.adopt((number, one, signed.agreement, signed.version, hub, 0, 0, 0, 0, 0, 0)))
+        removals = [self._ordered(txn, head) for head in theirs if self.withdraw.get(head.id)]
+        self._check_held(txn, theirs, removals)
+        parts = {one.head.number: one.parts() for one in removals}
         for head in theirs:
-            txn.check_room(head, [part])
+            txn.check_room(head, [part, *parts.get(head.number, ())])
+        # From here on nothing fails.
         self._write(txn, theirs[len(theirs) - len(new) :])
         writings = []
+        for removal in removals:
+            removal.take(txn)
         for head in theirs:
             head.agreement_version = signed.version
-            writings.append(txn.reserve(head, "", [part]))
+            writings.append(txn.reserve(head, "", [part, *parts.get(head.number, ())]))
         txn.epoch += 1
-        return ChangePlan(self.event, writings)
+        return ChangePlan(self.event, writings, removals)
+
+    def _ordered(self, txn: Transaction, head: Head) -> Removal:
+        """Return what the version orders out of one collection: all versions, staged ones of everybody."""
+        ids = tuple(dict.fromkeys(self.withdraw[head.id]))
+        txn.load((head.number, one) for one in ids)
+        live = [
+            (one, version)
+            for one in ids
+            for version in sorted(txn.versions(head.number, one), key=lambda version: version.key)
+            if version.held.withdrawn is None
+        ]
+        staged = [waiting for one in ids for waiting in txn.staging.of(head.number, one)]
+        return Removal(head, live, staged, WithdrawReason.ORDERED)
+
+    def _check_held(self, txn: Transaction, heads: Sequence[Head], removals: Sequence[Removal]) -> None:
+        """Ask about everything that the collections of this version will hold."""
+        if lost_definitions(txn, self.signed.agreement, removals):
+            raise InUse("Objects of this agreement are marked with a definition that it orders out")
+        ids = {head.number: head.id for head in heads if head.id in self.collections}
+        held = txn.held_sets.counts(ids, gone_by_place(txn, removals))
+        asked = [
+            (ids[number], HeldSet(read_marks(txn.db, marks), owner, live, staged))
+            for (number, marks, owner), (live, staged) in sorted(held.items())
+        ]
+        broken = [one for one in asked if not self.admits(*one)]
+        if broken:
+            raise WouldBreak(broken)
 
     def _write(self, txn: Transaction, new: Sequence[Head]) -> None:
         signed = self.signed
         txn.db.execute(
-            "INSERT INTO agreement (id, version, payload, envelope, digest, activated) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO agreement (id, version, payload, envelope, digest, activated, rules) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 signed.agreement,
                 signed.version,
@@ -124,6 +171,7 @@ class Activate:
                 signed.envelope,
                 signed.digest,
                 signed.activated,
+                signed.rules,
             ),
         )
         txn.db.executemany(

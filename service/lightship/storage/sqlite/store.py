@@ -6,7 +6,7 @@ directory. Everything acknowledged is durable against kill -9 and power loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -14,14 +14,22 @@ import apsw
 
 from lightship.core.access import Credential, Grant, Principal
 from lightship.core.audit import AccessEvent
+from lightship.core.marks import Definition
 from lightship.core.ports import (
     Clock,
     CollectionState,
     CommitFigures,
+    Expired,
+    ExpireRequest,
+    HeldSet,
     Page,
     Published,
     PublishRequest,
+    Released,
+    ReleaseRequest,
+    Row,
     SignedAgreement,
+    Staged,
     Withdrawn,
     WithdrawRequest,
 )
@@ -30,10 +38,13 @@ from lightship.core.time import Micros
 from lightship.storage.migrate import Kind, migrate
 from lightship.storage.sqlite.committer import GroupCommit
 from lightship.storage.sqlite.connection import open_database, select, widen_cache
+from lightship.storage.sqlite.expire import Expire
 from lightship.storage.sqlite.groups import Groups, Step
+from lightship.storage.sqlite.held import HeldReader
 from lightship.storage.sqlite.publish import Publish
 from lightship.storage.sqlite.reader import SqliteReader
 from lightship.storage.sqlite.registry import Activate, PutCredential, read_chain, read_credentials
+from lightship.storage.sqlite.release import Release
 from lightship.storage.sqlite.rows import decode_event
 from lightship.storage.sqlite.withdraw import Withdraw
 from lightship.storage.statements import Statement
@@ -67,6 +78,7 @@ class SqliteStore:
 
         self._groups = Groups(clock)
         self._reader = SqliteReader(path)
+        self._held = HeldReader(self._reader.ask)
         self._commits: GroupCommit[Step] = GroupCommit(
             connect,
             data_dir / LOCK,
@@ -106,6 +118,36 @@ class SqliteStore:
         """True if any live version of the object is in the collection."""
         return self._reader.exists(grant, object_id)
 
+    def added(self, grant: Grant, object_id: str) -> Sequence[tuple[Micros, Micros | None]]:
+        """Return (date_added, when withdrawn or None) of every version of an object."""
+        return self._held.added(grant, object_id)
+
+    def definitions(
+        self, grant: Grant, collections: Sequence[int], ids: Sequence[str]
+    ) -> Sequence[Definition]:
+        """Return the marking definitions with these ids that these collections hold, live or staged."""
+        return self._held.definitions(collections, ids)
+
+    def held_sets(self, grant: Grant) -> Sequence[HeldSet]:
+        """Return what the collection holds, by marking set and owner."""
+        return self._held.held_sets(grant)
+
+    def holding(self, grant: Grant, sets: Sequence[HeldSet], limit: int) -> Sequence[Row]:
+        """Return some rows of these sets and owners; reads the whole collection if need be."""
+        return self._held.holding(grant, sets, limit)
+
+    def staged(self, grant: Grant, owner: str) -> Sequence[Staged]:
+        """Return what an owner ('' for all) has waiting."""
+        return self._held.staged(grant, owner)
+
+    def due(self, grant: Grant, now: Micros, *, failed: bool, after: int, limit: int) -> Sequence[Staged]:
+        """Return staged objects whose release is not after `now`, by number."""
+        return self._held.due(grant, now, failed=failed, after=after, limit=limit)
+
+    def next_due(self, grants: Sequence[Grant], after: Micros) -> Micros | None:
+        """Return the earliest moment after `after` at which something becomes due."""
+        return self._held.next_due(grants, after)
+
     def statements(self, collection: int, start: int = 0) -> list[Statement]:
         """Return the statement rows of a collection from index `start`."""
         return self._reader.statements(collection, start)
@@ -124,6 +166,16 @@ class SqliteStore:
     def withdraw(self, request: WithdrawRequest) -> Future[Withdrawn]:
         """Take versions of one object out; the future completes once that is durable."""
         return self._commits.put(Withdraw(request))
+
+    def release(self, request: ReleaseRequest) -> Future[Released]:
+        """Let staged objects enter; the future completes once that is durable."""
+        step = Release(request)
+        return self._commits.put(step, weight=step.weight)
+
+    def expire(self, request: ExpireRequest) -> Future[Expired]:
+        """Take out what is due; the future completes once that is durable."""
+        step = Expire(request)
+        return self._commits.put(step, weight=step.weight)
 
     def settle(self, reqs: Iterable[str]) -> None:
         """Note that events have reached the access log; the next write forgets them."""
@@ -155,9 +207,18 @@ class SqliteStore:
         rows = self._reader.ask(lambda db: select(db, "SELECT id, number FROM collection ORDER BY number"))
         return {row[0]: row[1] for row in rows}
 
-    def activate(self, signed: SignedAgreement, collections: Sequence[str], event: AccessEvent) -> None:
+    def activate(
+        self,
+        signed: SignedAgreement,
+        collections: Sequence[str],
+        event: AccessEvent,
+        *,
+        admits: Callable[[str, HeldSet], bool],
+        withdraw: Mapping[str, Sequence[str]],
+    ) -> None:
         """Append a version to its chain and log it in each collection of the agreement; waits."""
-        self._commits.put(Activate(signed, tuple(collections), event), alone=True).result()
+        step = Activate(signed, tuple(collections), event, admits, withdraw)
+        self._commits.put(step, alone=True).result()
 
     def credential_by_digest(self, digest: bytes) -> Credential | None:
         """Return the credential whose secret has this SHA-256."""

@@ -22,7 +22,9 @@ from lightship.core.ports import EpochChanged
 from lightship.core.time import Instant, Micros
 from lightship.storage.sqlite.classes import spec_of
 from lightship.storage.sqlite.connection import select
+from lightship.storage.sqlite.marks import HeldSets
 from lightship.storage.sqlite.rows import encode_event, idhash
+from lightship.storage.sqlite.staging import Staging
 from lightship.storage.statements import Part
 
 KEPT_DROPS = 10_000
@@ -69,7 +71,10 @@ class Head:
 
 @dataclass(slots=True, eq=False)
 class Version:
-    """One version of an object, live or withdrawn. `key` is 0 until the row is stamped."""
+    """One version of an object, live or withdrawn.
+
+    `key` is 0 until the row is stamped; `marks` 0 until somebody asks for it (`removal.with_marks`).
+    """
 
     held: Held
     key: int
@@ -77,6 +82,7 @@ class Version:
     version_text: str
     type: str
     size: int
+    marks: int = 0
 
 
 @dataclass(slots=True)
@@ -110,6 +116,8 @@ class Transaction:
     now: Micros
     passed: tuple[int, int]
     epoch: int = 0
+    held_sets: HeldSets = field(init=False)
+    staging: Staging = field(init=False)
     heads: dict[int, Head] = field(default_factory=dict)
     _epoch_read: int = 0
     _versions: dict[tuple[int, str], list[Version]] = field(default_factory=dict)
@@ -117,10 +125,13 @@ class Transaction:
     _types: dict[str, int] = field(default_factory=dict)
     _generations: dict[int, int] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
+    _siblings: dict[str, tuple[int, ...]] = field(default_factory=dict)
     _rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.epoch = self._epoch_read = select(self.db, "SELECT epoch FROM hub")[0][0]
+        self.held_sets = HeldSets(self.db)
+        self.staging = Staging(self.db)
 
     # --- what is held ---------------------------------------------------------------------------
 
@@ -146,6 +157,14 @@ class Transaction:
         rows = select(self.db, _HEAD.format("agreement = ? ORDER BY number"), (agreement,))
         return [self.adopt(row) for row in rows]
 
+    def siblings(self, agreement: str) -> tuple[int, ...]:
+        """Return the numbers of all collections that an agreement ever had."""
+        found = self._siblings.get(agreement)
+        if found is None:
+            rows = select(self.db, "SELECT number FROM collection WHERE agreement = ?", (agreement,))
+            found = self._siblings[agreement] = tuple(row[0] for row in rows)
+        return found
+
     def adopt(self, row: tuple[Any, ...]) -> Head:
         """Make a row of `collection` part of the working set."""
         head = self.heads[row[0]] = Head(*row)
@@ -162,6 +181,7 @@ class Transaction:
         if not hashes:
             return
         codes = array("q", sorted(set(hashes.values())))
+        self.staging.load(hashes, codes)
         for row in select(self.db, _LIVE, (apsw.carray(codes),)):
             object_id, key, row_class, version, text, digest, owner, type_name, size = row
             if (pair := (key >> KEY_SHIFT, object_id)) in hashes:
@@ -174,9 +194,9 @@ class Transaction:
                 held = Held(spec, Instant(version), digest, owner, WithdrawReason(reason))
                 self._versions[pair].append(Version(held, 0, 0, text, "", 0))
 
-    def versions(self, head: Head, object_id: str) -> list[Version]:
-        """Return what is held of an object; callers never change the list."""
-        pair = (head.number, object_id)
+    def versions(self, number: int, object_id: str) -> list[Version]:
+        """Return what a collection holds of an object; callers never change the list."""
+        pair = (number, object_id)
         if pair not in self._versions:
             self.load([pair])
         return self._versions[pair]
@@ -281,6 +301,7 @@ class Transaction:
         db = self.db
         statuses = len(self._rows.get(_STATUS, ()))
         self.write_rows()
+        self.held_sets.flush()
         for one in self.heads.values():
             db.execute(
                 _SAVE_HEAD,

@@ -1,0 +1,73 @@
+"""Ports: what the use cases need from the outside, as Protocols with contracts in MUST words.
+
+A driver that breaks one of these sentences is wrong, whatever its tests say. `tests/contract/` holds one
+suite that every driver passes.
+"""
+
+from __future__ import annotations
+
+from lightship.core.ports.checking import FsckFinding, FsckReport
+from lightship.core.ports.clock import Clock
+from lightship.core.ports.reading import (
+    CollectionState,
+    HeldSet,
+    Page,
+    Reader,
+    Row,
+    Staged,
+    Statuses,
+)
+from lightship.core.ports.registry import Access, Recorded, Registry, SignedAgreement, WouldBreak
+from lightship.core.ports.requests import (
+    EpochChanged,
+    Expired,
+    ExpireRequest,
+    InUse,
+    ItemOutcome,
+    NotOwner,
+    Published,
+    PublishOutcome,
+    PublishRequest,
+    Released,
+    ReleaseRequest,
+    Withdrawn,
+    WithdrawRequest,
+)
+from lightship.core.ports.rules import Decisions
+from lightship.core.ports.writing import COMMIT_MICROS, GROUP_SIZES, CommitFigures, Writer
+
+__all__ = [
+    "COMMIT_MICROS",
+    "GROUP_SIZES",
+    "Access",
+    "Clock",
+    "CollectionState",
+    "CommitFigures",
+    "Decisions",
+    "EpochChanged",
+    "ExpireRequest",
+    "Expired",
+    "FsckFinding",
+    "FsckReport",
+    "HeldSet",
+    "InUse",
+    "ItemOutcome",
+    "NotOwner",
+    "Page",
+    "PublishOutcome",
+    "PublishRequest",
+    "Published",
+    "Reader",
+    "Recorded",
+    "Registry",
+    "ReleaseRequest",
+    "Released",
+    "Row",
+    "SignedAgreement",
+    "Staged",
+    "Statuses",
+    "WithdrawRequest",
+    "Withdrawn",
+    "WouldBreak",
+    "Writer",
+]

@@ -1,0 +1,140 @@
+"""Reads about what is held by marking set, about definitions and about what waits for its release."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import apsw
+
+from lightship.core.access import Grant
+from lightship.core.collection import pack
+from lightship.core.marks import Definition, encode
+from lightship.core.ports import HeldSet, Row, Staged
+from lightship.core.time import MAX_MICROS, Micros
+from lightship.storage.sqlite.classes import spec_of
+from lightship.storage.sqlite.connection import select
+from lightship.storage.sqlite.definitions import DEFINITION
+from lightship.storage.sqlite.marks import read_held
+from lightship.storage.sqlite.rows import idhash
+from lightship.storage.sqlite.staging import read_staged
+
+T = TypeVar("T")
+
+_DEFINITIONS = """
+SELECT o.id, o.digest, o.body, o.owner, o.collection FROM carray(?1) AS c
+CROSS JOIN object AS o INDEXED BY object_id ON o.idhash = c.value JOIN type AS t ON t.number = o.type
+WHERE t.name = ?2
+UNION ALL
+SELECT s.id, s.digest, s.body, s.owner, s.collection FROM carray(?1) AS c
+CROSS JOIN staged AS s ON s.idhash = c.value JOIN type AS t ON t.number = s.type
+WHERE t.name = ?2"""
+_HOLDING = """
+SELECT o.key, o.id, t.name, o.class, o.version_text, o.marks, o.owner
+FROM object AS o CROSS JOIN type AS t ON t.number = o.type
+WHERE o.key > ? AND o.key <= ? AND o.marks IN (SELECT value FROM carray(?)) ORDER BY o.key"""
+_HOLDING_STAGED = """
+SELECT s.id, t.name, s.spec_version, s.version_text, s.marks, s.owner
+FROM staged AS s CROSS JOIN type AS t ON t.number = s.type
+WHERE s.collection = ? AND s.marks IN (SELECT value FROM carray(?)) ORDER BY s.number"""
+_NEXT_RELEASE = """
+SELECT release_at FROM staged INDEXED BY staged_due
+WHERE collection = ? AND problem = '' AND release_at > ? ORDER BY release_at LIMIT 1"""
+_NEXT_EXPIRY = """
+SELECT expires FROM object INDEXED BY object_expires
+WHERE collection = ? AND expires > ? AND expires IS NOT NULL ORDER BY expires LIMIT 1"""
+_ADDED = """
+SELECT date_added, NULL, id FROM object INDEXED BY object_id WHERE idhash = ?1 AND key > ?2 AND key <= ?3
+UNION ALL SELECT added, at, id FROM withdrawn WHERE idhash = ?1 AND collection = ?4
+ORDER BY 1"""
+
+
+class Ask(Protocol):
+    """Runs a read on the thread's connection (`SqliteReader.ask`)."""
+
+    def __call__(self, read: Callable[[apsw.Connection], T]) -> T: ...
+
+
+class HeldReader:
+    """The part of `ports.Reader` that is about marking sets and staging."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def added(self, grant: Grant, object_id: str) -> list[tuple[Micros, Micros | None]]:
+        """Return (date_added, when withdrawn or None) of every version of an object."""
+        number = grant.collection.number
+        values = (idhash(number, object_id), pack(number, 0), pack(number, MAX_MICROS), number)
+        rows = self._ask(lambda db: select(db, _ADDED, values))
+        return [(Micros(row[0]), row[1]) for row in rows if row[2] == object_id]
+
+    def definitions(self, collections: Sequence[int], ids: Sequence[str]) -> list[Definition]:
+        """Return the marking definitions with these ids that these collections hold, live or staged."""
+        wanted = {(number, one) for number in collections for one in ids}
+        codes = array("q", sorted({idhash(*pair) for pair in wanted}))
+        if not codes:  # apsw takes no empty array
+            return []
+        rows = self._ask(lambda db: select(db, _DEFINITIONS, (apsw.carray(codes), DEFINITION)))
+        found = [Definition(*row) for row in rows if (row[4], row[0]) in wanted]
+        return sorted(found, key=lambda one: (one.id, one.collection, one.owner))
+
+    def held_sets(self, grant: Grant) -> list[HeldSet]:
+        """Return what the collection holds, by marking set and owner."""
+        return self._ask(lambda db: read_held(db, grant.collection.number))
+
+    def holding(self, grant: Grant, sets: Sequence[HeldSet], limit: int) -> list[Row]:
+        """Return some rows of these sets and owners, in key order, then staged ones."""
+        number = grant.collection.number
+
+        def read(db: apsw.Connection) -> list[Row]:
+            wanted: set[tuple[int, str]] = set()
+            for one in sets:
+                rows = select(db, "SELECT number FROM marking_set WHERE body = ?", (encode(one.marks),))
+                wanted.update((row[0], one.owner) for row in rows)
+            marks = array("q", sorted({one[0] for one in wanted}))
+            found: list[Row] = []
+            if not marks or limit < 1:
+                return found
+            bounds = (pack(number, 0), pack(number, MAX_MICROS), apsw.carray(marks))
+            for key, object_id, name, row_class, text, held, owner in db.execute(_HOLDING, bounds):
+                if (held, owner) in wanted:
+                    found.append(Row(key, object_id, name, spec_of(row_class), text))
+                    if len(found) == limit:
+                        return found
+            for object_id, name, spec, text, held, owner in select(
+                db, _HOLDING_STAGED, (number, apsw.carray(marks))
+            ):
+                if (held, owner) in wanted:
+                    found.append(Row(0, object_id, name, spec, text))
+            return found[:limit]
+
+        return self._ask(read)
+
+    def staged(self, grant: Grant, owner: str) -> list[Staged]:
+        """Return what an owner ('' for all) has waiting, by release, then by number."""
+        where, values = "s.collection = ?", [grant.collection.number]
+        if owner:
+            where += " AND s.owner = ?"
+        where += " ORDER BY s.release_at, s.number"
+        return self._ask(lambda db: read_staged(db, where, (*values, owner) if owner else values))
+
+    def due(self, grant: Grant, now: Micros, *, failed: bool, after: int, limit: int) -> list[Staged]:
+        """Return staged objects whose release is not after `now`, by number."""
+        where = "s.collection = ? AND s.release_at <= ? AND s.number > ?"
+        where += ("" if failed else " AND s.problem = ''") + " ORDER BY s.number LIMIT ?"
+        values = (grant.collection.number, now, after, limit)
+        return self._ask(lambda db: read_staged(db, where, values))
+
+    def next_due(self, grants: Sequence[Grant], after: Micros) -> Micros | None:
+        """Return the earliest moment after `after` at which something becomes due."""
+
+        def read(db: apsw.Connection) -> list[int]:
+            found = []
+            for one in grants:
+                for sql in (_NEXT_RELEASE, _NEXT_EXPIRY):
+                    found += [row[0] for row in select(db, sql, (one.collection.number, after))]
+            return found
+
+        found = self._ask(read)
+        return Micros(min(found)) if found else None
