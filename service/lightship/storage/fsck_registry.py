@@ -25,9 +25,9 @@ def check_chains(db: apsw.Connection, scratch: Scratch) -> dict[tuple[str, int],
     """Check every agreement's chain; return (agreement, version) -> digest of its payload."""
     digests: dict[tuple[str, int], str] = {}
     for row in db.execute(
-        "SELECT id, version, payload, envelope, digest FROM agreement ORDER BY id, version"
+        "SELECT id, version, payload, envelope, digest, rules FROM agreement ORDER BY id, version"
     ):
-        agreement, version, payload, envelope, digest = row
+        agreement, version, payload, envelope, digest, rules = row
         where = f"agreement {agreement}, version {version}"
         digests[agreement, version] = found = sha256(payload).hexdigest()
         if found != digest:
@@ -40,6 +40,8 @@ def check_chains(db: apsw.Connection, scratch: Scratch) -> dict[tuple[str, int],
                 scratch.find(where, f"its payload says that it is version {value['version']}")
             if value.get("prev", "") != digests.get((agreement, version - 1), ""):
                 scratch.find(where, "it does not name the payload of the version before")
+            if value.get("rules", "") != (sha256(rules).hexdigest() if rules else ""):
+                scratch.find(where, "its own rules are not those whose digest it names")
             if b64decode(orjson.loads(envelope)["payload"]) != payload:
                 scratch.find(where, "its envelope holds another payload")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
