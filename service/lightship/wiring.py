@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from isal import isal_zlib
@@ -50,6 +51,7 @@ from lightship.policy.engine import CedarRules
 from lightship.policy.files import load_rules
 from lightship.settings import Settings, load_settings
 from lightship.storage.sqlite.access_log import audit_files, open_access_log
+from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.probe import probe
 from lightship.storage.sqlite.store import open_store
 from lightship.taxii import resources
@@ -136,7 +138,8 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
     clock = clock or SystemClock()
     hub_key, cursor_key = load_hub_key(hub_dir), load_cursor_key(hub_dir)
     store = open_store(hub_dir / "data", clock)
-    access = open_access_log(hub_dir / "data", clock)
+    sealer = Sealer(urlsplit(settings.public_url).netloc, hub_key.public, hub_key.sign)
+    access = open_access_log(hub_dir / "data", clock, sealer=sealer)
     rules = CedarRules(load_rules(policies_dir() / "base"))
     return Hub(
         dir=hub_dir,

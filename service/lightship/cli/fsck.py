@@ -31,10 +31,15 @@ def fsck(hub_dir: Path, as_json: bool) -> int:
 
     Ends with 1 if something does not; each finding says where.
     """
+    from lightship.crypto.sign import verify
+    from lightship.keys.hub_key import load_hub_key
     from lightship.storage.fsck import fsck as examine
+    from lightship.storage.fsck_log import HubKey
 
+    data = data_of(hub_dir)
+    key = HubKey(load_hub_key(hub_dir).public, verify)
     with stages() as progress:
-        report = examine(data_of(hub_dir), progress)
+        report = examine(data, progress, key)
     if as_json:
         print_json(report_shape(report))
     else:
