@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from lightship.core.errors import LightshipError
 from lightship.core.ports import Access, Clock, Decisions, EpochChanged, Reader, Writer
 from lightship.core.query import SPEC_VERSIONS, Filters, Versions
 from lightship.core.time import Micros
-from lightship.usecases.directory import Directory, HubView
+from lightship.usecases.directory import Directory
 from lightship.usecases.expire import RETENTION, SHARE_UNTIL, Expire, cutoff_of
 from lightship.usecases.recover import recover
 from lightship.usecases.release import Release, Spot, landed
@@ -141,15 +141,19 @@ class Upkeep:
         now = self._clock.now()
         rules = (view.epoch, [one.status(now) for one in view.agreements.values()])
         again = rules != self._rules
-        todo, following = await asyncio.to_thread(self._look, view, now, again)
+        spots = [
+            Spot(agreement, collection, view.epoch, now)
+            for agreement in view.agreements.values()
+            for collection in agreement.collections
+        ]
         try:
-            for one in todo:
+            for one in await asyncio.to_thread(self._look, spots, again):
                 await self._do(one, again)
         except EpochChanged:
             return _EVER
         if not self._stopping:
             self._rules = rules
-        return following
+        return await asyncio.to_thread(self._following, spots, now)
 
     async def _do(self, due: _Due, again: bool) -> None:
         if due.timed and not self._stopping:
@@ -159,17 +163,15 @@ class Upkeep:
         if due.old and not self._stopping:
             await self._expire(due.spot, RETENTION)
 
-    def _look(self, view: HubView, now: Micros, again: bool) -> tuple[list[_Due], Micros]:
-        """Return where something is due, and the next moment at which something will be."""
-        spots = [
-            Spot(agreement, collection, view.epoch, now)
-            for agreement in view.agreements.values()
-            for collection in agreement.collections
-        ]
-        todo = [self._due(spot, again) for spot in spots]
-        grants = [spot.grant("release", Action.READ) for spot in spots]
-        following = self._reader.next_due(grants, now)
-        return [one for one in todo if one.timed or one.old], _NEVER if following is None else following
+    def _look(self, spots: Sequence[Spot], again: bool) -> list[_Due]:
+        """Return where something is due."""
+        found = [self._due(spot, again) for spot in spots]
+        return [one for one in found if one.timed or one.old]
+
+    def _following(self, spots: Sequence[Spot], now: Micros) -> Micros:
+        """Return the next moment at which something will be due."""
+        moment = self._reader.next_due([spot.grant("release", Action.READ) for spot in spots], now)
+        return _NEVER if moment is None else moment
 
     def _due(self, spot: Spot, again: bool) -> _Due:
         grant = spot.grant("release", Action.READ)
