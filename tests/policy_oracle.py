@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from lightship.core.access import Action, Principal, System
 from lightship.core.agreement import GRACE, Agreement, Member
 from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
+from lightship.core.marks import MarkingSet
 from lightship.core.time import NO_INSTANT, Micros
 
 BEGIN, END = Micros(1_000_000), Micros(2_000_000)
@@ -24,11 +25,15 @@ STRANGER = "identity--99999999-1111-4111-8111-111111111111"
 ROLES = ("publisher", "consumer", "auditor", "joint-auditor", "approver")
 HEIGHT = {"clear": 1, "green": 2, "amber": 3, "amber+strict": 3, "red": 4}
 DEFINITIONS = ("marking-definition", "extension-definition")
+COUNTRIES = ("US", "US", "JP", "CN")
 
 
 @dataclass(frozen=True)
 class Question:
-    """One request: about an action, or about an object where there is one."""
+    """One request: about an action, or about an object where there is one.
+
+    With `receiver` it is whether that member may have what `owner` posted with these marks.
+    """
 
     subject: Principal | System
     action: Action
@@ -36,6 +41,9 @@ class Question:
     agreement: Agreement
     now: Micros
     candidate: Candidate | None
+    marks: MarkingSet
+    receiver: str = ""
+    owner: str = ""
 
 
 def questions(seed: int, count: int) -> Iterator[Question]:
@@ -46,41 +54,117 @@ def questions(seed: int, count: int) -> Iterator[Question]:
             agreement, collection = _world(dice)
         person = Principal(dice.choice(["mou"] * 6 + ["other"]), dice.choice(SLUGS), "c1", "tool")
         subject: Principal | System = dice.choice([person] * 9 + [System("fsck")])
-        about_object = isinstance(subject, Principal) and dice.random() < 0.5
+        kind = dice.choice(("action", "object", "receive")) if isinstance(subject, Principal) else "action"
+        item = _object(dice)
         yield Question(
             subject,
-            Action.PUBLISH if about_object else dice.choice(list(Action)),
+            Action.PUBLISH if kind == "object" else dice.choice(list(Action)),
             collection,
             agreement,
             Micros(dice.choice(TIMES)),
-            _object(dice) if about_object else None,
+            item if kind == "object" else None,
+            _marks(dice, item),
+            dice.choice(SLUGS) if kind == "receive" else "",
+            dice.choice(SLUGS),
         )
 
 
 def expected(question: Question) -> tuple[set[str], set[str]]:
-    """Return (permits that hold, forbids that hold) by name."""
+    """Return (permits that hold, forbids that hold) by name.
+
+    For an object that the rules would let in by itself: those for the first reader, by name, that may not
+    have it, if there is one.
+    """
     world, where, one = question.agreement, question.collection, question.subject
     if where.agreement != world.id:
         return set(), set()
+    if question.receiver:
+        return receiving(question, question.receiver, question.owner)
     if isinstance(one, System):
-        own = question.action in {Action.LIST, Action.READ, Action.WITHDRAW, Action.ADMINISTER}
-        return ({"allow-system"} if own else set()), set()
+        others = {
+            Action.PUBLISH,
+            Action.READ_STATUS,
+            Action.READ_AUDIT,
+            Action.READ_JOINT_AUDIT,
+            Action.APPROVE,
+        }
+        return (set() if question.action in others else {"allow-system"}), set()
     member = world.members.get(one.member) if one.agreement == world.id else None
     if member is None:
         return set(), {"deny-outsider"}
     if question.candidate is not None:
         permits = {"allow-publisher-publish"} if member.slug in where.publishers else set()
-        return permits, set(_object_forbids(question, member, question.candidate))
+        forbids = set(_object_forbids(question, member, question.candidate))
+        if permits and not forbids:
+            return first_refused(question, member.slug) or (permits, forbids)
+        return permits, forbids
     held = {
         Action.LIST: ("allow-member-list", True),
         Action.READ: ("allow-audience-read", member.slug in where.audience),
         Action.PUBLISH: ("allow-publisher-publish", member.slug in where.publishers),
         Action.WITHDRAW: ("allow-publisher-withdraw", member.slug in where.publishers),
         Action.READ_STATUS: ("allow-own-status", True),
-        Action.READ_AUDIT: ("allow-own-audit", "auditor" in member.roles or member.slug in world.auditors),
+        Action.READ_AUDIT: (
+            "allow-own-audit",
+            bool(member.roles & {"auditor", "joint-auditor"}) or member.slug in world.auditors,
+        ),
+        Action.READ_JOINT_AUDIT: ("allow-joint-audit", "joint-auditor" in member.roles),
+        Action.APPROVE: ("allow-approver-approve", "approver" in member.roles),
     }
     name, holds = held.get(question.action, ("", False))
     return ({name} if holds else set()), set(_action_forbids(question, member))
+
+
+def first_refused(question: Question, owner: str) -> tuple[set[str], set[str]] | None:
+    """Return what holds for the first member of the audience, by name, that may not have it."""
+    for slug in sorted(question.collection.audience):
+        permits, forbids = receiving(question, slug, owner)
+        if forbids or not permits:
+            return set(), forbids
+    return None
+
+
+def receiving(question: Question, slug: str, owner: str) -> tuple[set[str], set[str]]:
+    """Return (permits, forbids) that hold for one member and what somebody posted."""
+    member = question.agreement.members.get(slug)
+    if member is None:
+        return set(), {"deny-outsider"}
+    marks, settings = question.marks, question.collection.settings
+    level = str(marks.level) if marks.level else ""
+    if not level and marks.levelled and settings.unmarked != "refuse":
+        level = str(settings.unmarked)
+    named = any(one in (marks.recipients or ()) for one in member.identities)
+    there = slug in (marks.red_members or ())
+    permits = {"allow-receive-own"} if slug == owner else set()
+    if not marks.levelled:
+        permits.add("allow-receive-definition")
+    if level in {"clear", "green"}:
+        permits.add("allow-receive-open")
+    if level.startswith("amber"):
+        permits.add("allow-receive-amber")
+    if level == "red" and (named or there):
+        permits.add("allow-receive-red")
+    forbids = {"deny-receive-classified"} if "acs-classified" in marks.closed else set()
+    if slug != owner:
+        forbids |= set(_withheld(marks, member, level, named, there))
+    return permits, forbids
+
+
+def _withheld(marks: MarkingSet, member: Member, level: str, named: bool, there: bool) -> Iterator[str]:
+    if "iep-must-not-share" in marks.closed and not (named or there):
+        yield "deny-receive-iep"
+    if marks.ssi and (not named or member.country != "US"):
+        yield "deny-receive-ssi"
+    if marks.recipients is not None and not named:
+        yield "deny-receive-recipients"
+    if level == "red" and not (named or there):
+        yield "deny-receive-red"
+    if member.country in marks.exclude_countries:
+        yield "deny-receive-country-excluded"
+    if marks.only_countries is not None and member.country not in marks.only_countries:
+        yield "deny-receive-country"
+    if marks.levelled and not level:
+        yield "deny-receive-unmarked"
 
 
 def _action_forbids(question: Question, member: Member) -> Iterator[str]:
@@ -104,6 +188,10 @@ def _object_forbids(question: Question, member: Member, item: Candidate) -> Iter
             level = str(settings.unmarked)
     if level and HEIGHT[level] > HEIGHT[str(where.ceiling)]:
         yield "deny-publish-ceiling"
+    if question.marks.ssi and settings.ssi == "refuse":
+        yield "deny-ssi"
+    if "acs-classified" in question.marks.closed:
+        yield "deny-classified"
     others = {IDS[slug] for slug in question.agreement.members if slug != member.slug}
     if item.type == "identity" and item.id in others:
         yield "deny-identity-of-another"
@@ -127,7 +215,8 @@ def _world(dice: random.Random) -> tuple[Agreement, Collection]:
     for slug in SLUGS:
         roles = _some(dice, ROLES) if dice.random() < 0.7 else frozenset({"auditor"})
         if dice.random() < 0.85:
-            members[slug] = Member(slug, slug, "USLAX", "US", "port", roles, frozenset({IDS[slug]}))
+            country = dice.choice(COUNTRIES)
+            members[slug] = Member(slug, slug, "USLAX", country, "port", roles, frozenset({IDS[slug]}))
     listed = _some(dice, (*IDS.values(), STRANGER)) | {STRANGER}
     collection = Collection(
         1,
@@ -142,6 +231,7 @@ def _world(dice: random.Random) -> tuple[Agreement, Collection]:
         CollectionSettings(
             unmarked=dice.choice(["refuse", "refuse", *Level]),
             authors=dice.choice(["not-others", "own", "any", listed]),
+            ssi=dice.choice(["refuse", "named"]),
         ),
     )
     agreement = Agreement(
@@ -161,6 +251,22 @@ def _world(dice: random.Random) -> tuple[Agreement, Collection]:
         auditors=_some(dice, SLUGS),
     )
     return agreement, collection
+
+
+def _marks(dice: random.Random, item: Candidate) -> MarkingSet:
+    rare = dice.random() < 0.4
+    return MarkingSet(
+        level=item.level,
+        levelled=item.type not in DEFINITIONS,
+        recipients=_some(dice, (*IDS.values(), STRANGER)) if rare and dice.random() < 0.5 else None,
+        red_members=_some(dice, SLUGS) if dice.random() < 0.5 else None,
+        only_countries=_some(dice, COUNTRIES) if rare and dice.random() < 0.4 else None,
+        exclude_countries=_some(dice, COUNTRIES) if rare and dice.random() < 0.4 else frozenset(),
+        ssi=rare and dice.random() < 0.4,
+        closed=_some(dice, ("acs-classified", "iep-must-not-share"))
+        if rare and dice.random() < 0.4
+        else frozenset(),
+    )
 
 
 def _object(dice: random.Random) -> Candidate:

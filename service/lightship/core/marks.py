@@ -203,7 +203,7 @@ def decode(body: bytes) -> MarkingSet:
         if "cites" in held:
             held["cites"] = tuple(Cited(one, bytes.fromhex(digest)) for one, digest in held["cites"])
         return MarkingSet(**held)
-    except (TypeError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"no marking set: {error}") from None
 
 
