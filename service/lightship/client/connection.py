@@ -72,6 +72,14 @@ def trust(ca: Path | None) -> ssl.SSLContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Raw:
+    """A 2xx answer as its bytes, for what must be read strictly."""
+
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Any answer, as it came. `tls` is the protocol, `not_after` the certificate's end as TLS names it."""
 
@@ -147,11 +155,21 @@ class Connection:
             Unreachable: no answer after all attempts.  NotTrusted: TLS failed.  NotTaxii: no TAXII there.
             LightshipError: the hub's refusal as an error of the tree.
         """
-        return self._send("GET", path, params=dict(params or {}), headers={"Accept": accept})
+        return _json(self._send("GET", path, params=dict(params or {}), headers={"Accept": accept}))
 
-    def post(self, path: str, body: bytes, *, accept: str = ACCEPT) -> Answer:
-        """POST an envelope; repeated too, since the same objects posted twice are stored once."""
-        return self._send("POST", path, content=body, headers={"Content-Type": ACCEPT, "Accept": accept})
+    def fetch(self, path: str, params: Mapping[str, str | int] | None = None, *, accept: str = "*/*") -> Raw:
+        """GET a path of this hub as bytes; raises what `get` raises, but takes any content."""
+        response = self._send("GET", path, params=dict(params or {}), headers={"Accept": accept})
+        return Raw(response.headers, response.content)
+
+    def post(self, path: str, body: bytes, *, accept: str = ACCEPT, content_type: str = ACCEPT) -> Answer:
+        """POST what may be repeated: objects or a statement posted twice are stored once."""
+        headers = {"Content-Type": content_type, "Accept": accept}
+        return _json(self._send("POST", path, content=body, headers=headers))
+
+    def delete(self, path: str, *, accept: str = ACCEPT) -> Answer:
+        """DELETE; repeated too: if the first one went through and its answer was lost, the next is a 404."""
+        return _json(self._send("DELETE", path, headers={"Accept": accept}))
 
     def look(self, path: str, *, accept: str = ACCEPT) -> Look:
         """GET a path once and return what came, refusals too.
@@ -174,7 +192,7 @@ class Connection:
             str((certificate or {}).get("notAfter", "")),
         )
 
-    def _send(self, method: str, path: str, **how: Any) -> Answer:
+    def _send(self, method: str, path: str, **how: Any) -> httpx2.Response:
         url = self.origin + path
         for attempt in range(1, self.limits.attempts + 1):
             last = attempt == self.limits.attempts
@@ -192,26 +210,14 @@ class Connection:
                 if pause <= self.limits.longest_wait_s:
                     self._sleep(pause)
                     continue
-            return self._answer(response, url, wait)
+            if response.status_code >= 300:
+                raise error_of(response.status_code, response.content, url=url, retry_after=wait)
+            return response
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _backoff(self, attempt: int) -> float:
         """Half a second, doubled each time, with up to as much again by chance."""
         return min(0.5 * (1 << (attempt - 1)) * (1 + self._chance()), self.limits.longest_wait_s)
-
-    def _answer(self, response: httpx2.Response, url: str, wait: int | None) -> Answer:
-        if response.status_code >= 300:
-            raise error_of(response.status_code, response.content, url=url, retry_after=wait)
-        if not response.content:
-            return Answer(response.status_code, response.headers, None)
-        try:
-            value = orjson.loads(response.content)
-        except orjson.JSONDecodeError:
-            kind = response.headers.get("content-type", "no type")
-            raise NotTaxii(
-                "The answer is not JSON", why=f"{url} sent {kind}", todo="Give the hub's own address"
-            ) from None
-        return Answer(response.status_code, response.headers, value)
 
     def _failure(self, error: httpx2.TransportError) -> LightshipError:
         cause = _tls_cause(error)
@@ -232,6 +238,19 @@ class Connection:
             why=why,
             todo="Check the address, the port, that the hub is running, and proxies in between",
         )
+
+
+def _json(response: httpx2.Response) -> Answer:
+    if not response.content:
+        return Answer(response.status_code, response.headers, None)
+    try:
+        value = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        kind = response.headers.get("content-type", "no type")
+        raise NotTaxii(
+            "The answer is not JSON", why=f"{response.url} sent {kind}", todo="Give the hub's own address"
+        ) from None
+    return Answer(response.status_code, response.headers, value)
 
 
 def origin_of(url: str) -> str:

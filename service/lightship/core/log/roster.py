@@ -183,12 +183,15 @@ class Rosters:
             return PublishKey(found.public, self._revoked[keyid])
         return found
 
-    def apply(self, envelope: bytes, admin_key: bytes | None) -> tuple[Roster, dict[str, Revoked]]:
+    def apply(
+        self, envelope: bytes, admin_keys: Mapping[str, bytes], *, expected: tuple[str, str] | None = None
+    ) -> tuple[Roster, dict[str, Revoked]]:
         """Take the next roster of its member.
 
         Args:
             envelope: DSSE, as bytes.
-            admin_key: the raw key that the agreement in force names for the member, None without one.
+            admin_keys: member -> the raw key that the agreement in force names.
+            expected: the member, and the SHA-256 of the payload, that a log names.
 
         Returns:
             the roster, and the keys that it revokes for the first time.
@@ -197,24 +200,28 @@ class Rosters:
             BadRecord, MalformedRequest, BadRoster: it is refused.
         """
         opened, roster = read(envelope)
-        if admin_key is None:
-            raise BadRoster(
-                "The roster is refused", why=f"the agreement names no admin key of {roster.member}"
-            )
-        message = opened.signed_bytes
-        if not any(self._verify(admin_key, one.sig, message) for one in opened.signatures):
-            raise BadRoster("The roster is refused", why=f"the admin key of {roster.member} did not sign it")
+        digest = hashlib.sha256(opened.payload).hexdigest()
+        if expected is not None and expected != (roster.member, digest):
+            raise BadRoster("The roster is refused", why="it is not the one that the log names")
+        if roster.member not in admin_keys:
+            why = f"the agreement names no admin key of {roster.member}"
+            raise BadRoster("The roster is refused", why=why)
+        self._signed(opened, admin_keys[roster.member], roster.member)
         self._follows(roster)
         revoked = {
             keyid: one.revoked
             for keyid, one in roster.keys.items()
             if one.revoked is not None and keyid not in self._revoked
         }
-        digest = hashlib.sha256(opened.payload).hexdigest()
         self._current[roster.member] = Current(roster, digest)
         self._member_of |= dict.fromkeys(roster.keys, roster.member)
         self._revoked |= revoked
         return roster, revoked
+
+    def _signed(self, opened: dsse.Envelope, admin_key: bytes, member: str) -> None:
+        message = opened.signed_bytes
+        if not any(self._verify(admin_key, one.sig, message) for one in opened.signatures):
+            raise BadRoster("The roster is refused", why=f"the admin key of {member} did not sign it")
 
     def _follows(self, roster: Roster) -> None:
         if (roster.agreement, roster.hub) != (self.agreement, self.hub):
@@ -229,6 +236,9 @@ class Rosters:
                 why=f"version {roster.version} does not follow version {last.roster.version}",
                 todo=f"Make version {last.roster.version + 1}, with `prev` {last.digest}",
             )
+        self._others_key(roster)
+
+    def _others_key(self, roster: Roster) -> None:
         for keyid in roster.keys:
             if self._member_of.get(keyid, roster.member) != roster.member:
                 raise BadRoster("The roster is refused", why=f"another member's roster has key {keyid}")

@@ -73,7 +73,7 @@ def parse_path(path: str) -> Tile:
 
 
 def bundles(begin: int, end: int) -> Iterator[Tile]:
-    """Yield the bundles that hold the entries from `begin` to before `end`, the last one as wide as `end` has it."""
+    """Yield the bundles that hold entries `begin` to before `end`, the last one as wide as `end` has it."""
     for number in range(begin // WIDTH, -(-end // WIDTH)):
         yield Tile(-1, number, min(WIDTH, end - number * WIDTH))
 
@@ -89,7 +89,8 @@ def unpack(bundle: bytes, width: int) -> list[bytes]:
     Raises:
         BadBundle: it does not hold exactly `width` of them.
     """
-    entries, at = [], 0
+    entries: list[bytes] = []
+    at = 0
     while at < len(bundle):
         size = int.from_bytes(bundle[at : at + 2], "big")
         entry = bundle[at + 2 : at + 2 + size]

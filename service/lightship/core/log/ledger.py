@@ -1,0 +1,208 @@
+"""What the entries of a collection's log mean, judged in order: keys, statements, what is held.
+
+Each statement is judged by the terms and rosters in force at its place: is it for this place, may this
+member make it, is the key the member's, did it sign, does it follow what the key signed before, and is each
+entry allowed by what is held. A statement with a problem takes out nothing, and its objects are kept by
+that name only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lightship.core.agreement.chain import Verify
+from lightship.core.collection import WithdrawReason
+from lightship.core.errors import CallerError
+from lightship.core.log import leaf as leaves
+from lightship.core.log.findings import Failure, Finding
+from lightship.core.log.held import Held, Holdings
+from lightship.core.log.leaf import Publication, RosterChange
+from lightship.core.log.roster import PublishKey, Revoked, Rosters
+from lightship.core.log.statement import digest_of
+from lightship.core.log.terms import Terms
+from lightship.core.time import Micros
+
+Problem = tuple[Failure, str]
+"""What is wrong with a whole statement, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An object version that left the collection: for a deletion feed. `at` is the time of the entry."""
+
+    id: str
+    version: str
+    digest: str
+    reason: str
+    at: Micros
+    index: int
+    signed: bool
+
+
+@dataclass(slots=True)
+class KeyChain:
+    """What one key has had logged here: the payload digest and leaf of each `seq`."""
+
+    logged: dict[int, tuple[str, int]] = field(default_factory=dict)
+    last: int = 0
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the last payload, empty before the first."""
+        return self.logged[self.last][0] if self.last else ""
+
+
+class Ledger:
+    """The state that the entries lead to.
+
+    Args:
+        collection: its UUID.  origin: the log's.
+        agreement: its id.  hub: hex SHA-256 of the payload of the agreement's version 1.
+        verify: the signature check.
+    """
+
+    def __init__(self, collection: str, origin: str, agreement: str, hub: str, verify: Verify) -> None:
+        self.collection, self.origin, self.hub = collection, origin, hub
+        self.verify = verify
+        self.rosters = Rosters(agreement, hub, verify, anywhere=True)
+        self.applied_rosters: list[tuple[int, bytes]] = []
+        """(version of the agreement in force, envelope) of each roster taken."""
+        self.held = Holdings()
+        self.keys: dict[str, KeyChain] = {}
+
+    def publication(
+        self, one: Publication, index: int, terms: Terms, ordered: frozenset[str], problem: Problem | None
+    ) -> tuple[list[Finding], list[Gone]]:
+        """Take a statement.
+
+        Args:
+            one, index: the leaf and its place.
+            terms: in force there.
+            ordered: objects that a version of the agreement orders withdrawn.
+            problem: what is wrong with the leaf already.
+        """
+        found = problem or self._place(one, terms) or self._rights(one, terms)
+        if found is None and one.statement.key:
+            found = self._signature(one) or self._sequence(one, index)
+        findings = [] if found is None else [Finding(found[0], found[1], index)]
+        gone: list[Gone] = []
+        if found is None:
+            findings += self._withdrawals(one, index, ordered, gone)
+        findings += self._adds(one, index, found)
+        return findings, gone
+
+    def roster(
+        self, one: RosterChange, index: int, terms: Terms, envelope: bytes | None
+    ) -> tuple[list[Finding], list[Gone]]:
+        """Take a member's roster; what a stolen key added leaves."""
+        if envelope is None:
+            return [Finding(Failure.ROSTER, f"the hub does not show the roster of {one.member}", index)], []
+        try:
+            revoked = self.take_roster(envelope, terms, (one.member, one.sha256))
+        except CallerError as error:
+            return [Finding(Failure.ROSTER, str(error), index)], []
+        gone = []
+        for keyid, why in revoked.items():
+            since = why.distrust_from.get(self.origin)
+            if since is not None:
+                gone += [_gone(held, one.at, signed=True) for held in self.held.distrust(keyid, since, index)]
+        return [], gone
+
+    def take_roster(
+        self, envelope: bytes, terms: Terms, expected: tuple[str, str] | None = None
+    ) -> dict[str, Revoked]:
+        """Take a roster and return the keys that it newly revokes; what they added stays.
+
+        Raises:
+            CallerError: it is refused.
+        """
+        _, revoked = self.rosters.apply(envelope, terms.admin_keys, expected=expected)
+        self.applied_rosters.append((terms.version, envelope))
+        return revoked
+
+    def _place(self, one: Publication, terms: Terms) -> Problem | None:
+        """Is it a statement for this place?"""
+        if one.agreement != terms.version:
+            return Failure.WRONG_AGREEMENT, f"it names version {one.agreement}, in force is {terms.version}"
+        if one.statement.collection != self.collection:
+            return Failure.OTHER_COLLECTION, f"it is a statement for collection {one.statement.collection}"
+        if one.statement.hub != self.hub:
+            return Failure.OTHER_HUB, "it is a statement for another agreement or hub"
+        return None
+
+    def _rights(self, one: Publication, terms: Terms) -> Problem | None:
+        """May this member make such a statement here?"""
+        statement = one.statement
+        own = any(entry.reason is WithdrawReason.PUBLISHER for entry in statement.withdraw)
+        if (statement.add and one.by not in terms.publishers) or (own and one.by not in terms.members):
+            return Failure.NOT_A_PUBLISHER, f"{one.by or 'the hub'} may not publish here"
+        if (statement.add or own) and not statement.key and terms.require_signature:
+            return Failure.UNSIGNED, "this collection takes signed statements only"
+        return None
+
+    def _signature(self, one: Publication) -> Problem | None:
+        """Is the key the member's at this place of the log, and did it sign?"""
+        keyid = one.statement.key
+        key = self.rosters.publish_key(one.by, keyid)
+        if key is None:
+            owner = self.rosters.member_of(keyid)
+            if owner and owner != one.by:
+                return Failure.IMPERSONATION, f"the key is of {owner}, the entry says {one.by}"
+            return Failure.UNKNOWN_KEY, f"no roster of {one.by} lists the key {keyid}"
+        return _revoked(key) or self._signed(one, key)
+
+    def _signed(self, one: Publication, key: PublishKey) -> Problem | None:
+        message = one.envelope.signed_bytes
+        if not any(self.verify(key.public, held.sig, message) for held in one.envelope.signatures):
+            return Failure.FORGED, f"no signature is that of the key {one.statement.key}"
+        return None
+
+    def _sequence(self, one: Publication, index: int) -> Problem | None:
+        """Does it follow what this key signed before? Two statements under one number are evidence."""
+        statement = one.statement
+        chain = self.keys.setdefault(statement.key, KeyChain())
+        digest = digest_of(one.envelope.payload)
+        known = chain.logged.get(statement.seq)
+        if known is not None:
+            if known[0] == digest:
+                return Failure.REPLAYED, f"it is the statement of entry {known[1]} again"
+            return Failure.EQUIVOCATION, f"the key signed another statement {statement.seq}, entry {known[1]}"
+        expected, follows = chain.last + 1, statement.prev == chain.digest
+        chain.logged[statement.seq] = (digest, index)
+        chain.last = max(chain.last, statement.seq)
+        if statement.seq != expected or not follows:
+            return Failure.GAP, f"statement {expected} of the key must come here, not this {statement.seq}"
+        return None
+
+    def _withdrawals(
+        self, one: Publication, index: int, ordered: frozenset[str], gone: list[Gone]
+    ) -> list[Finding]:
+        findings = []
+        for entry in one.statement.withdraw:
+            held = self.held.withdraw(entry, one.by, one.statement.key, index, ordered)
+            if isinstance(held, Failure):
+                why = f"the withdrawal of version {entry.version or '-'} does not hold"
+                findings.append(Finding(held, why, index, entry.id))
+            elif entry.reason is not WithdrawReason.DISTRUSTED:  # those left with the roster
+                gone.append(_gone(held, one.at, signed=bool(one.statement.key)))
+        return findings
+
+    def _adds(self, one: Publication, index: int, problem: Problem | None) -> list[Finding]:
+        findings = []
+        mark = None if problem is None else problem[0]
+        for stamp, add in zip(leaves.add_stamps(one), one.statement.add, strict=True):
+            failure = self.held.add(add, one.by, one.statement.key, index, Micros(stamp), mark)
+            if failure is not None and problem is None:
+                why = f"the add of version {add.version or '-'} does not hold"
+                findings.append(Finding(failure, why, index, add.id))
+        return findings
+
+
+def _revoked(key: PublishKey) -> Problem | None:
+    if key.revoked is None:
+        return None
+    return Failure.REVOKED_KEY, f"the key was revoked before: {key.revoked.reason}"
+
+
+def _gone(held: Held, at: Micros, *, signed: bool) -> Gone:
+    return Gone(held.id, held.version, held.digest, str(held.withdrawn), at, held.gone, signed)

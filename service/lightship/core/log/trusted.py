@@ -1,0 +1,281 @@
+"""A collection's log as a consumer trusts it: the trust rules in one pure class.
+
+It is fed what a hub says (agreement versions, checkpoints, entries, rosters) and takes nothing on the hub's
+word: the agreement's chain from a pinned version, the checkpoint's signature and growth, the entries hashed
+to its root before they are read, then each entry by what was in force at its place in the log. What does
+not hold of the log as a whole is raised as `LogRefused`, what does not hold of one entry is a `Finding`.
+Knows no network and no clock. After `LogRefused` an instance must not be used any further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lightship.core.agreement.chain import Chain, Link, Verify
+from lightship.core.errors import CallerError
+from lightship.core.log import leaf as leaves
+from lightship.core.log import merkle, notes
+from lightship.core.log.findings import Failure, Finding, LogRefused
+from lightship.core.log.leaf import AgreementChange, Leaf, Publication, RosterChange
+from lightship.core.log.ledger import Gone, Ledger, Problem
+from lightship.core.log.merkle import Frontier
+from lightship.core.log.notes import Checkpoint
+from lightship.core.log.record import BadRecord
+from lightship.core.log.terms import Terms, terms_of
+from lightship.core.time import Micros, format_stamp
+
+CLOCKS = Micros(5 * 60_000_000)
+"""How far the hub's clock and the consumer's may differ before times are called wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entries from what is trusted up to a checkpoint: their bytes are verified, what they say is not."""
+
+    note: bytes
+    checkpoint: Checkpoint
+    frontier: Frontier
+    leaves: tuple[Leaf, ...]
+
+    @property
+    def rosters(self) -> tuple[str, ...]:
+        """SHA-256 of the payloads of the rosters that are needed to go on."""
+        return tuple(one.sha256 for one in self.leaves if isinstance(one, RosterChange))
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a batch brought: its leaves from index `first` on, what left, what does not hold."""
+
+    first: int
+    leaves: tuple[Leaf, ...]
+    gone: tuple[Gone, ...]
+    findings: tuple[Finding, ...]
+
+
+class TrustedLog:
+    """One collection's log.
+
+    Args:
+        agreement: id of the agreement.  collection: the collection's UUID.  origin: the log's name.
+        verify: the signature check.
+        pinned_key: key id that must have signed the agreement's version 1; empty takes any.
+        hub: SHA-256 that version 1's payload must have; empty takes any.
+    """
+
+    def __init__(
+        self,
+        agreement: str,
+        collection: str,
+        origin: str,
+        verify: Verify,
+        *,
+        pinned_key: str = "",
+        hub: str = "",
+    ) -> None:
+        self.agreement, self.collection, self.origin = agreement, collection, origin
+        self.verify = verify
+        self.chain = Chain(agreement, verify, pinned_key=pinned_key, hub=hub)
+        self.envelopes: list[bytes] = []
+        self.terms: list[Terms] = []
+        self.ordered: frozenset[str] = frozenset()
+        self.ledger = Ledger(collection, origin, agreement, "", verify)
+        self.frontier = Frontier()
+        self.note = b""
+        self.version = 0
+        self.last_at = Micros(0)
+        self.seen = Micros(0)
+
+    @property
+    def size(self) -> int:
+        """Entries that are trusted."""
+        return self.frontier.size
+
+    # --- the agreement ------------------------------------------------------------------------------
+
+    def add_agreement(self, envelope: bytes) -> Link:
+        """Take the next version of the agreement.
+
+        Raises:
+            LogRefused: it does not follow, or is not signed as it must be.
+        """
+        try:
+            link = self.chain.append(envelope)
+        except CallerError as error:
+            raise LogRefused(Failure.AGREEMENT_FORGED, str(error)) from None
+        terms = terms_of(link, self.collection, self.origin)
+        if not self.terms:
+            self.ledger = Ledger(self.collection, self.origin, self.agreement, self.chain.hub, self.verify)
+        self.terms.append(terms)
+        self.envelopes.append(envelope)
+        self.ordered |= terms.ordered
+        return link
+
+    # --- the checkpoint -----------------------------------------------------------------------------
+
+    def open(self, note: bytes) -> Checkpoint:
+        """Return the checkpoint in a note, if it is this log's and does not go back behind what is trusted.
+
+        Raises:
+            LogRefused: forged, another log's, older than what was seen, or another root for the same size.
+        """
+        try:
+            parsed = notes.parse_note(note)
+            self._verify_note(parsed)
+            checkpoint = notes.parse_checkpoint(parsed.text)
+        except notes.BadNote as error:
+            raise LogRefused(Failure.CHECKPOINT_FORGED, str(error)) from None
+        self._this_log(checkpoint)
+        self._not_back(checkpoint)
+        self._one_view(checkpoint)
+        return checkpoint
+
+    def _verify_note(self, parsed: notes.Note) -> None:
+        keys = self.terms[-1].log_keys if self.terms else ()
+        notes.verify_note(parsed, keys, self.verify)
+
+    def _this_log(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.origin != self.origin:
+            raise LogRefused(
+                Failure.OTHER_LOG, f"the checkpoint is of {checkpoint.origin}, not {self.origin}"
+            )
+
+    def _not_back(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.size < self.size:
+            raise LogRefused(
+                Failure.ROLLBACK, f"the log has {checkpoint.size} entries, {self.size} were seen before"
+            )
+
+    def _one_view(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.size == self.size and checkpoint.root != self.frontier.root:
+            raise LogRefused(
+                Failure.SPLIT_VIEW, f"there are two logs of {self.size} entries, both signed by the hub"
+            )
+
+    # --- entries ------------------------------------------------------------------------------------
+
+    def admit(self, note: bytes, checkpoint: Checkpoint, entries: Sequence[bytes]) -> Batch:
+        """Hash the entries from `size` on to the root of an opened checkpoint; only then read them.
+
+        Raises:
+            LogRefused: too few or many, another root, or an entry that is none.
+        """
+        self._whole(len(entries), checkpoint.size - self.size)
+        frontier, _ = merkle.append(self.frontier, [merkle.leaf_hash(one) for one in entries])
+        self._same_root(frontier.root, checkpoint.root)
+        found = []
+        for index, entry in enumerate(entries, self.size):
+            try:
+                found.append(leaves.read(entry))
+            except BadRecord as error:
+                raise LogRefused(Failure.UNREADABLE, str(error), index) from None
+        return Batch(note, checkpoint, frontier, tuple(found))
+
+    def _whole(self, came: int, wanted: int) -> None:
+        if came != wanted:
+            why = f"{wanted} new entries are signed for, {came} came"
+            raise LogRefused(Failure.TRUNCATED, why, self.size)
+
+    def _same_root(self, ours: bytes, signed: bytes) -> None:
+        if ours != signed:
+            raise LogRefused(
+                Failure.REWRITTEN,
+                "the entries do not hash to the signed root: one was changed, left out or put in, "
+                "among the new ones or among those that were seen before",
+            )
+
+    def apply(self, batch: Batch, rosters: Mapping[str, bytes], now: Micros) -> Applied:
+        """Judge the entries of an admitted batch, in order, and make its checkpoint the trusted one.
+
+        Args:
+            batch: from `admit`.
+            rosters: SHA-256 of the payload -> envelope, of those that `batch.rosters` names.
+            now: the consumer's clock, microseconds.
+
+        Raises:
+            LogRefused: the agreement's versions in the log are not those of the chain.
+        """
+        findings: list[Finding] = []
+        gone: list[Gone] = []
+        first = self.size
+        for index, one in enumerate(batch.leaves, first):
+            problem = self._time(one, now)
+            self.last_at = max(self.last_at, one.at)
+            if isinstance(one, AgreementChange):
+                self._agreement(one, index)
+            elif self.version == 0:
+                raise LogRefused(Failure.AGREEMENT_WITHHELD, "no agreement was in force yet", index)
+            if isinstance(one, Publication):
+                terms = self.terms[self.version - 1]
+                found, left = self.ledger.publication(one, index, terms, self.ordered, problem)
+                findings, gone = findings + found, gone + left
+                continue
+            if problem is not None:
+                findings.append(Finding(*problem, index))
+            if isinstance(one, RosterChange):
+                terms = self.terms[self.version - 1]
+                found, left = self.ledger.roster(one, index, terms, rosters.get(one.sha256))
+                findings, gone = findings + found, gone + left
+            elif not isinstance(one, AgreementChange):
+                why = "suspensions are not understood by this version"
+                findings.append(Finding(Failure.UNKNOWN_ENTRY, why, index))
+        self.frontier, self.note = batch.frontier, batch.note
+        self.seen = max(self.seen, now)
+        return Applied(first, batch.leaves, tuple(gone), tuple(findings))
+
+    def _time(self, one: Leaf, now: Micros) -> Problem | None:
+        """Times must rise, and what was not there at the last look cannot be older than that look."""
+        written = format_stamp(one.at)
+        if one.at - one.size + 1 <= self.last_at:
+            return Failure.BACKDATED, f"its time {written} is not after the entry before"
+        if one.at < self.seen - CLOCKS:
+            return Failure.BACKDATED, f"its time is {written}, but {format_stamp(self.seen)} it was not there"
+        if one.at > now + CLOCKS:
+            return Failure.FROM_THE_FUTURE, f"its time is {written}, here it is {format_stamp(now)}"
+        return None
+
+    def _agreement(self, one: AgreementChange, index: int) -> None:
+        number = one.agreement
+        self._not_older(number, index)
+        if number > len(self.terms):
+            why = f"version {number} is in force, the chain that the hub shows ends with {len(self.terms)}"
+            raise LogRefused(Failure.AGREEMENT_WITHHELD, why, index)
+        self._no_skip(number, index)
+        if one.sha256 != self.terms[number - 1].digest:
+            raise LogRefused(
+                Failure.AGREEMENT_FORGED, f"version {number} in the log is not the signed one", index
+            )
+        self.version = number
+
+    def _not_older(self, number: int, index: int) -> None:
+        if number <= self.version:
+            raise LogRefused(
+                Failure.AGREEMENT_ROLLBACK, f"version {number} comes after version {self.version}", index
+            )
+
+    def _no_skip(self, number: int, index: int) -> None:
+        """Versions that had this collection must all be in its log."""
+        if any(terms.present for terms in self.terms[self.version : number - 1]):
+            raise LogRefused(
+                Failure.AGREEMENT_SKIPPED, f"version {number} comes after version {self.version}", index
+            )
+
+    # --- how fresh it is ----------------------------------------------------------------------------
+
+    def warnings(self, now: Micros) -> list[Finding]:
+        """Return what a strict consumer does not put up with: age, no witnesses, an old agreement."""
+        if not self.version:
+            return []
+        terms, found = self.terms[self.version - 1], []
+        age = (now - self.last_at) // 1_000_000
+        if terms.max_age_s is not None and age > terms.max_age_s:
+            why = f"the newest entry is {age} s old, the agreement says at most {terms.max_age_s} s"
+            found.append(Finding(Failure.STALE, why, warning=True))
+        if terms.quorum:
+            why = f"the agreement asks for {terms.quorum} witnesses, and cosignatures are not verified yet"
+            found.append(Finding(Failure.NOT_WITNESSED, why, warning=True))
+        if any(one.present for one in self.terms[self.version :]):
+            why = f"version {len(self.terms)} of the agreement is not in this log yet"
+            found.append(Finding(Failure.AGREEMENT_BEHIND, why, warning=True))
+        return found
