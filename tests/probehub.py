@@ -38,7 +38,7 @@ from lightship.usecases.draft import Draft, Ground
 from lightship.web.message import Route
 from lightship.wiring import Hub, make_app
 from policy_rules import cedar_rules
-from stixsamples import Stix, indicator
+from stixsamples import Stix, indicator, sharing_terms
 from storekit import HandClock
 from taxiiprobe import Driver, Party, basic
 
@@ -53,6 +53,8 @@ _MEMBERS = {
     "reader": ("USSFO", '["consumer"]'),
     "writer": ("USOAK", '["publisher"]'),
     "auditor": ("USSEA", '["auditor"]'),
+    "joint": ("USPDX", '["joint-auditor"]'),
+    "approver": ("USBLI", '["approver"]'),
     "former": ("USTIW", '["consumer"]'),
 }
 _ROLES = '["publisher", "consumer"]'
@@ -64,6 +66,8 @@ MEMBER_OF = {
     "reader": "reader",
     "writer": "writer",
     "auditor": "auditor",
+    "joint auditor": "joint",
+    "approver": "approver",
     "former member": "former",
     "stranger": "jptyo",
     "revoked": "uslax",
@@ -91,6 +95,7 @@ class ProbeHub:
         self.collections = {alias: str(uuid4()) for alias in _COLLECTIONS}
         self._minted: dict[str, tuple[Credential, str]] = {}
         self._standing: tuple[Stix, str] | None = None
+        self._staged: Stix | None = None
         self.apply(
             "pedro", {name: who for name, who in _MEMBERS.items() if name != "former"}, self.collections
         )
@@ -167,6 +172,17 @@ class ProbeHub:
         return self._standing[0]
 
     @property
+    def staged_object(self) -> Stix:
+        """An object of uslgb that waits for its release in the default collection, posted when first asked
+        for."""
+        if self._staged is None:
+            terms = sharing_terms("pedro", release_at="2099-01-01T00:00:00Z")
+            one = indicator(name="Waiting", object_marking_refs=[terms["id"]])
+            self.lgb.publish(terms, one)
+            self._staged = one
+        return self._staged
+
+    @property
     def standing_status(self) -> str:
         """The id of the status of that post."""
         assert self.standing_object
@@ -177,6 +193,12 @@ class ProbeHub:
         """Return the path of a named place; what is to be found there is posted first."""
         if name.startswith("/"):
             return name
+        if name in {"why", "audience", "staged"}:
+            return f"/{name}{self.root}{self.default_alias}/"
+        if name == "audit":
+            return f"/audit{self.root}"
+        if name == "staged object":
+            return f"/staged{self.root}{self.default_alias}/{self.staged_object['id']}/"
         below = {"root": "", "collections": "collections/"}
         if name in below:
             return self.root + below[name]
@@ -273,7 +295,7 @@ class ProbeHub:
             case "former member":
                 return self._former()
             case _:
-                return self.mint(party, member)
+                return self.mint(party.replace(" ", "-"), member)
 
     def take_in(self) -> Party:
         """Put a version in force that has one member more; return a client of it."""
@@ -375,17 +397,13 @@ def _identity(agreement: str, slug: str) -> UUID:
 def routes_of_the_application() -> set[tuple[str, str]]:
     """Return (action, method) of every route that the application was put together with."""
     made: list[Route] = []
+    real = Route.__post_init__
 
-    class Recording(Route):
-        __slots__ = ()
-
-        def __post_init__(self) -> None:
-            super().__post_init__()
-            made.append(self)
+    def recording(route: Route) -> None:
+        real(route)
+        made.append(route)
 
     with pytest.MonkeyPatch.context() as patch, probe_hub() as hub:
-        patch.setattr("lightship.taxii.routes.Route", Recording)
-        patch.setattr("lightship.api.host.Route", Recording)
-        patch.setattr("lightship.api.schemas.Route", Recording)
+        patch.setattr(Route, "__post_init__", recording)
         make_app(hub.hub)
     return {(act, method) for route in made for method, (act, _) in route.methods.items()}

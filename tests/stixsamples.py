@@ -11,6 +11,7 @@ from typing import Any
 Stix = dict[str, Any]
 
 CREATED = "2026-01-05T08:00:00.000Z"
+SHARING_TERMS = "extension-definition--695b6cb5-8427-41b0-898f-55fbfa8c8bbe"
 
 
 def new_id(kind: str) -> str:
@@ -97,6 +98,19 @@ def software(**over: Any) -> Stix:
         "name": "Terminal operating system",
         "version": "7.1",
         **over,
+    }
+
+
+def sharing_terms(agreement: str, **terms: Any) -> Stix:
+    """Return a marking definition with these terms, such as `release_at`."""
+    content = {"extension_type": "property-extension", "agreement": agreement, **terms}
+    return {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "id": new_id("marking-definition"),
+        "created": CREATED,
+        "name": "Terms",
+        "extensions": {SHARING_TERMS: content},
     }
 
 

@@ -1,20 +1,25 @@
 """Every route and method as every party, right and wrong: the status, and the access event with its rule.
 
 The table below is what is promised. The routes are taken from the application itself, so a new one without
-a line here fails.
+a line here fails, and so does one that leaves no event.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pytest
 
 from probehub import ProbeHub, routes_of_the_application
 from stixsamples import indicator
-from taxiiprobe import Party, Reply, query_bytes
+from taxiiprobe import TAXII, Party, Reply, query_bytes
 
-LOGGED_IN = ("stranger", "auditor", "reader", "writer", "publisher", "other publisher")
+LOGGED_IN = (
+    *("stranger", "auditor", "joint auditor", "approver"),
+    *("reader", "writer", "publisher", "other publisher"),
+)
 REFUSED_LOGINS = {
     "nobody": "deny-no-credential",
     "wrong secret": "deny-unknown-credential",
@@ -26,14 +31,49 @@ REFUSED_LOGINS = {
 }
 """Parties whose login is refused, and the rule that the access event names: 401 on every route."""
 
+Expected = tuple[int, str]
 READ = "allow-audience-read"
 LIST = "allow-member-list"
-NOT_FOUND = (404, "not-found")
-DEFAULT = (403, "deny-default")
-AUDITOR = (403, "deny-auditor-content")
+PUBLISH = "allow-publisher-publish"
+NOT_FOUND: Expected = (404, "not-found")
+DEFAULT: Expected = (403, "deny-default")
+AUDITOR: Expected = (403, "deny-auditor-content")
+OUTSIDE = {"stranger": NOT_FOUND}
+EVERYBODY = dict.fromkeys(LOGGED_IN, (200, LIST))
+MEMBERS = EVERYBODY | OUTSIDE
+CONTENT = OUTSIDE | {
+    **dict.fromkeys(("auditor", "joint auditor"), AUDITOR),
+    **dict.fromkeys(("approver", "writer"), DEFAULT),
+    **dict.fromkeys(("reader", "publisher", "other publisher"), (200, READ)),
+}
+POSTING = OUTSIDE | {
+    **dict.fromkeys(("auditor", "joint auditor", "approver", "reader"), DEFAULT),
+    **dict.fromkeys(("writer", "publisher", "other publisher"), (202, PUBLISH)),
+}
+WITHDRAWING = OUTSIDE | {
+    **dict.fromkeys(("auditor", "joint auditor", "approver"), (404, "deny-default")),
+    **dict.fromkeys(("reader", "writer"), DEFAULT),
+    "publisher": (200, "allow-publisher-withdraw"),
+    "other publisher": (403, "deny-owner"),
+}
+STATUS = dict.fromkeys(LOGGED_IN, NOT_FOUND) | {"publisher": (200, "allow-own-status")}
+AUDIENCE = CONTENT | {"writer": (200, PUBLISH)}
+AUDIT = OUTSIDE | {
+    **dict.fromkeys(("approver", "reader", "writer"), DEFAULT),
+    **dict.fromkeys(("auditor", "publisher", "other publisher"), (200, "allow-own-audit")),
+    "joint auditor": (200, "allow-joint-audit"),
+}
+STAGED = OUTSIDE | {
+    **dict.fromkeys(("auditor", "joint auditor", "approver", "reader"), DEFAULT),
+    **dict.fromkeys(("writer", "publisher", "other publisher"), (200, "allow-publisher-withdraw")),
+}
+CANCELLING = STAGED | dict.fromkeys(("writer", "other publisher"), NOT_FOUND)
+"""A staged object of another member is like none."""
 
-
-COLLECTION_PLACES = {"collection", "manifest", "objects", "object", "versions"}
+IN_COLLECTION = {
+    *("collection", "manifest", "objects", "object", "versions"),
+    *("why", "audience", "staged", "staged object"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,68 +82,33 @@ class Line:
 
     method: str
     place: str
-    stranger: tuple[int, str]
-    auditor: tuple[int, str]
-    reader: tuple[int, str]
-    writer: tuple[int, str]
-    publisher: tuple[int, str]
-
-    def expected(self, party: str) -> tuple[int, str]:
-        if party == "other publisher":
-            return OTHER_PUBLISHER.get((self.method, self.place), self.publisher)
-        found: tuple[int, str] = getattr(self, party)
-        return found
+    expected: Mapping[str, Expected]
+    accept: str = field(default=TAXII)
 
 
-OTHER_PUBLISHER = {
-    ("DELETE", "object"): (403, "deny-owner"),
-    ("GET", "status"): NOT_FOUND,
-}
-"""Where a member that may read and publish gets something else than the owner of what is asked for."""
-
+JSON = "application/json"
 TABLE: dict[str, Line] = {
-    "discover": Line("GET", "/taxii2/", (200, LIST), (200, LIST), (200, LIST), (200, LIST), (200, LIST)),
-    "read-openapi": Line(
-        "GET", "/openapi.json", (200, LIST), (200, LIST), (200, LIST), (200, LIST), (200, LIST)
-    ),
-    "list-schemas": Line("GET", "/schemas/", (200, LIST), (200, LIST), (200, LIST), (200, LIST), (200, LIST)),
-    "read-schema": Line(
-        "GET",
-        "/schemas/maritime-context-1.0.json",
-        *((200, LIST), (200, LIST), (200, LIST), (200, LIST), (200, LIST)),
-    ),
-    "read-root": Line("GET", "root", NOT_FOUND, (200, LIST), (200, LIST), (200, LIST), (200, LIST)),
-    "list-collections": Line(
-        "GET", "collections", NOT_FOUND, (200, LIST), (200, LIST), (200, LIST), (200, LIST)
-    ),
-    "read-collection": Line(
-        "GET", "collection", NOT_FOUND, (200, LIST), (200, LIST), (200, LIST), (200, LIST)
-    ),
-    "read-manifest": Line("GET", "manifest", NOT_FOUND, AUDITOR, (200, READ), DEFAULT, (200, READ)),
-    "read-objects": Line("GET", "objects", NOT_FOUND, AUDITOR, (200, READ), DEFAULT, (200, READ)),
-    "read-object": Line("GET", "object", NOT_FOUND, AUDITOR, (200, READ), DEFAULT, (200, READ)),
-    "read-versions": Line("GET", "versions", NOT_FOUND, AUDITOR, (200, READ), DEFAULT, (200, READ)),
-    "publish": Line(
-        "POST",
-        "objects",
-        NOT_FOUND,
-        DEFAULT,
-        DEFAULT,
-        (202, "allow-publisher-publish"),
-        (202, "allow-publisher-publish"),
-    ),
-    "withdraw": Line(
-        "DELETE",
-        "object",
-        NOT_FOUND,
-        (404, "deny-default"),
-        DEFAULT,
-        DEFAULT,
-        (200, "allow-publisher-withdraw"),
-    ),
-    "read-status": Line(
-        "GET", "status", NOT_FOUND, NOT_FOUND, NOT_FOUND, NOT_FOUND, (200, "allow-own-status")
-    ),
+    "discover": Line("GET", "/taxii2/", EVERYBODY),
+    "read-openapi": Line("GET", "/openapi.json", EVERYBODY),
+    "list-schemas": Line("GET", "/schemas/", EVERYBODY),
+    "read-schema": Line("GET", "/schemas/maritime-context-1.0.json", EVERYBODY),
+    "read-root": Line("GET", "root", MEMBERS),
+    "list-collections": Line("GET", "collections", MEMBERS),
+    "read-collection": Line("GET", "collection", MEMBERS),
+    "read-manifest": Line("GET", "manifest", CONTENT),
+    "read-objects": Line("GET", "objects", CONTENT),
+    "read-object": Line("GET", "object", CONTENT),
+    "read-versions": Line("GET", "versions", CONTENT),
+    "publish": Line("POST", "objects", POSTING),
+    "withdraw": Line("DELETE", "object", WITHDRAWING),
+    "read-status": Line("GET", "status", STATUS),
+    "read-why": Line("GET", "why", MEMBERS, JSON),
+    "read-why-objects": Line("POST", "why", MEMBERS, JSON),
+    "read-audience": Line("GET", "audience", AUDIENCE, JSON),
+    "read-audience-objects": Line("POST", "audience", AUDIENCE, JSON),
+    "read-audit": Line("GET", "audit", AUDIT, JSON),
+    "read-staged": Line("GET", "staged", STAGED, JSON),
+    "cancel-staged": Line("DELETE", "staged object", CANCELLING, JSON),
 }
 """Access action -> its line."""
 
@@ -114,14 +119,31 @@ def test_every_route_of_the_application_has_its_line() -> None:
     assert {(act, line.method) for act, line in TABLE.items()} == routes
 
 
+def test_every_line_names_every_party() -> None:
+    for act, line in TABLE.items():
+        assert set(line.expected) == set(LOGGED_IN), act
+
+
+def test_what_is_served_beside_the_exchange_is_health_alone(hub: ProbeHub) -> None:
+    """Only these two answer without an event: they are asked by machines all the time and tell about
+    nobody."""
+    silent = set()
+    for path in json.loads(hub.lax.get("/openapi.json").body)["paths"]:
+        before = len(hub.events())
+        hub.nobody.get(path.replace("{", "").replace("}", ""))
+        if len(hub.events()) == before:
+            silent.add(path)
+    assert silent == {"/healthz", "/readyz"}
+
+
 @pytest.mark.parametrize("act", TABLE)
 @pytest.mark.parametrize("party", LOGGED_IN)
 def test_a_route_as_a_party_that_is_logged_in(hub: ProbeHub, act: str, party: str) -> None:
     line = TABLE[act]
     path = hub.place(line.place)
     before = len(hub.events())
-    reply = ask(hub.party(party), line.method, path)
-    status, rule = line.expected(party)
+    reply = ask(hub.party(party), line, path)
+    status, rule = line.expected[party]
     assert reply.status == status, reply.body
     judge(reply, status)
     (event,) = hub.events()[before:]
@@ -129,7 +151,7 @@ def test_a_route_as_a_party_that_is_logged_in(hub: ProbeHub, act: str, party: st
     who = hub.principal(party)
     assert (event.agr, event.who, event.cred) == (who.agreement, who.member, who.credential)
     assert event.ip == "127.0.0.1"
-    in_own_root = party != "stranger" and line.place in COLLECTION_PLACES
+    in_own_root = party != "stranger" and line.place in IN_COLLECTION
     assert bool(event.col) == in_own_root
 
 
@@ -139,7 +161,7 @@ def test_a_route_as_a_party_whose_login_is_refused(hub: ProbeHub, act: str, part
     line = TABLE[act]
     path = hub.place(line.place)
     before = len(hub.events())
-    reply = ask(hub.party(party), line.method, path)
+    reply = ask(hub.party(party), line, path)
     assert reply.status == 401
     assert reply.headers["www-authenticate"].startswith("Basic")
     judge(reply, 401)
@@ -156,21 +178,35 @@ def test_other_methods_are_logged_and_tell_no_more(hub: ProbeHub, party: str, me
             continue
         path = hub.place(line.place)
         before = len(hub.events())
-        reply = hub.party(party).ask(method, path)
+        reply = hub.party(party).ask(method, path, headers={"Accept": line.accept})
         (event,) = hub.events()[before:]
         assert event.st == reply.status
         assert event.why
         if party in REFUSED_LOGINS:
             assert reply.status == 401
         elif method == "HEAD":
-            assert (reply.status, reply.body) == (line.expected(party)[0], b"")
+            assert (reply.status, reply.body) == (line.expected[party][0], b"")
         else:
             assert reply.status in {204, 405}
 
 
 @pytest.mark.parametrize("party", [*LOGGED_IN, *REFUSED_LOGINS])
 @pytest.mark.parametrize(
-    "path", ["/", "/nowhere", "/no-such-root/", "/taxii2/x/", "/audit/", "/%00/", "/metrics"]
+    "path",
+    [
+        *(
+            "/",
+            "/nowhere",
+            "/no-such-root/",
+            "/taxii2/x/",
+            "/audit/",
+            "/%00/",
+            "/metrics",
+            "/why/",
+            "/audience/",
+        ),
+        *("/why/pedro/", "/staged/pedro/", "/audit/pedro/indicators/", "/audience/pedro/indicators/x/"),
+    ],
 )
 def test_paths_that_are_nothing_are_logged_too(hub: ProbeHub, party: str, path: str) -> None:
     before = len(hub.events())
@@ -183,21 +219,22 @@ def test_paths_that_are_nothing_are_logged_too(hub: ProbeHub, party: str, path: 
 
 
 def test_nothing_that_was_refused_changed_anything(hub: ProbeHub) -> None:
-    kept = hub.standing_object
+    kept, waiting = hub.standing_object, hub.staged_object
+    writing = [one for one in TABLE.values() if one.method in {"POST", "DELETE"}]
     for party in (*LOGGED_IN[:-2], "other publisher", *REFUSED_LOGINS):
-        for line in TABLE.values():
-            if line.method in {"POST", "DELETE"} and party not in {"writer", "other publisher"}:
-                ask(hub.party(party), line.method, hub.place(line.place))
+        for line in writing:
+            status = line.expected[party][0] if party in line.expected else 401
+            if status >= 400 or line.place in {"why", "audience"}:
+                ask(hub.party(party), line, hub.place(line.place))
     assert hub.party("publisher").objects().objects == [kept]
+    listed = hub.party("publisher").get(hub.place("staged"), Accept=JSON)
+    assert waiting["id"] in {one["id"] for one in json.loads(listed.body)["staged"]}
 
 
-def ask(party: Party, method: str, path: str) -> Reply:
+def ask(party: Party, line: Line, path: str) -> Reply:
     """Send one request; a POST brings a good envelope."""
-    if method != "POST":
-        return party.ask(method, path)
-    import json
-
-    return party.ask(method, path, body=json.dumps({"objects": [indicator()]}).encode())
+    body = json.dumps({"objects": [indicator()]}).encode() if line.method == "POST" else b""
+    return party.ask(line.method, path, headers={"Accept": line.accept}, body=body)
 
 
 def judge(reply: Reply, status: int) -> None:

@@ -21,8 +21,6 @@ from lightship.core.query import Endpoint, Filters, read_query
 from lightship.core.time import Micros
 from lightship.usecases.credentials import STEWARD
 
-JOINT = "allow-joint-audit"
-"""The permit that covers every member of the agreement; any other covers the own member alone."""
 SCOPE_RULE = "deny-audit-scope"
 SCANNED = 100_000
 """Events that one page looks through at most; one that found less says where to go on."""
@@ -73,20 +71,24 @@ class Reviewed:
 def scope_of(decisions: Decisions, principal: Principal, agreement: Agreement, now: Micros) -> Scope:
     """Return whose access events the principal may see.
 
+    The right is the agreement's; it is asked of its first collection, since no rule about it looks at one.
+
     Raises:
         Refused: nobody's.
     """
-    found = decisions.explain(principal, Action.READ_AUDIT, agreement.collections[0], agreement, now)
-    decision = found.decision
-    if not decision.allowed:
-        raise Refused(
-            "This is not allowed here",
-            rule=decision.rule,
-            why=f"{decision.say} ({decision.rule})",
-            todo="Ask the hub's steward for the right, or your member's auditor",
-        )
-    joint = any(one.rule == JOINT for one in found.reasons)
-    return Scope(agreement.id, principal.member, joint, JOINT if joint else decision.rule)
+    collection = agreement.collections[0]
+    joint = decisions.decide(principal, Action.READ_JOINT_AUDIT, collection, agreement, now)
+    if joint.allowed:
+        return Scope(agreement.id, principal.member, True, joint.rule)
+    own = decisions.decide(principal, Action.READ_AUDIT, collection, agreement, now)
+    if own.allowed:
+        return Scope(agreement.id, principal.member, False, own.rule)
+    raise Refused(
+        "This is not allowed here",
+        rule=own.rule,
+        why=f"{own.say} ({own.rule})",
+        todo="Ask the hub's steward for the right, or your member's auditor",
+    )
 
 
 def within(scope: Scope, query: AuditQuery, registry: Registry) -> AuditQuery | None:
@@ -183,9 +185,11 @@ def grants_of(
 ) -> Iterator[Grant]:
     """Yield a grant for each collection whose access events the principal may see."""
     for collection in agreement.collections:
-        decision = decisions.decide(principal, Action.READ_AUDIT, collection, agreement, now)
-        if decision.allowed:
-            yield Grant(principal, Action.READ_AUDIT, collection, epoch, decision)
+        for action in (Action.READ_JOINT_AUDIT, Action.READ_AUDIT):
+            decision = decisions.decide(principal, action, collection, agreement, now)
+            if decision.allowed:
+                yield Grant(principal, action, collection, epoch, decision)
+                break
 
 
 def spans_of(reader: Reader, grants: Iterable[Grant], object_id: str) -> Spans:
