@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -33,7 +34,7 @@ def statuses(kit: HubKit, client: httpx2.Client) -> dict[str, int | bool]:
 
 LIFE = (("before", 0), ("in force", 5), ("grace", 18), ("expired", 60))
 """What the agreement's status is called here, and the day on which it is looked at."""
-DATES = {"not_before": Date("2026-09-25"), "not_after": Date("2026-10-05")}
+DATES: dict[str, Any] = {"not_before": Date("2026-09-25"), "not_after": Date("2026-10-05")}
 EXPECTED = {
     "before": {"read": 403, "publish": 403, "list": 200, "warned": False},
     "in force": {"read": 200, "publish": 202, "list": 200, "warned": False},
