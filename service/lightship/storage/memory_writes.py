@@ -179,7 +179,7 @@ def withdraw(state: MemoryState, request: WithdrawRequest) -> Withdrawn:
     """Take versions of one object out."""
     held = state.entered(request.grant)
     subject = request.grant.subject
-    group = held.of(request.object_id)
+    group = [] if request.staged_only else held.of(request.object_id)
     picked = sorted((one for one in group if matches(one, group, request.filters)), key=lambda one: one.key)
     cancelled: list[Staged] = []
     if isinstance(subject, Principal):

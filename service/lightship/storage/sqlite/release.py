@@ -16,8 +16,8 @@ from lightship.storage.sqlite.staging import Waiting, read_staged
 from lightship.storage.sqlite.transaction import Head, Transaction, Version, Writing
 
 _WHERE = """
-number IN (SELECT value FROM carray(?)) AND collection = ? AND owner = ? AND release_at <= ?
-ORDER BY release_at, number"""
+s.number IN (SELECT value FROM carray(?)) AND collection = ? AND owner = ? AND release_at <= ?
+ORDER BY release_at, s.number"""
 _FAIL = "UPDATE staged SET problem = ? WHERE number = ?"
 
 

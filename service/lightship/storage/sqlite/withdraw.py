@@ -39,7 +39,8 @@ class Withdraw:
         request = self.request
         head = txn.enter(request.grant)
         subject, object_id = request.grant.subject, request.object_id
-        live = [one for one in txn.versions(head.number, object_id) if one.held.withdrawn is None]
+        held = () if request.staged_only else txn.versions(head.number, object_id)
+        live = [one for one in held if one.held.withdrawn is None]
         live.sort(key=lambda one: one.key or MAX_KEY)  # the unstamped ones are new, and in their order
         picked = [one for one in live if _picked(one, object_id, request.filters)]
         cancelled = self._cancelled(txn, head) if isinstance(subject, Principal) else []
