@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from lightship.core.errors import MalformedRequest
@@ -88,6 +89,9 @@ MAX_VERSIONS = 50
 MAX_NAME = 80
 """Characters of a parameter's name that a refusal repeats."""
 MAX_LIMIT_DIGITS = 18
+SHORT = 256
+"""Bytes up to which a query string is remembered with its meaning."""
+REMEMBERED = 2_000
 SPEC_VERSIONS = ("2.0", "2.1")
 
 
@@ -116,9 +120,16 @@ _PICKS = frozenset({"first", "last", "all"})
 def read_query(raw: bytes, endpoint: Endpoint, object_id: str = "") -> Asked:
     """Read a query string as sent, for one endpoint; `object_id` is the one in the path, if any.
 
+    Pollers ask the same again and again, so short ones are remembered; an equal question then gives the same
+    value.
+
     Raises:
         MalformedRequest: anything that has no clear meaning (TAXII 2.1 section 3.4; 400).
     """
+    return (_read_short if len(raw) <= SHORT else _read)(raw, endpoint, object_id)
+
+
+def _read(raw: bytes, endpoint: Endpoint, object_id: str) -> Asked:
     plain: dict[str, str] = {}
     match: dict[str, tuple[str, ...]] = {}
     for name, value in _pairs(raw):
@@ -136,6 +147,9 @@ def read_query(raw: bytes, endpoint: Endpoint, object_id: str = "") -> Asked:
         limit=_limit(plain["limit"]) if "limit" in plain else None,
         token=plain.get("next"),
     )
+
+
+_read_short = lru_cache(REMEMBERED)(_read)
 
 
 def read_parameters(raw: bytes, known: Iterable[str]) -> dict[str, str]:

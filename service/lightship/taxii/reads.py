@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from lightship.core.access import Action, Principal
 from lightship.core.collection import stamp_of
@@ -18,7 +19,7 @@ from lightship.usecases.entry import Hidden, Place, open_root, permit, rights
 from lightship.usecases.pages import PageBody
 from lightship.usecases.pull import Pull
 from lightship.usecases.status import read_status
-from lightship.web.message import TAXII_TYPE, Answer, Header, Request
+from lightship.web.message import TAXII_TYPE, Answer, Header, Request, with_head
 from lightship.web.negotiate import accepts_gzip, etag_matches
 from lightship.web.places import enter, object_of
 
@@ -122,6 +123,8 @@ class Reads:
 
     def _answer_page(self, request: Request, page: PageBody) -> Answer:
         packs = len(page.body) > GZIP_ABOVE and accepts_gzip(request.headers.get(b"accept-encoding"))
+        if b"if-none-match" not in request.headers and (known := page.shown.get(packs)) is not None:
+            return cast(Answer, known)
         etag = (f'"{page.etag}-gzip"' if packs else f'"{page.etag}"').encode() if page.etag else b""
         if etag and etag_matches(request.headers.get(b"if-none-match"), etag):
             return Answer(304, headers=((b"etag", etag), _VARY, _CACHE))
@@ -136,7 +139,9 @@ class Reads:
             headers.append((b"etag", etag))
         if packs:
             headers.append(_GZIP)
-        return Answer(200, self._pull.pack(page) if packs else page.body, tuple(headers))
+        body = self._pull.pack(page) if packs else page.body
+        page.shown[packs] = answer = with_head(Answer(200, body, tuple(headers)))
+        return answer
 
 
 def _answer_nothing(request: Request, endpoint: Endpoint, principal: Principal) -> Answer:

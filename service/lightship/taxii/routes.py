@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from lightship.core.ids import RESERVED_SLUGS, is_slug
@@ -16,6 +17,9 @@ from lightship.taxii.writes import Writes
 from lightship.web.message import Route, Router
 
 MAX_SEGMENT = 600
+SHORT = 256
+"""Characters up to which a path is remembered with its route."""
+REMEMBERED = 2_000
 _BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NO_VALUES: Mapping[str, str] = {}
 
@@ -71,8 +75,9 @@ def taxii_router(
             case _:
                 return None
 
+    @lru_cache(REMEMBERED)
     def route(path: str) -> tuple[Route, Mapping[str, str]] | None:
-        """Match a raw path."""
+        """Match a raw path; what was matched is remembered, so nobody may change it."""
         if path in others:
             return others[path], _NO_VALUES
         segments = split_path(path)
@@ -86,7 +91,7 @@ def taxii_router(
             return None
         return below(segments[0], segments[1:])
 
-    return route
+    return lambda path: (route if len(path) <= SHORT else route.__wrapped__)(path)
 
 
 def split_path(path: str) -> list[str] | None:

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from lightship.core.access import Grant
 from lightship.core.collection import stamp_of
@@ -38,9 +39,18 @@ class PageKey:
     filters: Filters
     first: int
     limit: int
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = (self.collection, self.endpoint, self.filters, self.first, self.limit)
+        object.__setattr__(self, "_hash", hash(parts))
+
+    def __hash__(self) -> int:
+        """Return what was computed once: a kept page is looked up by its own key at every request."""
+        return self._hash
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class PageBody:
     """One rendered page. `seen_last` is the collection's newest stamp when it was read.
 
@@ -57,6 +67,8 @@ class PageBody:
     checked: int
     etag: str
     packed: bytes | None = None
+    shown: dict[bool, Any] = field(default_factory=dict)
+    """What a face of the hub made of the page, packed or not, and wants to have again."""
     first_text: bytes = field(init=False)
     last_text: bytes = field(init=False)
 
@@ -136,6 +148,13 @@ class Pages:
             return None
         self._kept.move_to_end(key)
         return page
+
+    def again(self, page: PageBody) -> bool:
+        """True if a page that was right a moment ago, since when nothing was committed, is still kept."""
+        if self._kept.get(page.key) is not page:
+            return False
+        self._kept.move_to_end(page.key)
+        return True
 
     def keep(self, page: PageBody) -> None:
         """Keep a page that was read under the generation applied last."""

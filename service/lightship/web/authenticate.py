@@ -18,11 +18,14 @@ from ipaddress import ip_address, ip_network
 
 from lightship.core.access import Credential, Principal
 from lightship.core.errors import NotAuthenticated, Throttled
-from lightship.core.time import Micros
+from lightship.core.time import MAX_MICROS, Micros
 from lightship.usecases.directory import Directory, HubView
 from lightship.web.throttle import Throttle, source_of
 
 MAX_SECRET = 1_024
+REMEMBERED = 10_000
+"""Logins that are remembered within a policy epoch: as digests of what was sent, only those that hold."""
+_Shown = tuple[bytes, bytes, str]
 _SHOW = "Send Authorization: Basic with the credential's name and secret, or Bearer with the secret"
 
 
@@ -80,6 +83,7 @@ class Authenticator:
         self._directory = directory
         self._throttle = throttle
         self._elapsed = elapsed
+        self._known: tuple[HubView | None, dict[_Shown, tuple[Principal, Micros]]] = (None, {})
 
     def __call__(self, view: HubView, headers: Mapping[bytes, bytes], address: str, now: Micros) -> Principal:
         """Return the principal, which `view` knows as a member's.
@@ -88,15 +92,42 @@ class Authenticator:
             LoginRefused: no credential, or one that does not hold (401).
             Throttled: one that does not hold, from a source that failed too often (429).
         """
+        brought = (headers.get(b"authorization", b""), headers.get(b"x-api-key", b""))
+        if not (brought[0] or brought[1]):
+            raise LoginRefused("deny-no-credential", "A credential is needed")
+        of, known = self._known
+        if of is not view:  # another epoch: whoever it was is asked anew
+            known = {}
+            self._known = (view, known)
+        key = (
+            hashlib.sha256(brought[0]).digest(),
+            brought[1] and hashlib.sha256(brought[1]).digest(),
+            address,
+        )
+        held = known.get(key)
+        if held is not None and now < held[1]:
+            return held[0]
+        principal, until = self._look_up(view, headers, address, now)
+        if len(known) >= REMEMBERED:
+            known.clear()
+        known[key] = (principal, until)
+        return principal
+
+    def _look_up(
+        self, view: HubView, headers: Mapping[bytes, bytes], address: str, now: Micros
+    ) -> tuple[Principal, Micros]:
+        """Return the principal, and until when its credential holds unless the epoch changes."""
         shown = presented(headers)
         if shown is None:
             raise LoginRefused("deny-no-credential", "A credential is needed")
         credential = self._directory.credential(view, hashlib.sha256(shown.secret).digest())
         try:
-            return _principal(view, credential, shown, address, now)
+            principal = _principal(view, credential, shown, address, now)
         except LoginRefused:
             self._failed(shown, address)
             raise
+        expires = credential.expires if credential is not None else None
+        return principal, MAX_MICROS if expires is None else expires
 
     def _failed(self, shown: Presented, address: str) -> None:
         now, sources = self._elapsed(), [source_of(address)]

@@ -18,6 +18,8 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from lightship.web.message import WHOLE, head_of
+
 JOINED = 256 * 1024
 """Bytes up to which a body is copied behind its head; a larger one is handed over beside it."""
 _NO_BODY = frozenset({204, 304})
@@ -33,6 +35,10 @@ class WholeCycle(RequestResponseCycle):
         """Take one ASGI message."""
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
+        if message["type"] == WHOLE and not self.response_started:
+            if not self.disconnected:
+                self._write_whole(message["status"], message["head"], message["body"])
+            return
         if self._head is not None and message["type"] == "http.response.body":
             if not self.disconnected:
                 self._write(self._head, message.get("body", b""), message.get("more_body", False))
@@ -76,6 +82,18 @@ class WholeCycle(RequestResponseCycle):
         self.expected_content_length = int(length)
         return head
 
+    def _write_whole(self, status: int, head: bytes, body: bytes) -> None:
+        """Write a complete answer whose header fields are finished lines."""
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        first = _first_lines(status, *self.default_headers)
+        last = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        if len(body) <= JOINED:
+            self.transport.write(b"".join((first, head, last, body)))
+        else:
+            self.transport.writelines((b"".join((first, head, last)), body))
+        self._done()
+
     def _write(self, head: bytes, body: bytes, more: bool) -> None:
         """Write the head with what there is of the body.
 
@@ -96,11 +114,20 @@ class WholeCycle(RequestResponseCycle):
         else:
             self.transport.writelines((head, body))
         if not more:
-            self.response_complete = True
-            self.message_event.set()
-            if not self.keep_alive:
-                self.transport.close()
-            self.on_response()
+            self._done()
+
+    def _done(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+
+@lru_cache(maxsize=128)
+def _first_lines(status: int, *headers: tuple[bytes, bytes]) -> bytes:
+    """Return the status line and the server's own header fields, which change once a second."""
+    return STATUS_LINE[status] + head_of(headers)
 
 
 @lru_cache(maxsize=128)

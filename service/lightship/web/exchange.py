@@ -29,7 +29,7 @@ from lightship.web.authenticate import Authenticator
 from lightship.web.floods import Floods, record
 from lightship.web.landing import Landing
 from lightship.web.limits import ClientGone, Limits, check_sizes, drain
-from lightship.web.message import Answer, Header, Receive, Request, Router, Scope, Send
+from lightship.web.message import WHOLE, Answer, Header, Receive, Request, Router, Scope, Send, head_of
 from lightship.web.negotiate import check_accept
 from lightship.web.problems import answer_error, answer_unknown, log_unknown, rule_of
 from lightship.web.traffic import Traffic
@@ -81,6 +81,7 @@ class Exchange:
         self._floods = floods
         self._owes_events = False
         self._always = _SECURITY if stays_on_tls else _SECURITY[:1]
+        self._always_lines = head_of(self._always)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one `http` scope."""
@@ -88,7 +89,7 @@ class Exchange:
         request = self._request(scope, receive)
         try:
             request.view = self._directory.view()
-            answer = await self._handle(request, scope)
+            answer = await self._handle(request)
         except LightshipError as error:
             request.why = rule_of(error)
             answer = answer_error(error, request.id)
@@ -101,14 +102,16 @@ class Exchange:
             answer = answer_unknown(request.id)
         if request.cred or request.written or self._floods.admit(request.address, request.at):
             answer = await self._logged(request, answer)
-        await self._release(request, answer, send)
+        await self._release(request, answer, scope, send)
         self._traffic.done(request, answer.status, self._clock.monotonic() - begun)
         if self._floods.owes:
             await self._record_others(request.at)
 
     def _request(self, scope: Scope, receive: Receive) -> Request:
         headers: dict[bytes, bytes] = {}
+        size = 0
         for name, value in scope["headers"]:
+            size += len(name) + len(value)
             held = headers.get(name)
             headers[name] = value if held is None else held + _JOINABLE + value
         client = scope.get("client")
@@ -123,12 +126,12 @@ class Exchange:
             address=client[0] if client else "",
             receive=receive,
             view=_NOTHING,
+            size=size,
         )
 
-    async def _handle(self, request: Request, scope: Scope) -> Answer:
+    async def _handle(self, request: Request) -> Answer:
         """Return the answer of the request's handler; raises what it raises."""
-        size = sum(len(name) + len(value) for name, value in scope["headers"])
-        check_sizes(len(request.path) + len(request.query), size)
+        check_sizes(len(request.path) + len(request.query), request.size)
         found = self._router(request.path)
         if found is None:
             raise NotFound("There is nothing here", todo="Start from discovery at /taxii2/")
@@ -193,11 +196,15 @@ class Exchange:
             request.id,
         )
 
-    async def _release(self, request: Request, answer: Answer, send: Send) -> None:
+    async def _release(self, request: Request, answer: Answer, scope: Scope, send: Send) -> None:
+        unread = request.has_body() and not request.body_ended
+        if answer.head and not unread and request.method == "GET" and WHOLE in scope.get("extensions", ()):
+            head = b"%b%bx-request-id: %b\r\n" % (answer.head, self._always_lines, request.id.hex.encode())
+            await send({"type": WHOLE, "status": answer.status, "head": head, "body": answer.body})
+            return
         headers = [*answer.headers, *self._always, (b"x-request-id", request.id.hex.encode())]
         if answer.status not in _NO_BODY:
             headers.append((b"content-length", str(len(answer.body)).encode()))
-        unread = request.has_body() and not request.body_ended
         if unread:
             headers.append((b"connection", b"close"))
         body = b"" if request.method == "HEAD" else answer.body

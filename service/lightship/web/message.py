@@ -6,8 +6,8 @@ forwarding header is ever read.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +46,8 @@ class Request:
     address: str
     receive: Receive
     view: HubView
+    size: int = 0
+    """Bytes of all header names and values."""
     body_begun: bool = False
     body_ended: bool = False
     act: str = "unknown-path"
@@ -94,13 +96,41 @@ class Request:
         )
 
 
+WHOLE = "lightship.whole"
+"""A message, and the ASGI extension that offers it: a complete answer in one piece. `head` is the finished
+lines of its header fields, Content-Length among them, each with its line end; `status`, `body` as usual."""
+_CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer. `headers` hold all but Content-Length, which follows from `body`."""
+    """One answer. `headers` hold all but Content-Length, which follows from `body`.
+
+    `head` is the same as lines (`head_of`), for an answer that is given again and again; empty otherwise.
+    """
 
     status: int
     body: bytes = b""
     headers: tuple[Header, ...] = (TAXII_TYPE, NO_STORE)
+    head: bytes = b""
+
+
+def head_of(headers: Iterable[Header]) -> bytes:
+    """Return header fields as lines.
+
+    Raises:
+        ValueError: a name or value with a control character, which would end its line (RFC 9110 section 5.5).
+    """
+    lines = [name + b": " + value for name, value in headers]
+    if any(len(line) != len(line.translate(None, _CONTROLS)) for line in lines):
+        raise ValueError("a control character in a header field")
+    return b"".join(line + b"\r\n" for line in lines)
+
+
+def with_head(answer: Answer) -> Answer:
+    """Return the answer with its finished lines."""
+    length = (b"content-length", str(len(answer.body)).encode())
+    return replace(answer, head=head_of((*answer.headers, length)))
 
 
 Handler = Callable[[Request, Principal, Mapping[str, str]], Awaitable[Answer]]

@@ -22,13 +22,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from lightship.core.errors import LightshipError, MalformedRequest
 from lightship.web.cycle import WholeCycle
 from lightship.web.limits import MAX_HEADERS, MAX_TARGET, Bounds, check_sizes
-from lightship.web.message import TAXII
+from lightship.web.message import TAXII, WHOLE
 from lightship.web.problems import HeadersTooLarge, status_of
 from lightship.web.taken import outstanding, taken
 
 STANDARD = Bounds()
 MAX_UNUSED = MAX_TARGET + MAX_HEADERS
 """Bytes that the parser may hold back at a time."""
+_EXTENSIONS: dict[str, dict[object, object]] = {WHOLE: {}}
 _IN_HOST = bytes(range(0x21, 0x7F)).translate(None, b'"#/<>?@\\^`{|}')
 """Bytes that a host and a port are written with (RFC 3986 section 3.2.2)."""
 LINGER_S = 1.0
@@ -92,6 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._await_headers()
         super().on_message_begin()
+        self.scope["extensions"] = _EXTENSIONS
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request line."""

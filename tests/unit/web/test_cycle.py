@@ -12,7 +12,7 @@ import pytest
 
 from lightship.web.cycle import JOINED
 from lightship.web.limits import Bounds
-from lightship.web.message import Receive, Scope, Send
+from lightship.web.message import WHOLE, Receive, Scope, Send, head_of
 from lightship.web.server import HubServer
 
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -30,7 +30,11 @@ ANSWERS: dict[str, tuple[int, list[tuple[bytes, bytes]], bytes]] = {
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    status, headers, body = ANSWERS[scope["path"]]
+    status, headers, body = ANSWERS[scope["path"].removeprefix("/whole")]
+    if scope["path"].startswith("/whole"):
+        assert WHOLE in scope["extensions"]
+        await send({"type": WHOLE, "status": status, "head": head_of(headers), "body": body})
+        return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -67,6 +71,26 @@ def ask(port: int, sent: bytes) -> bytes:
 
 def last(path: bytes) -> bytes:
     return GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") % path
+
+
+@pytest.mark.parametrize("path", [b"small", b"large"])
+def test_an_answer_that_is_handed_over_whole_is_the_same_on_the_wire(port: int, path: bytes) -> None:
+    apart, whole = (ask(port, GET % one + last(one)) for one in (path, b"whole/" + path))
+    for got in (apart, whole):
+        assert got.count(b"HTTP/1.1 200 OK\r\n") == 2
+        assert got.count(b"\r\nconnection: close\r\n") == 1
+    lines = [
+        sorted(line for line in got.lower().split(b"\r\n") if not line.startswith(b"date: "))
+        for got in (apart, whole)
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_lines_of_header_fields_hold_no_control_character() -> None:
+    assert head_of([(b"a", b"b"), (b"c", b"d\te")]) == b"a: b\r\nc: d\te\r\n"
+    for bad in ((b"a", b"b\r\nevil: yes"), (b"a\r\nevil", b"b"), (b"a", b"\x00")):
+        with pytest.raises(ValueError, match="control character"):
+            head_of([bad])
 
 
 def test_head_and_body_come_in_one_piece(port: int) -> None:

@@ -25,6 +25,7 @@ import apsw
 from lightship.core.errors import Unavailable
 from lightship.core.ports import COMMIT_MICROS, GROUP_SIZES, CommitFigures
 from lightship.storage.sqlite.connection import BUSY_MS, CHECKPOINT_PAGES, FATAL, hub_error
+from lightship.storage.sqlite.stillness import Stillness
 
 T = TypeVar("T")
 J = TypeVar("J")
@@ -124,6 +125,7 @@ class GroupCommit(Generic[J]):
         checkpoint_pages: pages in the write-ahead log after which it is copied into the file and begun anew;
             a commit that grows it makes the file system write more than one that overwrites it.
         cancellable: a caller may take its job back by cancelling its future, as long as it waits.
+        stillness: told of every commit under the lock, for readers that remember what they read.
         weighed: a job counts as as many writes as it weighs, not as one.
     """
 
@@ -140,8 +142,10 @@ class GroupCommit(Generic[J]):
         checkpoint_pages: int = CHECKPOINT_PAGES,
         cancellable: bool = True,
         weighed: bool = False,
+        stillness: Stillness | None = None,
     ) -> None:
         self._weighed = weighed
+        self._stillness = stillness
         self._checkpoint_pages = checkpoint_pages
         self._fault = fault
         self._cancellable = cancellable
@@ -269,7 +273,11 @@ class GroupCommit(Generic[J]):
                 results = self._run(db, jobs)
                 if self._before_commit is not None:
                     self._before_commit(db)
+                if self._stillness is not None:
+                    self._stillness.disturb()  # and left so if COMMIT fails: then readers ask
                 db.execute("COMMIT")
+                if self._stillness is not None:
+                    self._stillness.settle()
             except BaseException:
                 with contextlib.suppress(apsw.Error):
                     if db.in_transaction:

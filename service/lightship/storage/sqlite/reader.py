@@ -1,7 +1,8 @@
 """Reads of the embedded store: raw SQL over indexes in key order, one connection a thread.
 
-Nothing is cached but immutable facts, so a read sees every commit of every process. Each range has both
-ends: no row of another collection can be met. Never counts and never skips rows.
+Nothing is cached but immutable facts and, as long as nothing at all is committed (`stillness`), the policy
+epoch and the state of collections; so a read sees every commit of every process. Each range has both ends: no
+row of another collection can be met. Never counts and never skips rows.
 """
 
 from __future__ import annotations
@@ -35,10 +36,13 @@ from lightship.core.time import (
 from lightship.storage.sqlite.classes import spec_bits, spec_of, spec_passes, wanted
 from lightship.storage.sqlite.connection import hub_error, open_database, select
 from lightship.storage.sqlite.rows import idhash
+from lightship.storage.sqlite.stillness import UNKNOWN, Stillness
 from lightship.storage.statements import Statement
 
 T = TypeVar("T")
 
+_MOVING = -2
+"""A change counter that is never met."""
 FETCH = 512
 """Rows fetched at a time where keys come from several indexes."""
 
@@ -97,23 +101,54 @@ _Raw = tuple[int, str, int, int, str, str, bytes]
 
 
 class SqliteReader:
-    """`ports.Reader` and `Statuses` over one file; may be called from several threads."""
+    """`ports.Reader` and `Statuses` over one file; may be called from several threads.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        stillness: tells whether anything was committed; without it every read asks the file.
+    """
+
+    def __init__(self, path: Path, stillness: Stillness | None = None) -> None:
         self._path = path
+        self._stillness = stillness
+        self._epoch = (_MOVING, 0)
+        self._states: dict[int, tuple[int, CollectionState]] = {}
         self._local = threading.local()
         self._lock = threading.Lock()
         self._open: WeakSet[apsw.Connection] = WeakSet()  # a thread's connection ends with the thread
         self._closed = False
         self._types: dict[int, str] = {}  # rows of `type` never change
 
+    def epoch(self) -> int:
+        """Return the policy epoch."""
+        now = self._now()
+        at, epoch = self._epoch
+        if at != now:
+            epoch = int(self.ask(lambda db: select(db, "SELECT epoch FROM hub"))[0][0])
+            self._epoch = (now if now & 1 == 0 else _MOVING, epoch)  # the counter was read first
+        return epoch
+
     def state(self, grant: Grant) -> CollectionState:
         """Return what every request reads; zeros for a collection that was never activated."""
-        row = self.ask(lambda db: select(db, _STATE, (grant.collection.number,)))[0]
+        now, number = self._now(), grant.collection.number
+        held = self._states.get(number)
+        if held is not None and held[0] == now:
+            return held[1]
+        state = self._read_state(number)
+        if now & 1 == 0:
+            self._states[number] = (now, state)
+        return state
+
+    def _read_state(self, number: int) -> CollectionState:
+        row = self.ask(lambda db: select(db, _STATE, (number,)))[0]
         epoch, generation, size, last, objects, stored = row
         if generation is None:
             return CollectionState(epoch, 0, 0, Micros(0), 0, 0)
         return CollectionState(epoch, generation, size, Micros(last), objects, stored)
+
+    def _now(self) -> int:
+        """Return the change counter, an odd number if nothing is known about changes."""
+        return UNKNOWN if self._stillness is None or self._closed else self._stillness.now()
 
     def page(self, grant: Grant, query: Query, *, bodies: bool, max_bytes: int) -> Page:
         """Return matching rows in key order."""

@@ -46,6 +46,7 @@ from lightship.storage.sqlite.reader import SqliteReader
 from lightship.storage.sqlite.registry import Activate, PutCredential, read_chain, read_credentials
 from lightship.storage.sqlite.release import Release
 from lightship.storage.sqlite.rows import decode_event
+from lightship.storage.sqlite.stillness import Stillness
 from lightship.storage.sqlite.withdraw import Withdraw
 from lightship.storage.statements import Statement
 
@@ -77,7 +78,8 @@ class SqliteStore:
             return db
 
         self._groups = Groups(clock)
-        self._reader = SqliteReader(path)
+        stillness = Stillness(data_dir / LOCK)
+        self._reader = SqliteReader(path, stillness)
         self._held = HeldReader(self._reader.ask)
         self._commits: GroupCommit[Step] = GroupCommit(
             connect,
@@ -85,6 +87,7 @@ class SqliteStore:
             "lightship-store",
             run=self._groups.run,
             after_commit=self._groups.committed,
+            stillness=stillness,
         )
 
     def figures(self) -> CommitFigures:
@@ -190,8 +193,7 @@ class SqliteStore:
 
     def epoch(self) -> int:
         """Return the policy epoch."""
-        rows = self._reader.ask(lambda db: select(db, "SELECT epoch FROM hub"))
-        return int(rows[0][0])
+        return self._reader.epoch()
 
     def chain(self, agreement: str) -> Sequence[SignedAgreement]:
         """Return all versions of an agreement, oldest first."""
