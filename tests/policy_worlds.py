@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from lightship.core.access import Principal
@@ -47,7 +48,9 @@ def place(
     )
 
 
-def mou(*collections: Collection, rules: str = "", version: int = 1, **members: Member) -> Agreement:
+def mou(
+    *collections: Collection, rules: str = "", version: int = 1, members: Mapping[str, Member] | None = None
+) -> Agreement:
     """Return the agreement; `members` beside the four."""
     known = {
         slug: Member(
@@ -69,7 +72,7 @@ def mou(*collections: Collection, rules: str = "", version: int = 1, **members: 
         legal_basis="",
         not_before=BEGIN,
         not_after=END,
-        members=known | members,
+        members=known | dict(members or {}),
         collections=collections,
         digest="d",
         hub="d",

@@ -91,6 +91,17 @@ def test_rules_of_an_agreements_own_never_allow_what_the_shipped_ones_refuse() -
     assert set(refused) == {f"rule-{number}" for number in range(len(OWN))}, refused
 
 
+def test_members_are_answered_alike_only_where_no_rule_tells_them_apart() -> None:
+    shared = cedar_rules()
+    for number, one in enumerate(questions(seed=6, count=1_200)):
+        if number % 4 == 0:
+            own = "".join(OWN[index] for index in range(len(OWN)) if (number // 4) >> index & 1)
+            agreement = replace(one.agreement, rules=own)
+        for slug in sorted(agreement.members):
+            asked = (slug, one.collection, agreement, one.owner, one.marks)
+            assert shared.receive(*asked) == cedar_rules().receive(*asked), one
+
+
 OWN = [
     f"""@id("rule-{number}") @say("No {number}.") forbid (principal, action, resource) {condition};"""
     for number, condition in enumerate(
@@ -99,6 +110,8 @@ OWN = [
             'unless { action in [Action::"read", Action::"receive", Action::"list"] }',
             "when { principal is Member && principal in resource.publishers }",
             'when { action == Action::"receive" && principal is Member && principal.country != "US" }',
+            'when { principal is Member && principal.roles.contains("approver") }',
+            'when { principal is Member && principal in Group::"mou/indicators/publishers" }',
         ]
     )
 ]

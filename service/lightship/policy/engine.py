@@ -14,14 +14,14 @@ from __future__ import annotations
 from typing import Final
 
 from lightship.core.access import Action, Decision, Principal, System
-from lightship.core.agreement import Agreement, AgreementStatus
+from lightship.core.agreement import Agreement, AgreementStatus, Member
 from lightship.core.collection import Candidate, Collection
 from lightship.core.errors import BadFile
 from lightship.core.explanation import Explanation
 from lightship.core.marks import MarkingSet
 from lightship.core.time import Micros
 from lightship.policy.cases import Case, Receipt, Who, words
-from lightship.policy.entities import PUBLISH_OBJECT, RECEIVE, levels
+from lightship.policy.entities import PUBLISH_OBJECT, levels
 from lightship.policy.facts import (
     Asked,
     Facts,
@@ -35,7 +35,7 @@ from lightship.policy.facts import (
 )
 from lightship.policy.files import read_own_rules, read_rules
 from lightship.policy.memory import Crowd, Memory
-from lightship.policy.rules import Rule, RuleSet, rule_set
+from lightship.policy.rules import RECEIVE, Rule, RuleSet, rule_set
 
 _EVERYBODY: Final = Decision(True, "", "")
 _CLOSED: Final = """
@@ -52,6 +52,7 @@ class CedarRules:
         self._base = rules
         self._levels = levels(rules.schema)
         self._memory = Memory()
+        self._actions = self._memory.actions
 
     def decide(
         self,
@@ -66,10 +67,10 @@ class CedarRules:
         if isinstance(subject, System) or subject.agreement != agreement.id:
             return self._case(subject, action, collection, agreement, status).decision
         key = (id(agreement), id(collection), subject.member, action, status)
-        found = self._memory.actions.get(key)
+        found = self._actions.get(key)
         if found is None:
             found = self._case(subject, action, collection, agreement, status).decision
-            self._memory.keep(self._memory.actions, key, found, agreement, collection)
+            self._memory.keep(self._actions, key, found, agreement, collection)
         return found
 
     def decide_object(
@@ -189,12 +190,12 @@ class CedarRules:
         key = (id(agreement), id(collection))
         found = self._memory.crowds.get(key)
         if found is None:
-            kinds: dict[Kind, list[str]] = {}
+            kinds: dict[Kind, list[Member]] = {}
+            seen = self._rules_of(agreement).receivers
             for slug in sorted(collection.audience & agreement.members.keys()):
-                kinds.setdefault(kind_of(agreement.members[slug], collection, agreement), []).append(slug)
-            found = tuple(
-                (kind, tuple(agreement.members[slug] for slug in slugs)) for kind, slugs in kinds.items()
-            )
+                member = agreement.members[slug]
+                kinds.setdefault(kind_of(member, collection, agreement, seen), []).append(member)
+            found = tuple((kind, tuple(members)) for kind, members in kinds.items())
             self._memory.keep(self._memory.crowds, key, found, agreement, collection)
         return found
 
@@ -210,7 +211,7 @@ class CedarRules:
         member = agreement.members.get(slug)
         if member is None:
             return self._receipt(slug, collection, agreement, owner, asked).decision
-        kind = kind or kind_of(member, collection, agreement)
+        kind = kind or kind_of(member, collection, agreement, self._rules_of(agreement).receivers)
         received = received_by(member, asked, owner)
         key = (id(agreement), id(collection), kind, asked, received)
         found = self._memory.receipts.get(key)

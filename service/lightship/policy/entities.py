@@ -21,9 +21,6 @@ from lightship.policy.facts import Asked, Facts, Received
 PUBLISH_OBJECT: Final = "publishObject"
 """The action of putting one object into a collection."""
 
-RECEIVE: Final = "receive"
-"""The action of having an object with a certain marking set."""
-
 Entity = dict[str, Any]
 
 

@@ -5,12 +5,15 @@ Each is a tuple, since it is the key that an answer is remembered by.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from lightship.core.agreement import Agreement, Member
 from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
 from lightship.core.marks import UNLEVELLED_TYPES, MarkingSet
 from lightship.core.stix.terms import ACS_CLASSIFIED
+from lightship.policy.rules import Seen
+
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class Facts(NamedTuple):
@@ -59,9 +62,9 @@ class Received(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What the rules can see of a member of an agreement, seen from one collection.
+    """What the rules can see of a member of an agreement, seen from one collection; empty what they do not.
 
-    `slug` is empty unless the agreement has rules of its own, which may speak of one member.
+    `slug` is empty unless a rule speaks of this one member.
     """
 
     roles: frozenset[str]
@@ -99,16 +102,18 @@ def received_by(member: Member, asked: Asked, owner: str) -> Received:
     )
 
 
-def kind_of(member: Member, collection: Collection, agreement: Agreement) -> Kind:
+def kind_of(member: Member, collection: Collection, agreement: Agreement, seen: Seen) -> Kind:
     """Return what the rules can see of a member."""
+    known = seen.attributes
+    named = ("Member", f"{agreement.id}/{member.slug}") in seen.entities
     return Kind(
-        member.roles,
-        member.country,
-        member.group,
-        member.slug in collection.audience,
-        member.slug in collection.publishers,
-        member.slug in agreement.auditors,
-        member.slug if agreement.rules else "",
+        member.roles if "roles" in known else _NONE,
+        member.country if "country" in known else "",
+        member.group if "group" in known else "",
+        (seen.groups or "audience" in known) and member.slug in collection.audience,
+        (seen.groups or "publishers" in known) and member.slug in collection.publishers,
+        (seen.groups or "auditors" in known) and member.slug in agreement.auditors,
+        member.slug if named else "",
     )
 
 

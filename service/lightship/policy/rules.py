@@ -19,6 +19,9 @@ PLACEHOLDERS: Final = frozenset(
 )
 """What a sentence may name in braces."""
 
+RECEIVE: Final = "receive"
+"""The action of having an object with a certain marking set."""
+
 Json = Mapping[str, Any]
 _NEEDLESS: Final = re.compile(r"(?<!\w)\(([\w.]+)\)")
 """Parentheses around a name or a path of names, which the engine writes everywhere."""
@@ -56,13 +59,30 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What the rules about an action can tell principals by.
+
+    `attributes` are names that they read of anything, `entities` those that they name, by (type, id);
+    `groups` says that a group is among these.
+    """
+
+    attributes: frozenset[str]
+    entities: frozenset[tuple[str, str]]
+    groups: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Rules in their order, with the handles that the engine decides by."""
+    """Rules in their order, with the handles that the engine decides by.
+
+    `receivers` is what those about `receive` see of a member.
+    """
 
     rules: tuple[Rule, ...]
     by_id: Mapping[str, Rule]
     policies: cedarpy.PolicySet = field(repr=False)
     schema: cedarpy.Schema = field(repr=False)
+    receivers: Seen
 
     def permits_for(self, kind: str, action: str) -> list[Rule]:
         """Return the permits whose scope takes principals of this entity type doing this action."""
@@ -72,7 +92,32 @@ class RuleSet:
 def rule_set(rules: Iterable[Rule], schema: cedarpy.Schema) -> RuleSet:
     """Return a set of rules, ids unique, ready to decide by."""
     found = tuple(rules)
-    return RuleSet(found, {one.id: one for one in found}, handle({one.id: one.body for one in found}), schema)
+    return RuleSet(
+        found,
+        {one.id: one for one in found},
+        handle({one.id: one.body for one in found}),
+        schema,
+        seen_by([one for one in found if one.concerns("Member", RECEIVE)]),
+    )
+
+
+def seen_by(rules: Iterable[Rule]) -> Seen:
+    """Return every attribute and every entity that these rules name, wherever in them."""
+    attributes: set[str] = set()
+    named: set[tuple[str, str]] = set()
+    waiting: list[Any] = [rule.body for rule in rules]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, Mapping):
+            waiting += part.values()
+            kind, name, attribute = part.get("type"), part.get("id"), part.get("attr")
+            if isinstance(attribute, str):
+                attributes.add(attribute)
+            if isinstance(kind, str) and isinstance(name, str):
+                named.add((kind, name))
+    return Seen(frozenset(attributes), frozenset(named), any(kind == "Group" for kind, _ in named))
 
 
 def handle(bodies: Mapping[str, Json]) -> cedarpy.PolicySet:

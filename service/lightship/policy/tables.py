@@ -23,7 +23,7 @@ from lightship.core.errors import BadFile
 from lightship.core.marks import UNLEVELLED_TYPES, MarkingSet
 from lightship.core.ports import Decisions
 from lightship.core.time import NO_INSTANT, Micros
-from lightship.policy.entities import RECEIVE
+from lightship.policy.rules import RECEIVE
 
 _BEGIN, _END = Micros(1_000_000), Micros(2_000_000)
 _TIMES: Final = {
