@@ -108,7 +108,10 @@ def expected(question: Question) -> tuple[set[str], set[str]]:
             "allow-own-audit",
             bool(member.roles & {"auditor", "joint-auditor"}) or member.slug in world.auditors,
         ),
-        Action.READ_JOINT_AUDIT: ("allow-joint-audit", "joint-auditor" in member.roles),
+        Action.READ_JOINT_AUDIT: (
+            "allow-joint-audit",
+            "joint-auditor" in member.roles or member.slug in world.auditors,
+        ),
         Action.APPROVE: ("allow-approver-approve", "approver" in member.roles),
     }
     name, holds = held.get(question.action, ("", False))

@@ -178,7 +178,7 @@ def with_asking(fragment: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     shown = fragment()
     _, definitions = models_json_schema([(model, "validation") for model in _SHOWN], ref_template=_REF)
     shown["components"]["schemas"] |= definitions["$defs"]
-    text = {"type": "string", "minLength": 1}
+    text = {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]+$"}
     principal = _in_query("principal", text)
     action = _in_query("action", {"type": "string", "enum": [one.value for one in Action]})
     shown["paths"] |= {

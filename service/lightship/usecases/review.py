@@ -194,7 +194,7 @@ def grants_of(
 
 def spans_of(reader: Reader, grants: Iterable[Grant], object_id: str) -> Spans:
     """Return where and when an object was, in these collections."""
-    found = {one.collection.id: reader.added(one, object_id) for one in grants}
+    found = {grant.collection.id: reader.added(grant, object_id) for grant in grants}
     return {collection: held for collection, held in found.items() if held}
 
 

@@ -168,7 +168,9 @@ def test_asking_writes_nothing(ask: Ask, run: Run) -> None:
     before = run("audit", "search", "--json")[1]
     ask("why", "uslax", "read", f"{MOU}/indicators")
     ask("audience", f"{MOU}/indicators")
-    assert run("audit", "search", "--json")[1] == before
+    *after, searched = run("audit", "search", "--json")[1].splitlines(keepends=True)
+    assert "".join(after) == before
+    assert '"act":"read-audit"' in searched
 
 
 def test_the_shipped_tables_pass_and_notice_every_wrong_rule_set(ask: Ask, run: Run) -> None:
