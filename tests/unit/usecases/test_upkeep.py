@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hubkit import HubKit, StoppedClock, Store, make_hub
+from hubkit import Date, HubKit, StoppedClock, Store, make_hub
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Unavailable
 from lightship.core.time import Micros, format_stamp
@@ -159,7 +159,7 @@ def test_who_lost_the_right_to_publish_is_told_and_it_is_tried_again_under_new_r
 
 def test_after_its_grace_an_agreement_releases_nothing(tmp_path: Path, clock: StoppedClock) -> None:
     end = moment(clock, 10 * DAY)[:10]
-    with make_hub(tmp_path, clock=clock, not_after=end, collections=COLLECTIONS) as kit:
+    with make_hub(tmp_path, clock=clock, not_after=Date(end), collections=COLLECTIONS) as kit:
         in_grace, after = (
             under(kit, release_at=moment(clock, 20 * DAY)),
             under(kit, release_at=moment(clock, 60 * DAY)),
@@ -174,7 +174,7 @@ def test_after_its_grace_an_agreement_releases_nothing(tmp_path: Path, clock: St
 
 def test_within_the_grace_it_does(tmp_path: Path, clock: StoppedClock) -> None:
     end = moment(clock, 10 * DAY)[:10]
-    with make_hub(tmp_path, clock=clock, not_after=end, collections=COLLECTIONS) as kit:
+    with make_hub(tmp_path, clock=clock, not_after=Date(end), collections=COLLECTIONS) as kit:
         secret = under(kit, release_at=moment(clock, 20 * DAY))
         post(kit, *secret)
         clock.advance(20 * DAY)
