@@ -119,7 +119,9 @@ class Poller:
             query = dict(parameters)
             answer = insist(partial(client.get, self.path, params=query), deadline)
             page = answer.json()
-            self.seen.update((one["id"], one["modified"]) for one in page.get("objects", []))
+            self.seen.update(
+                (one["id"], one.get("modified") or one.get("created", "")) for one in page.get("objects", [])
+            )
             newest = answer.headers.get(LAST, newest)
             assert page["more"] == ("next" in page), "more and next come together"
             assert not page["more"] or page.get("objects"), "an empty page said more"

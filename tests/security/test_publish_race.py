@@ -1,8 +1,8 @@
 """A post and a change of the audience at the same moment never end with a reader that may not have it.
 
 Either the object is in and the change is refused, or the change is in force and the object is refused: by
-what the store came to first. Every round races one post, by a client over HTTP, against one new version of the
-agreement that brings Tokyo into the audience; the object's markings forbid Tokyo in one of four ways.
+what the store came to first. Every round races one post, by a client over HTTP, against one new version of
+the agreement that brings Tokyo into the audience; the markings forbid Tokyo in one of four ways.
 """
 
 from __future__ import annotations
