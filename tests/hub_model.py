@@ -68,11 +68,15 @@ WHOLE = Ask(versions=("all",), specs=("2.0", "2.1"))
 
 @dataclass(slots=True)
 class Shelf:
-    """One collection: everything that was ever added, in order."""
+    """One collection: everything that was ever added, in order.
+
+    `definitions` (id -> content) belong to the whole agreement: what a marking means is the same everywhere.
+    """
 
     added: list[Version] = field(default_factory=list)
     known: dict[tuple[str, str], str] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
+    definitions: dict[str, str] = field(default_factory=dict)
 
     @property
     def live(self) -> list[Version]:
@@ -90,11 +94,16 @@ class Shelf:
         content = json.dumps(item, sort_keys=True)
         if self.known.get(name, content) != content:
             return "failure"
+        is_definition = item["type"] == "marking-definition"
+        if is_definition and self.definitions.get(item["id"], content) != content:
+            return "failure"
         if any(one.live and one.body == item for one in self.added):
             return "duplicate"
         owned = item["type"] not in UNOWNED
         if owned and self.owners.get(item["id"], member) != member:
             return "failure"
+        if is_definition:
+            self.definitions[item["id"]] = content
         self.known[name] = content
         self.owners.setdefault(item["id"], member)
         self.added.append(Version(item, member))

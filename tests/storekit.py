@@ -22,12 +22,14 @@ from lightship.core.collection import (
 from lightship.core.ids import type_of
 from lightship.core.marks import MarkingSet
 from lightship.core.ports import (
+    ExpireRequest,
     HeldSet,
     Published,
     PublishOutcome,
     PublishRequest,
     Reader,
     Registry,
+    ReleaseRequest,
     Row,
     SignedAgreement,
     Statuses,
@@ -247,6 +249,7 @@ def withdrawing(
     *,
     reason: WithdrawReason = WithdrawReason.PUBLISHER,
     req: str = "",
+    staged_only: bool = False,
 ) -> WithdrawRequest:
     """Return a request."""
     made = event(req)
@@ -257,6 +260,44 @@ def withdrawing(
         reason=reason,
         render_event=lambda rows: AccessEvent(made.req, START, "withdraw", n=len(rows)),
         now=START,
+        staged_only=staged_only,
+    )
+
+
+def releasing(
+    allowed: Grant,
+    owner: str,
+    numbers: Iterable[int],
+    refused: Mapping[int, str] | None = None,
+    *,
+    now: Micros,
+    req: str = "",
+) -> ReleaseRequest:
+    """Return a request."""
+    made = event(req)
+    return ReleaseRequest(
+        grant=allowed,
+        owner=owner,
+        numbers=tuple(numbers),
+        refused=refused or {},
+        render_event=lambda outcome, failed: AccessEvent(
+            made.req, START, "release", n=len(outcome.items) + len(failed)
+        ),
+        now=now,
+    )
+
+
+def expiring(
+    allowed: Grant, *, now: Micros, added_before: Micros | None = None, limit: int = 100, req: str = ""
+) -> ExpireRequest:
+    """Return a request."""
+    made = event(req)
+    return ExpireRequest(
+        grant=allowed,
+        added_before=added_before,
+        now=now,
+        limit=limit,
+        render_event=lambda rows: AccessEvent(made.req, START, "expire", n=len(rows)),
     )
 
 

@@ -235,7 +235,8 @@ class Hub(RuleBasedStateMachine):
         self.kit.agreement, self.kit.held = f"run-{self.number}", {}
         self.inside = self.hears = self.speaks = True
         self.http = self.kit.client(None)
-        self.shelves = {alias: Shelf() for alias in ALIASES}
+        definitions: dict[str, str] = {}
+        self.shelves = {alias: Shelf(definitions=definitions) for alias in ALIASES}
         self.pollers = {(alias, kind): Poller() for alias in ALIASES for kind in ("next", "last", "clock")}
         self.kept: list[Kept] = []
         self.etags: dict[str, tuple[str, bytes]] = {}

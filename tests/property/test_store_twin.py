@@ -26,25 +26,41 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from lightship.core.access import Grant
 from lightship.core.collection import (
     Candidate,
     Collection,
     CollectionSettings,
+    Level,
     Verdict,
     WithdrawReason,
     pack,
     stamp_of,
 )
 from lightship.core.errors import LightshipError
-from lightship.core.ports import EpochChanged, NotOwner, Published, Withdrawn
+from lightship.core.marks import Cited, MarkingSet
+from lightship.core.ports import (
+    EpochChanged,
+    Expired,
+    HeldSet,
+    InUse,
+    NotOwner,
+    Published,
+    Released,
+    Withdrawn,
+    WouldBreak,
+)
 from lightship.core.query import Filters, Query, Versions
 from lightship.core.time import Micros, format_stamp, parse_instant
 from lightship.storage.memory import MemoryStore
+from lightship.storage.sqlite import held as held_reads
 from lightship.storage.sqlite import reader, transaction
 from lightship.storage.sqlite.store import open_store
 from storekit import (
     ALICE,
     BOB,
+    SECOND,
+    START,
     WAIT,
     HandClock,
     HubStore,
@@ -54,23 +70,49 @@ from storekit import (
     collection,
     credential,
     event,
+    expiring,
     grant,
     object_id,
     publishing,
+    releasing,
     withdrawing,
 )
 
 VERSIONS = [f"2026-0{month}-01T00:00:00{digits}Z" for month in (1, 2) for digits in ("", ".5", ".000")]
-TYPES = ["indicator", "malware", "ipv4-addr"]
+TYPES = ["indicator", "malware", "ipv4-addr", "marking-definition"]
 Name = tuple[int, str, str, int]
+Send = Callable[[HubStore, Micros], Future[Any]]
+DEFINITIONS = [
+    candidate(number, VERSIONS[0], content=content, type_name="marking-definition", owned=False)
+    for number in (0, 1)
+    for content in ("", "other")
+]
 
 numbers = st.integers(1, 2)
 objects = st.tuples(st.integers(0, 2), st.sampled_from(TYPES)).map(lambda pair: object_id(*pair))
 
 
 @st.composite
+def markings(draw: st.DrawFn) -> MarkingSet:
+    """Most objects carry a level; some wait, end, or cite definitions that may be there."""
+    if draw(st.booleans()):
+        return MarkingSet(draw(st.sampled_from([None, Level.AMBER, Level.RED])))
+    cited = draw(st.lists(st.sampled_from(DEFINITIONS), max_size=2, unique_by=lambda one: one.id))
+    release_at = draw(st.sampled_from([None, None, 1, 3]))
+    share_until = draw(st.sampled_from([None, None, 2, 5]))
+    return MarkingSet(
+        level=draw(st.sampled_from([None, Level.AMBER, Level.RED])),
+        release_at=None if release_at is None else Micros(START + release_at * SECOND),
+        share_until=None if share_until is None else Micros(START + share_until * SECOND),
+        cites=tuple(sorted(Cited(one.id, one.digest) for one in cited)),
+    )
+
+
+@st.composite
 def candidates(draw: st.DrawFn) -> Candidate:
     kind = draw(st.sampled_from(TYPES))
+    if kind == "marking-definition":
+        return draw(st.sampled_from(DEFINITIONS))
     return candidate(
         draw(st.integers(0, 2)),
         "" if kind == "ipv4-addr" else draw(st.sampled_from(VERSIONS)),
@@ -97,26 +139,41 @@ def filters(draw: st.DrawFn) -> Filters:
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> tuple[int, Callable[[HubStore], Future[Any]]]:
+def requests(draw: st.DrawFn) -> tuple[int, Send]:
     """Draw a write that can be sent to any store, and the collection it goes to."""
     number, member = draw(numbers), draw(st.sampled_from([ALICE, ALICE, BOB, None]))
     quota = draw(st.sampled_from([None, None, None, 3]))
     where: Collection = collection(number, CollectionSettings(max_objects=quota))
     late = draw(st.sampled_from([0, 0, 0, 0, 0, 1]))
     tag = draw(st.uuids(version=4)).hex
-    if draw(st.booleans()) or draw(st.booleans()):
+
+    def allowed(store: HubStore, who: str | None) -> Grant:
+        return grant(store, who, on=where, epoch=store.epoch() - late)
+
+    kind = draw(st.sampled_from(["publish", "publish", "publish", "withdraw", "release", "expire"]))
+    if kind == "publish":
         posted = draw(st.lists(candidates(), max_size=5))
-        return number, lambda store: store.publish(
-            publishing(
-                grant(store, member, on=where, epoch=store.epoch() - late), posted, status_id=tag, req=tag
-            )
+        marks = draw(st.lists(markings(), min_size=len(posted), max_size=len(posted)))
+        return number, lambda store, now: store.publish(
+            publishing(allowed(store, member), posted, marks=marks, status_id=tag, req=tag, now=now)
+        )
+    if kind == "release":
+        owner = draw(st.sampled_from([ALICE, BOB]))
+        which = draw(st.sets(st.integers(1, 12), max_size=8))
+        refused = dict.fromkeys(draw(st.sets(st.integers(1, 12), max_size=1)), "no")
+        return number, lambda store, now: store.release(
+            releasing(allowed(store, None), owner, which - refused.keys(), refused, now=now, req=tag)
+        )
+    if kind == "expire":
+        limit = draw(st.integers(1, 5))
+        return number, lambda store, now: store.expire(
+            expiring(allowed(store, None), now=now, limit=limit, req=tag)
         )
     name, picked = draw(objects), draw(filters())
     reason = draw(st.sampled_from(WithdrawReason))
-    return number, lambda store: store.withdraw(
-        withdrawing(
-            grant(store, member, on=where, epoch=store.epoch() - late), name, picked, reason=reason, req=tag
-        )
+    staged_only = draw(st.sampled_from([False, False, True]))
+    return number, lambda store, now: store.withdraw(
+        withdrawing(allowed(store, member), name, picked, reason=reason, req=tag, staged_only=staged_only)
     )
 
 
@@ -132,20 +189,24 @@ class Side:
         """Return what a write came to, by names."""
         try:
             done = future.result(WAIT)
-        except (LightshipError, EpochChanged, NotOwner) as error:
+        except (LightshipError, EpochChanged, NotOwner, InUse) as error:
             return type(error), getattr(error, "rule", "")
         if isinstance(done, Withdrawn):
-            return [self.names[row.key] for row in done.rows]
-        assert isinstance(done, Published)
+            assert not any(row.key for row in done.cancelled)
+            return [self.names[row.key] for row in done.rows], done.cancelled
+        if isinstance(done, Expired):
+            return [self.names[row.key] for row in done.rows], done.more, done.event
+        assert isinstance(done, Published | Released)
         for item in done.outcome.items:
             if item.verdict is Verdict.ADD:
                 identity = (number, item.candidate.id, item.candidate.version)
                 self.counts[identity] = self.counts.get(identity, 0) + 1
                 self.names[pack(number, item.stamp)] = (*identity, self.counts[identity])
-        return [
+        told = [
             (item.verdict, self.names[pack(number, item.stamp)] if item.stamp else None)
             for item in done.outcome.items
         ]
+        return (told, done.failed, done.event is None) if isinstance(done, Released) else told
 
 
 class Twins(RuleBasedStateMachine):
@@ -177,9 +238,9 @@ class Twins(RuleBasedStateMachine):
         self.clock.advance(micros)
 
     @rule(sent=st.lists(requests(), min_size=1, max_size=6))
-    def writes_at_once(self, sent: list[tuple[int, Callable[[HubStore], Future[Any]]]]) -> None:
+    def writes_at_once(self, sent: list[tuple[int, Send]]) -> None:
         def write(side: Side) -> list[object]:
-            futures = [(number, send(side.store)) for number, send in sent]
+            futures = [(number, send(side.store, self.clock.now())) for number, send in sent]
             return [side.answer(number, future) for number, future in futures]
 
         self.same(write)
@@ -237,6 +298,67 @@ class Twins(RuleBasedStateMachine):
         for side in self.sides:
             activate(side.store, 1, 2, version=self.agreement)
 
+    @rule(
+        red=st.booleans(),
+        ordered=st.dictionaries(numbers, st.lists(objects, max_size=3), max_size=2),
+    )
+    def a_change_orders_objects_out_and_may_be_refused(
+        self, red: bool, ordered: dict[int, list[str]]
+    ) -> None:
+        def change(side: Side) -> object:
+            def admits(collection_id: str, held: HeldSet) -> bool:
+                return red or held.marks.level is not Level.RED
+
+            try:
+                activate(side.store, 1, 2, version=self.agreement + 1, admits=admits, withdraw=ordered)
+            except WouldBreak as error:
+                return frozenset(error.held)
+            except InUse:
+                return "in use"
+            return "done"
+
+        if self.same(change) == "done":
+            self.agreement += 1
+
+    @precondition(lambda self: self.sides[0].names)
+    @rule(data=st.data(), limit=st.integers(1, 6))
+    def old_ones_are_withdrawn(self, data: st.DataObject, limit: int) -> None:
+        """Retention until nothing is left to do; stamps are each store's own."""
+        name = data.draw(st.sampled_from(sorted(self.sides[0].names.values())))
+
+        def retain(side: Side) -> list[object]:
+            key = next(key for key, known in side.names.items() if known == name)
+            answers: list[object] = []
+            for _ in range(100):
+                allowed = grant(side.store, None, on=name[0])
+                request = expiring(
+                    allowed,
+                    added_before=stamp_of(key),
+                    now=self.clock.now(),
+                    limit=limit,
+                    req=f"{len(answers)}",
+                )
+                done = side.store.expire(request).result(WAIT)
+                answers.append([side.names[row.key] for row in done.rows])
+                if not done.more:
+                    return answers
+            raise AssertionError("no end of expiry")
+
+        self.same(retain)
+
+    @rule(number=numbers, after=st.integers(0, 12), failed=st.booleans(), limit=st.integers(1, 4))
+    def asks_what_is_due(self, number: int, after: int, failed: bool, limit: int) -> None:
+        now = self.clock.now()
+        self.same(
+            lambda side: list(
+                side.store.due(grant(side.store, on=number), now, failed=failed, after=after, limit=limit)
+            )
+        )
+
+    @rule(number=numbers, name=objects)
+    def asks_when_it_was_there(self, number: int, name: str) -> None:
+        self.same(lambda side: [gone for _, gone in side.store.added(grant(side.store, on=number), name)])
+
     @rule(name=st.sampled_from("ab"), number=st.integers(1, 3))
     def puts_a_credential(self, name: str, number: int) -> None:
         def put(side: Side) -> object:
@@ -269,9 +391,19 @@ def summary(side: Side, number: int) -> object:
     """Return statements and counters of a collection, without stamps."""
     rows = check_statements(side.store, number)
     state = side.store.state(grant(side.store, on=number))
+    here = grant(side.store, on=number)
+    held = side.store.held_sets(here)
+    assert len(set(held)) == len(held)
+    assert sum(one.live for one in held) == state.objects
+    holding = [side.store.holding(here, [one], 1_000) for one in held]
+    assert [len(some) for some in holding] == [one.live + one.staged for one in held]
     return (
         [(row.idx, row.by, row.agreement, row.body) for row in rows],
         (state.generation, state.objects, state.stored_bytes),
+        frozenset(held),
+        list(side.store.staged(here, "")),
+        side.store.next_due([here], START),
+        list(side.store.definitions(here, [1, 2], [one.id for one in DEFINITIONS])),
     )
 
 
@@ -293,4 +425,5 @@ def test_nor_where_all_ids_of_all_collections_share_two_hash_values(monkeypatch:
 
     monkeypatch.setattr(reader, "idhash", colliding)
     monkeypatch.setattr(transaction, "idhash", colliding)
+    monkeypatch.setattr(held_reads, "idhash", colliding)
     run_state_machine_as_test(Twins, settings=BOUNDED)
