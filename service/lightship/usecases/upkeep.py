@@ -96,8 +96,7 @@ class Upkeep:
     async def run(self) -> None:
         """Do what is due, and sleep until the next moment, until `stop`."""
         self._loop, self._woken, failures = asyncio.get_running_loop(), asyncio.Event(), 0
-        self._stopping = False
-        while not self._stopping:
+        while not self._stopping:  # a `stop` before it began counts too
             self._woken.clear()
             self._next = _NEVER  # whatever comes while it works wakes it
             try:
@@ -112,6 +111,7 @@ class Upkeep:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(max(pause, SHORTEST_SLEEP_S), LONGEST_SLEEP_S)):
                     await self._woken.wait()
+        self._stopping = False
 
     def wake(self, moment: Micros = _EVER) -> None:
         """Look again at this moment at the latest, at once without one; from any thread."""
