@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from lightship.cli.audit_export import export
 from lightship.cli.command import Command, Group, hub_option, json_option
 from lightship.cli.local import Time, hub_of, new_request
 from lightship.cli.output import print_json, print_rows, say
@@ -29,9 +30,18 @@ if TYPE_CHECKING:
 Outcomes = Literal["ok", "refused", "failed"]
 
 
-@click.group(cls=Group, examples="lightship audit search --member uslax --since 2026-04-01")
+@click.group(
+    cls=Group,
+    examples="""
+    lightship audit search --member uslax --since 2026-04-01
+    lightship audit export la-lb-mou --out audit-2026-11
+    """,
+)
 def audit() -> None:
-    """Search the access log."""
+    """Search and export the access log."""
+
+
+audit.add_command(export)
 
 
 @audit.command(

@@ -1,0 +1,120 @@
+"""`lightship audit export`: an agreement's access log as files that anybody verifies without the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from lightship.cli.command import Command, hub_option, json_option
+from lightship.cli.local import data_of, hub_of, new_request, wall_clock
+from lightship.cli.output import print_json, say, stages
+
+if TYPE_CHECKING:
+    from lightship.core.log.notes import Checkpoint
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    lightship audit export la-lb-mou --out audit-2026-11
+    lightship audit export la-lb-mou --year 2026 --since audit-2026-10/2026/checkpoint --out audit-2026-11
+    lightship audit export la-lb-mou --member uslax --out uslax-2026
+    """,
+)
+@click.argument("agreement")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, exists=False),
+    required=True,
+    help="A folder that does not exist yet.",
+)
+@click.option("--year", "years", type=click.IntRange(1970, 9999), multiple=True, help="Only this year's log.")
+@click.option(
+    "--since",
+    "older",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A checkpoint that the auditor keeps: leave out the entries before it.",
+)
+@click.option("--member", default="", help="Only this member's entries, with proofs and what was asked for.")
+@hub_option
+@json_option
+def export(
+    agreement: str,
+    out: Path,
+    years: tuple[int, ...],
+    older: tuple[Path, ...],
+    member: str,
+    hub_dir: Path,
+    as_json: bool,
+) -> None:
+    """Write the access log of AGREEMENT into a new folder, also while the hub serves.
+
+    AGREEMENT `hub` is what lies outside any. An auditor verifies it with `lightship verify`, without the hub.
+    A member's part shows that its entries are in the log, not that they are all.
+    """
+    from lightship.core.agreement.chain import key_text
+    from lightship.core.audit import HUB_SCOPE, AccessEvent
+    from lightship.core.errors import NotFound
+    from lightship.keys.hub_key import load_hub_key
+    from lightship.storage.audit_export import ExportRequest, export_log
+    from lightship.storage.sqlite.access_tree import Sealer
+
+    data = data_of(hub_dir)
+    key = load_hub_key(hub_dir)
+    since = {point.origin: point for point in map(_checkpoint, older)}
+    with hub_of(hub_dir) as hub:
+        if agreement != HUB_SCOPE and agreement not in hub.registry.agreement_ids():
+            raise NotFound(f"There is no agreement `{agreement}`", todo="See `lightship collection list`")
+        made = wall_clock()
+        done_by = AccessEvent(
+            req=new_request(),
+            at=made,
+            act="audit-export",
+            agr=agreement,
+            cred="steward",
+            q=member,
+            why="steward",
+        )
+        hub.access.record(done_by).result()  # so it is in what is exported
+        request = ExportRequest(
+            scope=agreement,
+            envelopes=[one.envelope for one in hub.registry.chain(agreement)],
+            key_text=key_text(key.public),
+            made=made,
+            years=years,
+            member=member,
+            since=since,
+        )
+        sealer = Sealer(urlsplit(hub.settings.public_url).netloc, key.public, key.sign)
+        with stages() as progress:
+            done = export_log(data, out, request, sealer, progress)
+    if as_json:
+        print_json(
+            {
+                "out": str(out),
+                "agreement": agreement,
+                "member": member,
+                "keyid": key.keyid,
+                "key": key_text(key.public),
+                "logs": [
+                    {"origin": origin, "year": year, "entries": count}
+                    for origin, (year, count) in zip(done.origins, done.entries.items(), strict=True)
+                ],
+            }
+        )
+        return
+    for year, count in done.entries.items():
+        click.echo(f"{out}/{year}: {count:,} entries")
+    say(f"The hub's key, to be told to the auditor by another way: {key_text(key.public)}")
+    say(f"Verify it anywhere: lightship verify {out} --root KEYS (a file with that key)")
+
+
+def _checkpoint(path: Path) -> Checkpoint:
+    """Return an older checkpoint; its signature is the verifier's to judge."""
+    from lightship.core.log.notes import parse_checkpoint, parse_note
+
+    return parse_checkpoint(parse_note(path.read_bytes()).text)

@@ -1,0 +1,271 @@
+"""The files of an exported access log, read strictly and in bounded memory; and those that an auditor keeps.
+
+Everything that is not as an export writes it is `BadExport`, which names the file and the line or member.
+What a caller gives (keys, receipts) is refused as a usage error instead.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lightship.core import dsse
+from lightship.core.agreement.chain import read_key_text
+from lightship.core.errors import CallerError, LightshipError, MalformedRequest
+from lightship.core.log.audit import MAX_LEAF
+from lightship.core.log.merkle import Frontier
+from lightship.core.log.notes import BadNote, parse_key
+from lightship.core.log.receipt import HEADER, BadReceipt, Receipt, parse_receipt
+
+FORMAT = 1
+_YEAR = re.compile(r"\d{4}", re.ASCII)
+_KEYID = re.compile(r"[0-9a-f]{64}")
+_MAX_LINE = 8 * MAX_LEAF
+_MAX_SMALL = 64 * 1024
+
+
+class BadExport(CallerError):
+    """A file of an export is not as it must be: `where`, and `what` is wrong there."""
+
+    code = "bad-export"
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where}: {what}")
+        self.where = where
+        self.what = what
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an export says it is; `member` is empty for a whole log."""
+
+    agreement: str
+    member: str
+    years: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartEntry:
+    """One line of a member's part: `values` are (member of the leaf, digest there, salt, value)."""
+
+    index: int
+    leaf: bytes
+    path: tuple[bytes, ...]
+    values: tuple[tuple[str, str, bytes, str], ...]
+
+
+def whole_file(path: Path, limit: int = _MAX_SMALL) -> bytes:
+    """Return a small file's bytes.
+
+    Raises:
+        BadExport: it is missing, cannot be read, or is larger than `limit`.
+    """
+    name = f"{path.parent.name}/{path.name}" if path.parent.name[:1].isalnum() else path.name
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise BadExport(name, error.strerror or "it cannot be read") from None
+    if len(data) > limit:
+        raise BadExport(name, f"it has more than {limit} bytes")
+    return data
+
+
+def lines_of(path: Path, limit: int = _MAX_LINE) -> Iterator[bytes]:
+    """Yield the lines of a file without their newline.
+
+    Raises:
+        BadExport: it cannot be read, a line is too long, or the last one does not end.
+    """
+    name = f"{path.parent.name}/{path.name}"
+    number = 0
+    try:
+        with path.open("rb") as file:
+            while line := file.readline(limit + 1):
+                number += 1
+                if not line.endswith(b"\n"):
+                    what = "is too long" if len(line) > limit else "does not end: the file is cut off"
+                    raise BadExport(f"{name}, line {number}", f"it {what}")
+                yield line[:-1]
+    except OSError as error:
+        raise BadExport(name, error.strerror or "it cannot be read") from None
+
+
+def read_about(folder: Path) -> About:
+    """Return what `export.json` says, compared with the folders that are there."""
+    value = _object("export.json", whole_file(folder / "export.json"))
+    if value.get("v") != FORMAT:
+        raise BadExport("export.json", f"`v` is not {FORMAT}: another version of Lightship made it")
+    if set(value) != {"agreement", "lightship", "made", "member", "v", "years"}:
+        raise BadExport("export.json", "it needs agreement, lightship, made, member, v and years only")
+    texts = [value[name] for name in ("agreement", "member", "made", "lightship")]
+    years = value["years"]
+    if not all(isinstance(text, str) for text in texts) or not value["agreement"]:
+        raise BadExport("export.json", "`agreement`, `member`, `made` and `lightship` must be text")
+    if not isinstance(years, list) or not years or not all(type(year) is int for year in years):
+        raise BadExport("export.json", "`years` must be a list of years")
+    there = sorted(int(path.name) for path in folder.iterdir() if _YEAR.fullmatch(path.name))
+    if years != there:
+        raise BadExport("export.json", f"`years` is {years}, but there are folders of {there}")
+    return About(value["agreement"], value["member"], tuple(years))
+
+
+def read_hub_key(folder: Path) -> bytes:
+    """Return the raw public key in `keys`."""
+    text = whole_file(folder / "keys").decode(errors="replace").strip()
+    public = read_key_text(text)
+    if public is None:
+        raise BadExport("keys", "it is not `ed25519:` and a public key in base64")
+    return public
+
+
+def read_start(folder: Path, year: int) -> Frontier:
+    """Return the tree that the export goes on from; empty for one from the beginning."""
+    if not (folder / "start.json").exists():
+        return Frontier()
+    value = _object(f"{year}/start.json", whole_file(folder / "start.json"))
+    size, peaks = value.get("size"), value.get("peaks")
+    try:
+        if type(size) is not int or not isinstance(peaks, list) or set(value) != {"size", "peaks"}:
+            raise ValueError("it needs size and peaks only")
+        return Frontier(size, tuple(bytes.fromhex(peak) for peak in peaks))
+    except (ValueError, TypeError) as error:
+        raise BadExport(f"{year}/start.json", str(error)) from None
+
+
+def read_kept(folder: Path, year: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield line, size and signed note of the checkpoints that the hub kept."""
+    for number, line in enumerate(lines_of(folder / "checkpoints.ndjson"), 1):
+        where = f"{year}/checkpoints.ndjson, line {number}"
+        value = _object(where, line)
+        if set(value) != {"note", "size"} or type(value["size"]) is not int or type(value["note"]) is not str:
+            raise BadExport(where, "it needs note (text) and size (whole number) only")
+        yield number, value["size"], value["note"].encode()
+
+
+def read_seals(folder: Path, year: int) -> dict[int, tuple[int, bytes]]:
+    """Return the seals: index of a group's first entry -> its size, its signature."""
+    found: dict[int, tuple[int, bytes]] = {}
+    for number, line in enumerate(lines_of(folder / "seals"), 1):
+        where = f"{year}/seals, line {number}"
+        parts = line.decode(errors="replace").split(" ")
+        if len(parts) != 3 or not all(
+            part.isascii() and part.isdigit() and len(part) < 17 for part in parts[:2]
+        ):
+            raise BadExport(where, "it is not index, size and signature")
+        index, size, signature = int(parts[0]), int(parts[1]), _base64(parts[2])
+        if signature is None or len(signature) != 64 or size < 1 or index in found:
+            raise BadExport(where, "its size, its signature or its index cannot be used")
+        found[index] = (size, signature)
+    return found
+
+
+def read_part(folder: Path, year: int) -> Iterator[tuple[int, PartEntry]]:
+    """Yield line and entry of a member's part."""
+    for number, line in enumerate(lines_of(folder / "part.ndjson"), 1):
+        where = f"{year}/part.ndjson, line {number}"
+        value = _object(where, line)
+        if set(value) != {"index", "leaf", "path", "values"}:
+            raise BadExport(where, "it needs index, leaf, path and values only")
+        if type(value["index"]) is not int or not isinstance(value["leaf"], str):
+            raise BadExport(where, "`index` must be a whole number, `leaf` text")
+        leaf = value["leaf"].encode()
+        try:
+            path = tuple(bytes.fromhex(one) for one in value["path"])
+        except (ValueError, TypeError):
+            raise BadExport(where, "`path` is no list of hashes in hex") from None
+        yield number, PartEntry(value["index"], leaf, path, _values(where, leaf, value["values"]))
+
+
+def _values(where: str, leaf: bytes, values: Any) -> tuple[tuple[str, str, bytes, str], ...]:
+    said = _object(where, leaf)
+    found = []
+    try:
+        for name, (salt, value) in values.items():
+            if name not in {"q", "ip"} or not isinstance(value, str):
+                raise ValueError(name)
+            found.append((name, str(said.get(name)), bytes.fromhex(salt), value))
+    except (AttributeError, ValueError, TypeError):
+        raise BadExport(where, "`values` must give salt (hex) and value of q and ip") from None
+    return tuple(found)
+
+
+def read_pins(text: str) -> tuple[str, ...]:
+    """Return the ids of the keys in a file: `ed25519:…`, `name+hash+key` or an id in hex, one a line.
+
+    Raises:
+        MalformedRequest: a line is none of these, or there is none.
+    """
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        key = line.split("#")[0].strip()
+        if not key:
+            continue
+        public = read_key_text(key)
+        try:
+            found.append(key if _KEYID.fullmatch(key) else dsse.key_id(public or parse_key(key).public))
+        except BadNote:
+            raise MalformedRequest(
+                f"Line {number} of the keys is no key",
+                why="it is not `ed25519:…`, `name+hash+key` or 64 hex digits",
+                todo="Write one key a line, as the hub's steward gives it",
+            ) from None
+    if not found:
+        raise MalformedRequest("There is no key in the file given with --root")
+    return tuple(found)
+
+
+def read_receipts(folder: Path) -> list[tuple[str, Receipt]]:
+    """Return the receipts in the files of a folder: header values, header lines, or JSON with `receipt`.
+
+    Raises:
+        MalformedRequest: a line holds none, or there is none at all; names file and line.
+    """
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
+        for number, line in enumerate(lines_of(path), 1):
+            if not line.strip():
+                continue
+            where = f"{path.name}, line {number}"
+            try:
+                found.append((where, parse_receipt(_receipt_text(where, line))))
+            except LightshipError as error:
+                why = error.why if isinstance(error, BadReceipt) else str(error)
+                raise MalformedRequest(f"{where} holds no receipt", why=why) from None
+    if not found:
+        raise MalformedRequest(f"There is no receipt in {folder}")
+    return found
+
+
+def _receipt_text(where: str, line: bytes) -> str:
+    if line.startswith(b"{"):
+        value = _object(where, line).get("receipt")
+        return value if isinstance(value, str) else ""
+    text = line.decode(errors="replace").strip()
+    name, colon, rest = text.partition(":")
+    return rest.strip() if colon and name.lower() == HEADER.lower() else text
+
+
+def _object(where: str, data: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadExport(where, f"it is not JSON ({error.msg})") from None
+    if not isinstance(value, dict):
+        raise BadExport(where, "it is no JSON object")
+    return value
+
+
+def _base64(text: str) -> bytes | None:
+    try:
+        raw = b64decode(text, validate=True)
+    except (Base64Error, ValueError):
+        return None
+    return raw if b64encode(raw).decode() == text else None
