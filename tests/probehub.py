@@ -7,6 +7,7 @@ the embedded store.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -139,8 +140,14 @@ class ProbeHub:
 
     # --- what it holds --------------------------------------------------------------------------
 
-    def apply(self, name: str, members: dict[str, tuple[str, str]], collections: dict[str, str]) -> None:
-        """Put the next version of an agreement in force."""
+    def apply_auditors(self, *members: str) -> None:
+        """Put a version of `pedro` in force that names these members for its audit."""
+        self.apply("pedro", _members(), self.collections, f"[audit]\nauditors = {json.dumps(members)}")
+
+    def apply(
+        self, name: str, members: dict[str, tuple[str, str]], collections: dict[str, str], more: str = ""
+    ) -> None:
+        """Put the next version of an agreement in force; `more` are further lines of its file."""
         lines = [f'id = "{name}"', f'title = "Agreement {name}"', "[authority]", "threshold = 1"]
         lines.append(f'keys.hub = "{key_text(self._key.public)}"')
         for slug, (locode, roles) in members.items():
@@ -150,6 +157,7 @@ class ProbeHub:
         for alias, key in collections.items():
             lines += [f"[collections.{alias}]", f'id = "{key}"', f'title = "{alias.title()}"']
             lines += ['ceiling = "amber+strict"', 'unmarked = "clear"']
+        lines.append(more)
         agreements.apply(
             Ground(self.store, self.store, self._rules, sign.verify, self._rules.read_agreement_rules),
             self.directory,
