@@ -1,4 +1,4 @@
-"""The outbox: no crash and no second tool makes a key sign two statements under one number; nothing is lost."""
+"""The outbox: no crash and no second tool makes a key sign two things under one number; nothing is lost."""
 
 from __future__ import annotations
 
