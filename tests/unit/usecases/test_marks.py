@@ -1,4 +1,4 @@
-"""Which markings a post may cite: one's own, what ships, what stands in the same post, what anybody may post."""
+"""Which markings a post may cite: own ones, those that ship, those of the same post, those of anybody."""
 
 from __future__ import annotations
 
