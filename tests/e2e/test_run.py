@@ -12,7 +12,9 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from reference_docs import documented
 
 NUMBER = 79
 """Objects that the four bundles of the scenario hold, those that stand in several counted each time."""
+HELD_BACK = 2
+"""An indicator under embargo and the terms that it cites."""
 PORTS = range(9443, 9463)
 
 
@@ -52,9 +56,77 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = told(play(directory, "--json"))
     assert sum(first["published"].values()) == NUMBER
     assert first["refused"] == []
-    assert (first["pulled"], first["equal"]) == (NUMBER, True)
+    assert (first["pulled"], first["equal"]) == (NUMBER + HELD_BACK, True)
+    check_embargo(first["embargo"])
     assert first["client"].startswith("taxii2-client 2.")
     return directory
+
+
+def check_embargo(told: dict[str, str]) -> None:
+    """What was held back came after its release, not before, and soon."""
+    release, added = (datetime.fromisoformat(told[name]) for name in ("release", "added"))
+    assert timedelta(0) <= added - release < timedelta(seconds=10)
+
+
+def test_the_stakeholders_get_what_is_theirs_and_nobody_else_s(place: Path) -> None:
+    found = told(play(place, "--json"))["stakeholders"]
+    assert found["refusal"].endswith("(deny-publish-ceiling)")
+    assert "TLP:AMBER+STRICT" in found["refusal"]
+    assert found["hidden"] is True
+    assert found["read_by_port"] is True
+    assert found["pulled"] == 9
+
+
+def test_what_the_ports_share_is_hidden_from_the_drayage_company(place: Path) -> None:
+    import httpx2
+
+    with serving(place) as (url, _):
+        user = "drayage-stakeholders"
+        with httpx2.Client(
+            auth=(user, credentials(place)[user]),
+            verify=trust(place),
+            trust_env=False,
+            base_url=url,
+            headers={"Accept": "application/taxii+json;version=2.1"},
+        ) as client:
+            (root,) = client.get("/taxii2/").json()["api_roots"]
+            assert root.endswith("/exercise-stakeholders/")
+            assert client.get("/exercise/").status_code == 404
+            (one,) = client.get("/exercise-stakeholders/collections/").json()["collections"]
+            assert (one["alias"], one["can_read"], one["can_write"]) == ("advisories", True, False)
+
+
+def test_what_has_expired_is_said_and_nothing_fails(tmp_path: Path) -> None:
+    assert play(tmp_path).returncode == 0
+    expire(tmp_path / "run")
+    found = told(play(tmp_path, "--json"))
+    assert found["refused"] == []
+    assert found["expired"] == NUMBER
+    assert sum(found["published"].values()) == 0
+    assert found["equal"] is True
+    assert found["pulled"] == 0
+
+
+def expire(hub_dir: Path) -> None:
+    """Withdraw everything of the exercise as retention will after 7 days."""
+    from lightship.core.access import Action, Grant, System
+    from lightship.core.audit import AccessEvent
+    from lightship.core.ports import ExpireRequest
+    from lightship.core.time import Micros
+    from lightship.wiring import open_hub
+
+    hub = open_hub(hub_dir)
+    try:
+        view, now = hub.directory.view(), hub.clock.now()
+        for one in view.agreements["exercise"].collections:
+            grant = Grant(System("retention"), Action.WITHDRAW, one, view.epoch)
+            before = Micros(now + 60_000_000)
+            request = ExpireRequest(
+                grant, before, now, 1000, lambda _: AccessEvent(uuid.uuid4().hex, now, "expire")
+            )
+            assert not hub.writer.expire(request).result(30).more
+    finally:
+        hub.close()
 
 
 def test_a_second_run_publishes_what_is_missing_which_is_nothing(place: Path) -> None:

@@ -75,6 +75,20 @@ def test_every_reference_leads_to_an_object_of_the_scenario() -> None:
             }
 
 
+def test_what_is_held_back_is_a_fixed_indicator_for_the_ports_alone() -> None:
+    one = json.loads((FOLDER / "embargo" / "indicator.json").read_text())
+    stix2.parse(one)
+    assert validate_instance(one, ValidationOptions(version="2.1")).is_valid
+    assert uuid.UUID(one["id"].split("--")[1]).version == 5
+    assert one["id"] not in OBJECTS
+    assert one["created_by_ref"] in OBJECTS
+    assert one["object_marking_refs"] == [AMBER_STRICT]
+    assert one["created"] == one["modified"] < "2026-03-31"
+    assert one["description"].startswith("EXERCISE")
+    (address,) = re.findall(r"\b\d{1,3}(?:\.\d{1,3}){3}\b", one["pattern"])
+    assert any(ipaddress.ip_address(address) in net for net in DOCUMENTATION)
+
+
 def test_ids_of_observables_are_those_that_stix_prescribes() -> None:
     seen = 0
     for one in OBJECTS.values():

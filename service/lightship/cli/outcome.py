@@ -126,12 +126,14 @@ class Outcome:
         one = self.stakeholders
         if not one.refusal:
             return [_line("Stakeholders:", "took a TLP:AMBER+STRICT indicator, which is NOT for them")]
-        read = "which Los Angeles has read" if one.read_by_port else "which Los Angeles has not read"
+        read = "which Los Angeles has read among the ports'" if one.read_by_port else "gone from the ports'"
         hidden = "404, as for what does not exist" if one.hidden else "NOT hidden"
         return [
-            _line("Stakeholders:", f"refused an indicator of the ports, {read}:"),
+            _line("Stakeholders:", f"their advisories refused an indicator, {read}:"),
             f"  {one.refusal}",
-            _line("Drayage company:", f"read {one.pulled} advisories; what the ports share: {hidden}"),
+            _line(
+                "Drayage company:", f"read {one.pulled} advisories; asked for what the ports share: {hidden}"
+            ),
         ]
 
     def _embargo(self) -> list[str]:
