@@ -171,6 +171,10 @@ class ProbeHub:
         """Return a path below a collection of `pedro`, named by its id."""
         return f"{self.root}collections/{self.collections[alias]}/{rest}"
 
+    def identity_of(self, member: str) -> str:
+        """Return the STIX identity of a member of `pedro`."""
+        return f"identity--{_identity('pedro', member)}"
+
     @property
     def standing_object(self) -> Stix:
         """An object of uslgb in the default collection, posted when first asked for."""
