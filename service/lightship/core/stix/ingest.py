@@ -15,6 +15,7 @@ from lightship.core.collection import Candidate, CollectionSettings
 from lightship.core.errors import Unprocessable
 from lightship.core.ids import UNKNOWN_ID, is_stix_id
 from lightship.core.stix.json import Decoded, Fault, decode_listing
+from lightship.core.stix.lints import warnings_for
 from lightship.core.stix.markings import level_and_cites
 from lightship.core.stix.objects import Checker, Rejected
 from lightship.core.time import NO_INSTANT, Instant, Micros, parse_instant
@@ -120,6 +121,7 @@ class Ingest:
             level=level,
             owned=facts.owned,
             cites=cites,
+            warnings=warnings_for(value, value["type"]),
         )
 
 
