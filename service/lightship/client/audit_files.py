@@ -67,7 +67,8 @@ def whole_file(path: Path, limit: int = _MAX_SMALL) -> bytes:
     Raises:
         BadExport: it is missing, cannot be read, or is larger than `limit`.
     """
-    name = f"{path.parent.name}/{path.name}" if path.parent.name[:1].isalnum() else path.name
+    folder = path.parent.name
+    name = f"{folder}/{path.name}" if folder == "agreement" or _YEAR.fullmatch(folder) else path.name
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)

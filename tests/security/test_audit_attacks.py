@@ -1,0 +1,264 @@
+"""Attacks on the access log, one test each: what is done is found, and is not found without its mechanism."""
+
+from __future__ import annotations
+
+import shutil
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from audit_samples import MAY, event
+from auditlab import ORIGIN, AuditLab, hub_events
+from lightship.client import auditing
+from lightship.core.log import audit_check, receipt
+from lightship.core.log.audit import LATE, TimeOrder
+from lightship.core.log.merkle import leaf_hash, root_of
+from lightship.core.log.notes import (
+    Checkpoint,
+    NoteKey,
+    NoteSignature,
+    format_note,
+    parse_checkpoint,
+    parse_note,
+    sign_note,
+)
+from lightship.core.time import Micros
+from lightship.crypto.sign import new_signing_key
+from lightship.storage.event_leaf import Salts, to_leaf
+
+COUNT = 40
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> AuditLab:
+    made = AuditLab(tmp_path)
+    made.record(hub_events(COUNT))
+    return made
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What was done: what to verify it with, and what has to be said about it."""
+
+    said: str
+    given: dict[str, Any]
+    out: Path | None = None
+
+
+def entry_altered(lab: AuditLab) -> Attack:
+    """One byte of one entry is changed in the database."""
+    changed = "CAST(replace(CAST(leaf AS TEXT), 'uslax', 'uslay') AS BLOB)"
+    lab.edit(lambda db: db.execute(f"UPDATE event SET leaf = {changed} WHERE idx = 17"))
+    return Attack("entry 17: it was altered", {})
+
+
+def entry_deleted(lab: AuditLab) -> Attack:
+    """An entry is taken out, and everything that follows from it is made anew."""
+    lab.edit(lambda db: db.execute("DELETE FROM event WHERE idx = 17"), rebuild=True)
+    return Attack("not what the hub signed when it was recorded", {})
+
+
+def entry_rewritten(lab: AuditLab) -> Attack:
+    """An entry is replaced by another one, and everything that follows from it is made anew."""
+    leaf = to_leaf(event(17, agr="hub", who="uslgb"), Salts(b"q" * 16, b"i" * 16))
+    lab.edit(lambda db: db.execute("UPDATE event SET leaf = ? WHERE idx = 17", (leaf,)), rebuild=True)
+    return Attack("entry 14: it is not what the hub signed when it was recorded, with the 6 after it", {})
+
+
+def newest_forged(lab: AuditLab) -> Attack:
+    """An entry is added behind the hub's back, and everything that follows from it is made anew."""
+
+    def add(db: apsw.Connection) -> None:
+        names = [row[1] for row in db.execute("PRAGMA table_info(event)")]
+        wanted = ", ".join(f"{'NULL' if name in {'seq', 'seal'} else name}" for name in names)
+        wanted = wanted.replace("idx", "idx + 1").replace("req", "randomblob(16)")
+        db.execute(f"INSERT INTO event SELECT {wanted} FROM event WHERE idx = {COUNT - 1}")
+
+    lab.edit(add, rebuild=True)
+    return Attack(f"entry {COUNT}: it is covered by no signature", {})
+
+
+def log_truncated(lab: AuditLab) -> Attack:
+    """The operator cuts off the newest entries and signs what is left with the hub's key."""
+    kept = lab.export() / "2026" / "checkpoint"
+    lab.start_over(hub_events(COUNT - 5))
+    return Attack("cut off or replaced", {"since": [("kept", kept.read_bytes())]})
+
+
+def log_rolled_back(lab: AuditLab) -> Attack:
+    """An old copy of the file is put in place, and the hub goes on from there."""
+    copy = lab.folder / "copy"
+    shutil.copytree(lab.data, copy)
+    lab.record(hub_events(10, COUNT))
+    kept = lab.export() / "2026" / "checkpoint"
+    shutil.rmtree(lab.data)
+    shutil.copytree(copy, lab.data)
+    lab.record(hub_events(20, COUNT + 100))
+    return Attack(
+        "its first 50 entries are not those kept was signed over", {"since": [("kept", kept.read_bytes())]}
+    )
+
+
+def checkpoint_forged(lab: AuditLab) -> Attack:
+    """A checkpoint over an altered log is signed with another key, under the name of the hub's."""
+    out = lab.export()
+    entries = (out / "2026" / "entries.ndjson").read_bytes().splitlines()[:-1]
+    (out / "2026" / "entries.ndjson").write_bytes(b"\n".join([*entries, b""]))
+    (out / "2026" / "hashes").write_bytes(b"".join(leaf_hash(one) for one in entries))
+    seals = (out / "2026" / "seals").read_text().splitlines()
+    first = int(seals[-1].split()[0])
+    (out / "2026" / "seals").write_text(
+        "\n".join([*seals[:-1], seals[-1].replace(f"{first} 5", f"{first} 4"), ""])
+    )
+    text = Checkpoint(ORIGIN, COUNT - 1, receipt_root(entries)).to_text()
+    line = sign_note(text, NoteKey(ORIGIN, lab.key.public), new_signing_key().sign)
+    (out / "2026" / "checkpoint").write_bytes(format_note(text, [line]))
+    return Attack("2026/checkpoint: The signature does not hold", {}, out)
+
+
+def receipt_root(entries: list[bytes]) -> bytes:
+    return root_of([leaf_hash(one) for one in entries])
+
+
+def entry_backdated(lab: AuditLab) -> Attack:
+    """The operator writes an entry of long ago, with the hub's key, past what would announce it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lightship.storage.sqlite.access_writer.LATE", 1 << 60)
+        lab.record([event(1000, agr="hub", at=Micros(MAY - 10 * LATE))])
+    return Attack(f"entry {COUNT}: it is dated", {})
+
+
+def access_never_logged(lab: AuditLab) -> Attack:
+    """The hub answers and gives the receipt, but the operator writes a log without that access."""
+    (given,) = lab.record(hub_events(1, COUNT, who="uslgb"))
+    lab.start_over(hub_events(COUNT))
+    return Attack(f"entry {COUNT}: it is missing: theirs was given for it", {"receipts": [("theirs", given)]})
+
+
+def access_replaced(lab: AuditLab) -> Attack:
+    """As above, with another access in its place."""
+    (given,) = lab.record(hub_events(1, COUNT, who="uslgb"))
+    lab.start_over(hub_events(COUNT + 1))
+    return Attack(
+        f"entry {COUNT}: it is not the access that theirs was given for", {"receipts": [("theirs", given)]}
+    )
+
+
+def signature_type_confusion(lab: AuditLab) -> Attack:
+    """The seal of a group of entries is passed off as the signature of a checkpoint."""
+    lab.start_over(hub_events(3))
+    out = lab.export()
+    point = parse_checkpoint(parse_note((out / "2026" / "checkpoint").read_bytes()).text)
+    _, _, seal = (out / "2026" / "seals").read_text().split()
+    line = NoteSignature(ORIGIN, NoteKey(ORIGIN, lab.key.public).hash, b64decode(seal))
+    (out / "2026" / "checkpoint").write_bytes(format_note(point.to_text(), [line]))
+    return Attack("2026/checkpoint: The signature does not hold", {}, out)
+
+
+def without_rehashing(patch: pytest.MonkeyPatch) -> None:
+    """The hashes of the export are believed."""
+    real = audit_check.LogCheck.take
+
+    def take(self: audit_check.LogCheck, data: bytes, kept: bytes | None = None) -> None:
+        patch.setattr(audit_check, "leaf_hash", lambda _: kept)
+        real(self, data, kept)
+
+    patch.setattr(audit_check.LogCheck, "take", take)
+
+
+def without_seals(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(audit_check.LogCheck, "_seal", lambda self, index, digest: None)
+
+
+def without_order_of_times(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(TimeOrder, "take", lambda self, leaf: "")
+
+
+def without_signatures(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(auditing, "verify", lambda public, signature, message: True)
+
+
+def without_context(patch: pytest.MonkeyPatch) -> None:
+    """Groups are signed as checkpoints are."""
+
+    def message(origin: str, first: int, size: int, root: bytes) -> bytes:
+        return Checkpoint(origin, first + size, root).to_text().encode()
+
+    patch.setattr(receipt, "group_message", message)
+    patch.setattr(audit_check, "group_message", message)
+
+
+def without_what_was_kept(patch: pytest.MonkeyPatch) -> None:
+    """Nobody kept an older checkpoint or a receipt."""
+    real = auditing._Export.check
+    patch.setattr(auditing._Export, "check", lambda self, since, receipts: real(self, (), ()))
+
+
+ATTACKS = [
+    (entry_altered, without_rehashing),
+    (entry_deleted, without_seals),
+    (entry_rewritten, without_seals),
+    (newest_forged, without_seals),
+    (log_truncated, without_what_was_kept),
+    (log_rolled_back, without_what_was_kept),
+    (checkpoint_forged, without_signatures),
+    (entry_backdated, without_order_of_times),
+    (access_never_logged, without_what_was_kept),
+    (access_replaced, without_what_was_kept),
+    (signature_type_confusion, without_context),
+]
+
+
+@pytest.mark.parametrize(("attack", "mechanism"), ATTACKS, ids=lambda one: one.__name__)
+def test_the_attack_is_found(
+    attack: Callable[[AuditLab], Attack], mechanism: Callable[[pytest.MonkeyPatch], None], lab: AuditLab
+) -> None:
+    assert lab.verify().ok
+    done = attack(lab)
+    report = lab.verify(done.out, **done.given)
+    assert not report.ok
+    assert report.verdict.startswith("FAILED: ")
+    assert any(done.said in f"{one.where}: {one.what}" for one in report.findings.listed), (
+        report.findings.listed
+    )
+
+
+@pytest.mark.parametrize(("attack", "mechanism"), ATTACKS, ids=lambda one: one.__name__)
+def test_the_attack_is_not_found_with_its_mechanism_switched_off(
+    attack: Callable[[AuditLab], Attack],
+    mechanism: Callable[[pytest.MonkeyPatch], None],
+    lab: AuditLab,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mechanism(monkeypatch)
+    done = attack(lab)
+    report = lab.verify(done.out, **done.given)
+    assert report.ok, report.findings.listed
+
+
+def test_another_hubs_log_is_not_taken_for_this_ones(lab: AuditLab, tmp_path: Path) -> None:
+    other = AuditLab(tmp_path / "other")
+    other.record(hub_events(COUNT))
+    report = lab.verify(other.export())
+    assert "none of those given with --root" in report.verdict
+    unpinned = auditing.verify_export(other.export())
+    assert not unpinned.ok
+    assert unpinned.verdict.startswith("NOT PINNED: ")
+
+
+def test_history_before_a_kept_checkpoint_cannot_be_rewritten_by_dropping_it(tmp_path: Path) -> None:
+    lab = AuditLab(tmp_path)
+    lab.record(hub_events(1100), together=50)
+    assert lab.verify().ok
+    leaf = to_leaf(event(17, agr="hub", who="uslgb"), Salts(b"q" * 16, b"i" * 16))
+    lab.edit(lambda db: db.execute("UPDATE event SET leaf = ? WHERE idx = 17", (leaf,)), rebuild=True)
+    assert "its first 1050 entries are not those" in lab.verify().verdict
+    lab.edit(lambda db: db.execute("DELETE FROM checkpoint"))
+    assert "entry 0: it is not what the hub signed" in lab.verify().verdict
+    lab.edit(lambda db: db.execute("UPDATE event SET seal = NULL"))
+    assert "entry 0: it is covered by no signature" in lab.verify().verdict
