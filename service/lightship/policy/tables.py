@@ -2,8 +2,8 @@
 
 A table has one small agreement (members, collections) and cases: a principal, an action, a collection, the
 agreement's status, perhaps an object with what its markings say; then the expected decision and the rule that
-gives it. The action `receive` asks whether a member may have an object. Cases go through `ports.Decisions` as
-requests do, so they hold the rules and what feeds them.
+gives it. The action `receive` asks whether a member may have an object; `rules_file` names the agreement's own
+rules. Cases go through `ports.Decisions` as requests do, so they hold the rules and what feeds them.
 """
 
 from __future__ import annotations
@@ -104,12 +104,12 @@ def read_table(path: Path) -> Iterator[Case]:
         ) from None
     line = 0
     try:
-        agreement = _agreement(table)
+        agreement = _agreement(table, path.parent)
         found = re.finditer(r"^\[\[case\]\]", text, re.MULTILINE)
         places = [text.count("\n", 0, one.start()) + 1 for one in found]
         for line, given in zip(places, table.get("case", ()), strict=True):
             yield _case(given, agreement, str(path), line)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
         raise BadFile(
             "The table cannot be used",
             path=str(path),
@@ -183,7 +183,8 @@ def _subject(name: str, agreement: Agreement) -> Principal | System:
     return Principal(root if slash else agreement.id, member if slash else name, "credential", "client")
 
 
-def _agreement(table: Mapping[str, Any]) -> Agreement:
+def _agreement(table: Mapping[str, Any], folder: Path) -> Agreement:
+    own = table.get("rules_file")
     return Agreement(
         id="table",
         version=1,
@@ -209,7 +210,7 @@ def _agreement(table: Mapping[str, Any]) -> Agreement:
         hub="",
         authority="",
         auditors=frozenset(table.get("auditors", ())),
-        rules=table.get("rules", ""),
+        rules="" if own is None else (folder / own).read_text(encoding="utf-8"),
     )
 
 

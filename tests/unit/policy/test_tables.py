@@ -49,7 +49,8 @@ def test_the_docs_name_the_words_that_a_sentence_may_hold_and_rules_that_exist()
     text = PAGE.read_text()
     assert set(re.findall(r"`\{(\w+)\}`", text)) == PLACEHOLDERS
     elsewhere = {"deny-default", "deny-owner", "deny-conflict", "deny-withdrawn", "deny-publish-quota"}
-    elsewhere |= {"deny-revoked", "deny-expired", "deny-not-evaluated"}
+    elsewhere |= {"deny-revoked", "deny-expired", "deny-not-evaluated", "deny-unknown-marking"}
+    elsewhere |= {"deny-receive-"}
     assert set(re.findall(r"(?:allow|deny)-[a-z-]+", text)) <= {*shipped().by_id, *elsewhere}
 
 
@@ -69,7 +70,7 @@ def test_every_rule_is_expected_by_a_case() -> None:
 def test_the_mutants_are_one_a_rule_and_one_a_part_of_a_condition() -> None:
     without = [what for what in MUTANTS if what.startswith("without ")]
     assert without == [f"without {rule.id}" for rule in shipped().rules]
-    assert len(MUTANTS) >= 55
+    assert len(MUTANTS) >= 140
     wanted = [
         "allow-audience-read with principal in resource.audience negated",
         'deny-auditor-content with ["auditor", "joint-auditor"].containsAll(principal.roles) negated',
@@ -106,6 +107,10 @@ def test_a_case_that_comes_out_otherwise_is_named_with_its_line(tmp_path: Path) 
         ('action = "publish"', 'action = "read"\nobject = {}', 9, "only publishing"),
         ('ceiling = "green"', 'ceiling = "blue"', 0, "blue"),
         ('collection = "x"', 'status = "over"\ncollection = "x"', 9, "over"),
+        ('action = "publish"', 'action = "receive"\nobject = { colour = "red" }', 9, "colour"),
+        ('"port"\naction = "publish"', '"other/port"\naction = "receive"', 9, "asked of members"),
+        ('"port"\naction = "publish"', '"system"\naction = "receive"', 9, "asked of members"),
+        ("[members.port]", 'rules_file = "gone.cedar"\n[members.port]', 0, "gone.cedar"),
         ("[[case]]", "[[cases]]", 0, "There are no cases"),
     ],
 )
@@ -117,3 +122,16 @@ def test_a_wrong_table_is_refused_with_its_line(
         load_tables(tmp_path)
     assert words in str(caught.value)
     assert caught.value.line == line
+
+
+def test_a_table_can_hold_the_rules_of_an_agreements_own(tmp_path: Path) -> None:
+    (tmp_path / "rules.cedar").write_text(
+        '@id("rule-quiet") @say("Not now.") forbid (principal, action == Action::"publish", resource);'
+    )
+    table = TABLE.replace("[members.port]", 'rules_file = "rules.cedar"\n[members.port]', 1)
+    wanted = table.replace('"allow"', '"deny"').replace("allow-publisher-publish", "rule-quiet")
+    (tmp_path / "own.toml").write_text(wanted)
+    assert not list(run(load_tables(tmp_path), cedar_rules()))
+    (tmp_path / "own.toml").write_text(table)
+    (failure,) = run(load_tables(tmp_path), cedar_rules())
+    assert failure.decision.rule == "rule-quiet"
