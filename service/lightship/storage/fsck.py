@@ -14,6 +14,7 @@ from lightship.core.errors import BadFile, StewardError
 from lightship.core.ports import FsckReport
 from lightship.storage.fsck_audit import check_effects, check_events
 from lightship.storage.fsck_log import HubKey
+from lightship.storage.fsck_marks import check_marking_sets, check_staged
 from lightship.storage.fsck_objects import check_flags
 from lightship.storage.fsck_registry import (
     check_chains,
@@ -117,6 +118,8 @@ def _check_hub(db: apsw.Connection, scratch: Scratch, progress: Progress) -> tup
                 progress("checking objects", objects, total)
     progress("checking objects", objects, total)
     check_flags(db, scratch)
+    check_marking_sets(db, scratch)
+    check_staged(db, scratch)
     check_loose_ends(db, scratch)
     check_statuses(db, scratch)
     check_credentials(db, scratch)

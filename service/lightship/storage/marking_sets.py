@@ -45,6 +45,10 @@ FROM object AS o CROSS JOIN type AS t ON t.number = o.type WHERE o.key > ? ORDER
 _DEFINITIONS = """
 SELECT c.agreement, o.id, o.digest, o.body, o.owner, o.collection FROM object AS o
 JOIN type AS t ON t.number = o.type JOIN collection AS c ON c.number = o.collection
+WHERE t.name = 'marking-definition'
+UNION ALL
+SELECT c.agreement, s.id, s.digest, s.body, s.owner, s.collection FROM staged AS s
+JOIN type AS t ON t.number = s.type JOIN collection AS c ON c.number = s.collection
 WHERE t.name = 'marking-definition'"""
 _COUNT = """
 INSERT INTO held_set (collection, marks, owner, live, staged) VALUES (?, ?, ?, ?, 0)
