@@ -27,7 +27,7 @@ WHERE collection = ? AND expires <= ? AND expires IS NOT NULL AND type = ? ORDER
 
 
 class Expire:
-    """The job of one ExpireRequest."""
+    """The job of one ExpireRequest. It MUST be alone in its transaction: it asks what is written."""
 
     def __init__(self, request: ExpireRequest) -> None:
         self.request = request
@@ -124,7 +124,7 @@ def _unused(txn: Transaction, removal: Removal, due: list[tuple[str, Version]]) 
 
 
 def _live(txn: Transaction, head: Head, due: Iterable[tuple[int, str]]) -> list[tuple[str, Version]]:
-    """Return those that an earlier job of the group has not taken out, in their order."""
+    """Return what the working set knows of these, in their order."""
     listed = list(due)
     txn.load((head.number, object_id) for _, object_id in listed)
     found: list[tuple[str, Version]] = []

@@ -22,7 +22,7 @@ _FAIL = "UPDATE staged SET problem = ? WHERE number = ?"
 
 
 class Release:
-    """The job of one ReleaseRequest."""
+    """The job of one ReleaseRequest. It MUST be alone in its transaction: it asks what is written."""
 
     def __init__(self, request: ReleaseRequest) -> None:
         self.request = request
@@ -67,7 +67,7 @@ class Release:
         )
 
     def _found(self, txn: Transaction, head: Head) -> list[tuple[Staged, Waiting]]:
-        """Return what still waits of what was asked for; an earlier job of the group may have taken some."""
+        """Return what still waits of what was asked for."""
         request = self.request
         numbers = array("q", {*request.numbers, *request.refused})
         if not numbers:  # apsw takes no empty array

@@ -172,13 +172,11 @@ class SqliteStore:
 
     def release(self, request: ReleaseRequest) -> Future[Released]:
         """Let staged objects enter; the future completes once that is durable."""
-        step = Release(request)
-        return self._commits.put(step, weight=step.weight)
+        return self._commits.put(Release(request), alone=True)
 
     def expire(self, request: ExpireRequest) -> Future[Expired]:
         """Take out what is due; the future completes once that is durable."""
-        step = Expire(request)
-        return self._commits.put(step, weight=step.weight)
+        return self._commits.put(Expire(request), alone=True)
 
     def settle(self, reqs: Iterable[str]) -> None:
         """Note that events have reached the access log; the next write forgets them."""
