@@ -185,6 +185,7 @@ def _data(hub_dir: Path) -> Finding:
 def _inside(hub_dir: Path) -> Iterator[Finding]:
     """Agreements that cannot be served, and credentials that end soon."""
     from lightship.client.doctor import Finding
+    from lightship.core.agreement import AgreementStatus
 
     with hub_of(hub_dir) as hub:
         view, now = hub.directory.view(), hub.clock.now()
@@ -197,10 +198,9 @@ def _inside(hub_dir: Path) -> Iterator[Finding]:
     else:
         yield Finding("agreements", "ok", ", ".join(states))
     for one in view.agreements.values():
-        if notice := one.notice(now):
-            yield Finding(
-                "agreements", "warning", notice, "Ask the parties to renew it, then agreement apply"
-            )
+        if one.status(now) in {AgreementStatus.GRACE, AgreementStatus.EXPIRED}:
+            todo = "Ask the parties to renew it, then agreement apply"
+            yield Finding("agreements", "warning", one.notice(now), todo)
     held = [one for one in credentials if one.revoked is None]
     soon = [one.name for one in held if one.expires is not None and one.expires - now < SOON_DAYS * DAY]
     if soon:

@@ -22,19 +22,24 @@ from lightship.cli.remote import client_of
 @profile_option
 @json_option
 def status(post: str, profile_name: str, as_json: bool) -> int:
-    """Show the collections that this credential sees and its rights, or the status of one post.
+    """Show the agreements and collections that this credential sees, with its rights, or what came of a post.
 
+    The description of an agreement says first if it is not in force yet, has ended, or is about to.
     A status is kept for a day at least, and only who posted can see it. Ends with 3 if objects were refused.
     """
     from lightship.client.publishing import notes_of
 
     with client_of(profile_name) as client:
         if not post:
-            found = client.collections()
+            found, roots = client.collections(), client.roots()
             if as_json:
                 print_json(
                     {
                         "hub": client.connection.origin,
+                        "agreements": [
+                            {"name": one.name, "title": one.title, "description": one.description}
+                            for one in roots
+                        ],
                         "collections": [
                             {
                                 "name": one.name,
@@ -48,6 +53,8 @@ def status(post: str, profile_name: str, as_json: bool) -> int:
                     }
                 )
                 return exits.OK
+            for root in roots:
+                click.echo(": ".join(part for part in (root.name, root.title, root.description) if part))
             rows = [
                 (
                     one.name,

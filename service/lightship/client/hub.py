@@ -31,6 +31,7 @@ class Root:
     path: str
     title: str
     max_content_length: int
+    description: str = ""
 
     @property
     def name(self) -> str:
@@ -183,7 +184,7 @@ class Client:
         value = _mapping(self.connection.get(path).value, "API root")
         most = value.get("max_content_length")
         size = most if isinstance(most, int) and most > 0 else LEAST_CONTENT
-        return Root(path, str(value.get("title", "")), size)
+        return Root(path, str(value.get("title", "")), size, str(value.get("description", "")))
 
     def _collections_of(self, root: Root) -> tuple[RemoteCollection, ...]:
         value = _mapping(self.connection.get(f"{root.path}collections/").value, "list of collections")

@@ -243,7 +243,8 @@ def _prepare(ground: Ground, draft: Draft, hub_key: bytes, now: Micros) -> _Prep
             if not one.versions
         )
     if notice := new.notice(now):
-        said += (f"not_after: this date is past. {notice}",)
+        past = new.status(now) in {AgreementStatus.GRACE, AgreementStatus.EXPIRED}
+        said += (f"not_after: this date is past. {notice}" if past else notice,)
     report = Report(new, version, unchanged, impact, said, new.status(now))
     return _Prepared(report, chain, written, held, admission)
 

@@ -121,6 +121,28 @@ def test_an_agreement_without_dates_is_in_force_and_an_ended_one_is_not(hub: Sig
 
 
 @pytest.mark.parametrize(
+    ("changes", "at", "words"),
+    [
+        ("", NOW, ""),
+        ("ended = true\n", NOW, "has ended: nothing can be read or published"),
+        (
+            "",
+            Micros(1_582_000_000_000_000),
+            "is proposed: nothing can be read or published before 2020-02-24",
+        ),
+        ("", Micros(1_830_300_000_000_000), "ended before 2028-01-01; publishing stops on 2028-01-31"),
+        ("", Micros(1_840_000_000_000_000), "nothing can be published until it is renewed"),
+    ],
+)
+def test_everybody_concerned_reads_where_the_agreement_stands(
+    hub: SigningKey, changes: str, at: Micros, words: str
+) -> None:
+    notice = load(hub, changes + text_for()).notice(at)
+    assert words in notice
+    assert bool(words) == bool(notice)
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"policy": 2},

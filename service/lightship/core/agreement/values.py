@@ -80,10 +80,16 @@ class Agreement:
 
     def notice(self, now: Micros) -> str:
         """Return the sentence that everybody concerned should read at `now`; empty while all is well."""
+        status = self.status(now)
+        if status is AgreementStatus.ENDED:
+            return f"The agreement {self.id} has ended: nothing can be read or published"
+        if status is AgreementStatus.PROPOSED and self.not_before is not None:
+            begins = format_stamp(self.not_before)[:10]
+            return f"The agreement {self.id} is proposed: nothing can be read or published before {begins}"
         if self.not_after is None:
             return ""
         said = f"The agreement {self.id} ended before {format_stamp(self.not_after)[:10]}"
-        match self.status(now):
+        match status:
             case AgreementStatus.GRACE:
                 stops = format_stamp(self.not_after + GRACE)[:10]
                 return f"{said}; publishing stops on {stops} if it is not renewed"
