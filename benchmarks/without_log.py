@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from lightship import wiring
 from lightship.cli.main import main as lightship
 from lightship.core.audit import AccessEvent, AuditQuery
+from lightship.core.log.receipt import Sealed
+from lightship.core.ports import Recorded
 
 
 class NoLog:
     """Takes every event and forgets it."""
 
-    def record(self, event: AccessEvent) -> Future[None]:
+    def record(self, event: AccessEvent) -> Future[Sealed | None]:
         """Return a completed future."""
-        done: Future[None] = Future()
+        done: Future[Sealed | None] = Future()
         done.set_result(None)
+        return done
+
+    def record_all(self, events: Sequence[AccessEvent]) -> Future[Sequence[Recorded]]:
+        """Return a completed future."""
+        done: Future[Sequence[Recorded]] = Future()
+        done.set_result([None] * len(events))
         return done
 
     def search(self, query: AuditQuery) -> Iterator[AccessEvent]:

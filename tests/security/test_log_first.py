@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from lightship.core.audit import AccessEvent, AuditQuery
 from lightship.core.errors import Unavailable
+from lightship.core.log.receipt import Sealed
+from lightship.core.ports import Recorded
 from lightship.core.time import format_stamp
 from lightship.storage.memory_access import MemoryAccessLog
 from lightship.wiring import make_app
@@ -24,10 +28,15 @@ class FullDisk(MemoryAccessLog):
 
     full = True
 
-    def record(self, event: AccessEvent) -> Future[None]:
-        if not self.full:
-            return super().record(event)
-        failed: Future[None] = Future()
+    def record(self, event: AccessEvent) -> Future[Sealed | None]:
+        return self._full() if self.full else super().record(event)
+
+    def record_all(self, events: Sequence[AccessEvent]) -> Future[Sequence[Recorded]]:
+        return self._full() if self.full else super().record_all(events)
+
+    @staticmethod
+    def _full() -> Future[Any]:
+        failed: Future[Any] = Future()
         failed.set_exception(Unavailable("The access log's disk is full", retry_after=7))
         return failed
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
 from uuid import UUID
 
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import LightshipError, MethodNotAllowed, NotFound, Unavailable
+from lightship.core.log.receipt import HEADER
 from lightship.core.ports import Access, Clock, Writer
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory, HubView
@@ -37,6 +37,7 @@ from lightship.web.traffic import Traffic
 _log = logging.getLogger("lightship.web")
 _NO_BODY = frozenset({204, 304})
 _JOINABLE = b", "
+RECEIPT = HEADER.lower().encode()
 SLOW = 408
 """A body that came too slowly is not waited for again."""
 _NOTHING = HubView(-1, {})
@@ -72,7 +73,7 @@ class Exchange:
         self._directory = directory
         self._authenticate = authenticate
         self._access = access
-        self._landing = Landing()
+        self._landing = Landing(access.record_all)
         self._writer = writer
         self._clock = clock
         self._new_id = new_id
@@ -156,7 +157,7 @@ class Exchange:
         """Return the answer once its event is durable, or the 503 that is answered instead."""
         event = request.written or request.event(answer.status)
         try:
-            await self._landing.wait(partial(self._access.record, event))
+            sealed = await self._landing.wait(event)
         except LightshipError as error:
             return self._unlogged(event, error, request)
         except Exception:  # a log that fails in an unforeseen way is a log that cannot be written
@@ -166,6 +167,7 @@ class Exchange:
             self._writer.settle([event.req])
         if self._owes_events:
             await self._pay_events()
+        request.receipt = sealed.header() if sealed is not None else b""
         return answer
 
     async def _record_others(self, now: Micros) -> None:
@@ -200,9 +202,13 @@ class Exchange:
         unread = request.has_body() and not request.body_ended
         if answer.head and not unread and request.method == "GET" and WHOLE in scope.get("extensions", ()):
             head = b"%b%bx-request-id: %b\r\n" % (answer.head, self._always_lines, request.id.hex.encode())
+            if request.receipt:
+                head += b"%b: %b\r\n" % (RECEIPT, request.receipt)
             await send({"type": WHOLE, "status": answer.status, "head": head, "body": answer.body})
             return
         headers = [*answer.headers, *self._always, (b"x-request-id", request.id.hex.encode())]
+        if request.receipt:
+            headers.append((RECEIPT, request.receipt))
         if answer.status not in _NO_BODY:
             headers.append((b"content-length", str(len(answer.body)).encode()))
         if unread:

@@ -1,92 +1,159 @@
-"""Work of another thread for the event loop: handed over in one go, its results taken in one go.
+"""Events on their way to the access log and back: gathered while the loop is busy, one batch at a time.
 
-A commit takes what waits and completes many futures at once. Handing over each event by itself wakes the
-other thread in the midst of the loop's round, and both then pass the interpreter's lock to and fro; so what
-one round hands in leaves together at its end. `asyncio.wrap_future` would wake the loop for each result;
-here those of a commit wake it once. Cancelling a wait never cancels what is waited for.
+What a commit costs is shared by all that it records, so few large groups are cheaper than many small ones.
+Events leave once a round of the loop has brought no further one, so one that is alone hardly waits; at the
+latest after MOST_S, or when MOST have gathered. What comes while a batch is being committed would only wait
+in the committer, and handing it over would make both threads pass the interpreter's lock to and fro; so it
+gathers here until the batch has landed. A batch has one future, and wakes the loop once. Cancelling a wait
+never cancels what is waited for.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
 
-T = TypeVar("T")
+from lightship.core.audit import AccessEvent
+from lightship.core.log.receipt import Sealed
+from lightship.core.ports import Recorded
+
+MOST = 64
+"""So many do not wait for the batch that is under way, nor for a quiet round."""
+TICK_S = 0.001
+MOST_TICKS = 5
+"""Who was just answered is waited for as long as somebody comes in each tick; so many ticks at most."""
+
+RecordAll = Callable[[Sequence[AccessEvent]], Future[Sequence[Recorded]]]
+_Wait = asyncio.Future[Sealed | None]
 
 
 class Landing:
-    """Hands over and takes in for the loop that waits; one object serves loops one after another."""
+    """Hands events over and takes in what became of them; one object serves loops one after another.
 
-    def __init__(self) -> None:
+    Args:
+        record_all: see `ports.Access`.
+    """
+
+    def __init__(self, record_all: RecordAll) -> None:
+        self._record_all = record_all
         self._strip: _Strip | None = None
 
-    def wait(self, start: Callable[[], Future[T]]) -> asyncio.Future[T]:
-        """Return what to await for the result of what `start` begins; called in the running loop.
+    def wait(self, event: AccessEvent) -> asyncio.Future[Sealed | None]:
+        """Return what to await until the event is durable; called in the running loop.
 
-        `start` is called soon, in order, in the same thread; what it raises is raised by the wait.
+        What it raises is what `record_all` says of the event, or raises.
         """
         loop = asyncio.get_running_loop()
         if self._strip is None or self._strip.loop is not loop:
-            self._strip = _Strip(loop)
-        waiting: asyncio.Future[T] = loop.create_future()
-        self._strip.hand_in(start, waiting)
+            self._strip = _Strip(loop, self._record_all)
+        waiting: _Wait = loop.create_future()
+        self._strip.hand_in(event, waiting)
         return waiting
 
 
 class _Strip:
-    """What has not left yet, and what has landed and not been handed to its waiter yet, of one loop."""
+    """What has not left yet, and what is under way, of one loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, record_all: RecordAll) -> None:
         self.loop = loop
-        self._leaving: list[tuple[Callable[[], Future[Any]], asyncio.Future[Any]]] = []
-        self._landed: deque[tuple[asyncio.Future[Any], Future[Any]]] = deque()
-        self._woken = False
+        self._record_all = record_all
+        self._events: list[AccessEvent] = []
+        self._waits: list[_Wait] = []
+        self._under_way = 0
+        self._looking = False
+        self._seen = self._ticks = 0
+        self._expected = 0
+        self._late: asyncio.TimerHandle | None = None
 
-    def hand_in(self, start: Callable[[], Future[Any]], waiting: asyncio.Future[Any]) -> None:
-        """Let it leave at the end of this round of the loop."""
-        if not self._leaving:
-            self.loop.call_soon(self._leave)
-        self._leaving.append((start, waiting))
+    def hand_in(self, event: AccessEvent, waiting: _Wait) -> None:
+        """Let it leave soon."""
+        self._events.append(event)
+        self._waits.append(waiting)
+        if self._looking or len(self._events) < self._expected:
+            return
+        self._looking, self._seen = True, 0
+        self.loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        """Let what has gathered leave if this round brought no more, unless a batch is under way."""
+        count = len(self._events)
+        if count < MOST:
+            if self._under_way:
+                self._looking = False  # until it has landed
+                return
+            if count != self._seen:
+                self._seen = count
+                self.loop.call_soon(self._look)
+                return
+        self._looking = False
+        self._leave()
+
+    def _tick(self) -> None:
+        """Let what has gathered leave although fewer came than before, unless they are still coming."""
+        count = len(self._events)
+        if count != self._seen and self._ticks < MOST_TICKS:
+            self._seen, self._ticks = count, self._ticks + 1
+            self._late = self.loop.call_later(TICK_S, self._tick)
+            return
+        self._late, self._expected = None, 0
+        if count and not self._under_way:
+            self._leave()
 
     def _leave(self) -> None:
-        leaving, self._leaving = self._leaving, []
-        for start, waiting in leaving:
-            try:
-                future = start()
-            except Exception as error:  # the waiter's, whatever it is; the others leave
-                if not waiting.done():
-                    waiting.set_exception(error)
-            else:
-                if future.done():
-                    _pass_on(waiting, future)
-                else:
-                    future.add_done_callback(partial(self.land, waiting))
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        self._expected = 0
+        events, waits = self._events, self._waits
+        self._events, self._waits = [], []
+        try:
+            future = self._record_all(events)
+        except Exception as error:  # the waiters', whatever it is
+            _fail(waits, error)
+            return
+        if future.done():
+            _pass_on(waits, future)
+            return
+        self._under_way += 1
+        future.add_done_callback(partial(self._land, waits))
 
-    def land(self, waiting: asyncio.Future[Any], future: Future[Any]) -> None:
-        """Take in a completed future, in any thread; wake the loop unless that was done."""
-        self._landed.append((waiting, future))
-        if not self._woken:  # two threads may both wake it: once too often, never too seldom
-            self._woken = True
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self.loop.call_soon_threadsafe(self._clear)
+    def _land(self, waits: list[_Wait], future: Future[Sequence[Recorded]]) -> None:
+        """Take in a completed batch, in any thread, and wake the loop."""
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self._landed, waits, future)
 
-    def _clear(self) -> None:
-        self._woken = False  # before looking: what lands from now on wakes the loop again
-        while self._landed:
-            _pass_on(*self._landed.popleft())
+    def _landed(self, waits: list[_Wait], future: Future[Sequence[Recorded]]) -> None:
+        self._under_way -= 1
+        _pass_on(waits, future)
+        if not self._under_way and not self._looking:
+            # Those who are answered now are likely to ask again.
+            self._expected = min(len(self._events) + len(waits), MOST)
+            self._seen, self._ticks = len(self._events), 0
+            self._late = self.loop.call_later(TICK_S, self._tick)
 
 
-def _pass_on(waiting: asyncio.Future[Any], future: Future[Any]) -> None:
-    if waiting.done():  # its request was given up
-        return
+def _pass_on(waits: list[_Wait], future: Future[Sequence[Recorded]]) -> None:
     if future.cancelled():
-        waiting.cancel()
-    elif (error := future.exception()) is not None:
-        waiting.set_exception(error)
-    else:
-        waiting.set_result(future.result())
+        for waiting in waits:
+            waiting.cancel()
+        return
+    error = future.exception()
+    if error is not None:
+        _fail(waits, error)
+        return
+    for waiting, result in zip(waits, future.result(), strict=True):
+        if waiting.done():  # its request was given up
+            continue
+        if isinstance(result, Exception):
+            waiting.set_exception(result)
+        else:
+            waiting.set_result(result)
+
+
+def _fail(waits: list[_Wait], error: BaseException) -> None:
+    for waiting in waits:
+        if not waiting.done():
+            waiting.set_exception(error)

@@ -60,6 +60,8 @@ class Request:
     n: int = 0
     first: int = 0
     last: int = 0
+    receipt: bytes = b""
+    """The receipt of its event, empty where there is none."""
     written: AccessEvent | None = None
     """The event that a write's transaction holds as pending; then it counts, not the fields above."""
 

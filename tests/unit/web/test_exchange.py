@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -16,6 +16,8 @@ import pytest
 from hubkit import HEADERS, TAXII, HubKit, make_hub
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Unavailable
+from lightship.core.log.receipt import Group, Sealed, parse_receipt
+from lightship.core.ports import Access
 from lightship.wiring import make_app
 from stixsamples import indicator
 
@@ -33,12 +35,18 @@ class FailingLog:
         self.inner = inner
         self.error: Exception | None = error
 
-    def record(self, event: AccessEvent) -> Future[None]:
+    def record(self, event: AccessEvent) -> Future[Any]:
+        return self._unless_full(self.inner.record, event)
+
+    def record_all(self, events: Sequence[AccessEvent]) -> Future[Any]:
+        return self._unless_full(self.inner.record_all, events)
+
+    def _unless_full(self, record: Any, what: Any) -> Future[Any]:
+        future: Future[Any] = Future()
         if self.error is None:
-            recorded: Future[None] = self.inner.record(event)
-            return recorded
-        future: Future[None] = Future()
-        future.set_exception(self.error)
+            future = record(what)
+        else:
+            future.set_exception(self.error)
         return future
 
     def search(self, query: Any) -> Any:
@@ -85,6 +93,32 @@ def test_the_event_tells_who_what_and_how_much(kit: HubKit) -> None:
     assert UUID(hex=event.req).version == 4
     assert answer.headers["x-request-id"] == event.req
     assert (posted.act, posted.st, posted.n, posted.why) == ("publish", 202, 2, "allow-publisher-publish")
+
+
+class SealingLog:
+    """An access log that gives receipts, as the one on disk does."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def record_all(self, events: Sequence[AccessEvent]) -> Future[Any]:
+        self.inner.record_all(events).result()
+        leaves = [event.req.encode().ljust(32)[:32] for event in events]
+        group = Group("localhost/audit/trial/2026", 40, leaves, lambda _: bytes(64))
+        future: Future[Any] = Future()
+        future.set_result([Sealed(group, place) for place in range(len(events))])
+        return future
+
+
+def test_an_answer_carries_the_receipt_of_its_event(kit: HubKit) -> None:
+    kit.app = make_app(replace(kit.hub, access=cast(Access, SealingLog(kit.hub.access))))
+    lax = kit.client("uslax")
+    for path in ("/taxii2/", kit.path("indicators", "objects/"), "/nowhere/"):
+        answer = lax.get(path)
+        receipt = parse_receipt(answer.headers["audit-receipt"])
+        assert receipt.index == 40
+        assert receipt.leaf.decode() == answer.headers["x-request-id"]
+    assert "audit-receipt" not in kit.client("uslax").get("/healthz").headers
 
 
 def test_no_answer_without_its_event(kit: HubKit) -> None:

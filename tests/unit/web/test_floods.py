@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -118,12 +118,18 @@ class HeldLog:
         self.holds = False
         self.fails = False
 
-    def record(self, event: AccessEvent) -> Future[None]:
-        held: Future[None] = Future()
+    def record(self, event: AccessEvent) -> Future[Any]:
+        return self._unless_held(self.inner.record, event)
+
+    def record_all(self, events: Sequence[AccessEvent]) -> Future[Any]:
+        return self._unless_held(self.inner.record_all, events)
+
+    def _unless_held(self, record: Any, what: Any) -> Future[Any]:
+        held: Future[Any] = Future()
         if self.fails:
             held.set_exception(Unavailable("The disk is full"))
         elif not self.holds:
-            held = self.inner.record(event)
+            held = record(what)
         return held
 
     def search(self, query: Any) -> Any:

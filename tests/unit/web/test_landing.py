@@ -1,31 +1,64 @@
-"""Work leaves the loop in one go, its results come back in one go: each once, errors to their waiter."""
+"""Events leave the loop in few batches, their results come back in one go, errors to their waiter."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from functools import partial
 from threading import Thread
 from typing import Any
 
 import pytest
 
-from lightship.web.landing import Landing
+from lightship.core.audit import AccessEvent
+from lightship.core.errors import Unavailable
+from lightship.core.ports import Recorded
+from lightship.core.time import Micros
+from lightship.web.landing import MOST, Landing
 
 WAIT = 30
 
 
-def begun(future: Future[int]) -> Future[int]:
-    return future
+class Log:
+    """Takes batches; they are complete when the test says so, or at once."""
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        self.batches: list[list[str]] = []
+        self.futures: list[Future[Sequence[Recorded]]] = []
+        self.at_once = at_once
+
+    def record_all(self, events: Sequence[AccessEvent]) -> Future[Sequence[Recorded]]:
+        self.batches.append([event.req for event in events])
+        self.futures.append(Future())
+        if self.at_once:
+            self.complete()
+        return self.futures[-1]
+
+    def complete(self, number: int = -1) -> None:
+        self.futures[number].set_result([None] * len(self.batches[number]))
+
+    def all(self) -> list[str]:
+        return [req for batch in self.batches for req in batch]
 
 
-def complete(futures: list[Future[int]]) -> None:
-    for number, future in enumerate(futures):
-        future.set_result(number)
+def event(number: int) -> AccessEvent:
+    return AccessEvent(req=f"{number:04}", at=Micros(1), act="read-objects")
 
 
-def test_many_results_of_one_thread_arrive_with_one_wake_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def run() -> tuple[list[int], int]:
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(WAIT):
+        while not true():
+            await asyncio.sleep(0)
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(main())
+
+
+def test_what_a_round_hands_in_leaves_together_in_order_and_lands_with_one_wake_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
         loop, wakes = asyncio.get_running_loop(), 0
         real = loop.call_soon_threadsafe
 
@@ -35,103 +68,187 @@ def test_many_results_of_one_thread_arrive_with_one_wake_up(monkeypatch: pytest.
             return real(*arguments)
 
         monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
-        landing, futures = Landing(), [Future[int]() for _ in range(100)]
-        waiting = [landing.wait(partial(begun, future)) for future in futures]
-        await asyncio.sleep(0)
-        thread = Thread(target=complete, args=(futures,))
+        log = Log()
+        landing = Landing(log.record_all)
+        waiting = [landing.wait(event(number)) for number in range(40)]
+        assert log.batches == []
+        await until(lambda: log.batches)
+        thread = Thread(target=log.complete)
         thread.start()
-        thread.join(WAIT)  # the loop stands still meanwhile
-        return await asyncio.wait_for(asyncio.gather(*waiting), WAIT), wakes
+        thread.join(WAIT)
+        assert await asyncio.wait_for(asyncio.gather(*waiting), WAIT) == [None] * 40
+        assert log.batches == [[f"{number:04}" for number in range(40)]]
+        assert wakes == 1
 
-    assert asyncio.run(run()) == (list(range(100)), 1)
-
-
-def test_results_that_come_while_the_loop_runs_all_arrive() -> None:
-    async def run() -> None:
-        landing = Landing()
-        for _ in range(50):
-            futures = [Future[int]() for _ in range(40)]
-            waiting = [landing.wait(partial(begun, future)) for future in futures]
-            threads = [Thread(target=complete, args=(futures[at::4],)) for at in range(4)]
-            for thread in threads:
-                thread.start()
-            found = await asyncio.wait_for(asyncio.gather(*waiting), WAIT)
-            assert found == [at // 4 for at in range(40)]
-            for thread in threads:
-                thread.join(WAIT)
-
-    asyncio.run(run())
+    run(main)
 
 
-def test_an_error_arrives_and_a_finished_future_needs_no_wake_up() -> None:
-    async def run() -> None:
-        landing = Landing()
-        failed, done, cancelled = Future[int](), Future[int](), Future[int]()
-        waiting = landing.wait(lambda: failed)
-        Thread(target=failed.set_exception, args=(OSError("disk"),)).start()
-        with pytest.raises(OSError, match="disk"):
-            await asyncio.wait_for(waiting, WAIT)
-        done.set_result(7)
-        cancelled.cancel()
-        assert await asyncio.wait_for(landing.wait(lambda: done), WAIT) == 7
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(landing.wait(lambda: cancelled), WAIT)
-
-    asyncio.run(run())
-
-
-def test_a_wait_that_is_given_up_leaves_its_future_alone() -> None:
-    async def run() -> None:
-        landing, future = Landing(), Future[int]()
-        begun_too: list[Future[int]] = []
-
-        def start() -> Future[int]:
-            begun_too.append(future)
-            return future
-
-        waiting = landing.wait(start)
-        waiting.cancel()
+def test_what_comes_in_the_next_rounds_leaves_with_the_first() -> None:
+    async def main() -> None:
+        log = Log(at_once=True)
+        landing = Landing(log.record_all)
+        waiting = [landing.wait(event(0))]
         await asyncio.sleep(0)
-        assert begun_too == [future], "what was handed in leaves, whoever waits"
-        assert not future.cancelled()
-        complete([future])
-        await asyncio.sleep(0)
-        assert waiting.cancelled()
-        assert future.result() == 0
+        waiting.append(landing.wait(event(1)))
+        await asyncio.gather(*waiting)
+        assert log.batches == [["0000", "0001"]]
 
-    asyncio.run(run())
+    run(main)
 
 
-def test_a_result_after_the_loop_has_closed_is_nobodys() -> None:
-    future, landing = Future[int](), Landing()
+def test_what_comes_while_a_batch_is_under_way_gathers_until_it_has_landed() -> None:
+    async def main() -> None:
+        log = Log()
+        landing = Landing(log.record_all)
+        waiting = [landing.wait(event(0))]
+        await until(lambda: log.batches)
+        for number in range(1, 4):
+            waiting.append(landing.wait(event(number)))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert log.batches == [["0000"]]
+        log.complete()
+        await until(lambda: len(log.batches) == 2)
+        assert log.batches[1] == ["0001", "0002", "0003"]
+        log.complete()
+        await asyncio.wait_for(asyncio.gather(*waiting), WAIT)
 
-    async def run() -> None:
-        landing.wait(lambda: future)
-        await asyncio.sleep(0)
-
-    asyncio.run(run())
-    complete([future])
-    assert future.result() == 0
+    run(main)
 
 
-def test_what_one_round_hands_in_leaves_together_and_in_order_after_it() -> None:
-    async def run() -> None:
-        landing = Landing()
-        order: list[int] = []
+def test_a_full_batch_does_not_wait_for_the_one_under_way() -> None:
+    async def main() -> None:
+        log = Log()
+        landing = Landing(log.record_all)
+        waiting = [landing.wait(event(0))]
+        await until(lambda: log.batches)
+        waiting += [landing.wait(event(number)) for number in range(1, MOST + 1)]
+        await until(lambda: len(log.batches) == 2)
+        log.complete(1)
+        log.complete(0)
+        await asyncio.wait_for(asyncio.gather(*waiting), WAIT)
 
-        def start(number: int) -> Future[int]:
-            order.append(number)
-            future = Future[int]()
-            if number == 3:
-                raise ValueError("this one cannot begin")
-            future.set_result(number)
-            return future
+    run(main)
 
-        waiting = [landing.wait(partial(start, number)) for number in range(6)]
-        assert order == []
-        found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), WAIT)
-        assert order == list(range(6))
-        assert [one for one in found if not isinstance(one, BaseException)] == [0, 1, 2, 4, 5]
-        assert isinstance(found[3], ValueError)
 
-    asyncio.run(run())
+def test_who_was_answered_together_is_waited_for_but_not_for_ever() -> None:
+    async def main() -> None:
+        log = Log(at_once=False)
+        landing = Landing(log.record_all)
+        waiting = [landing.wait(event(number)) for number in range(3)]
+        await until(lambda: log.batches)
+        log.complete()
+        await asyncio.wait_for(asyncio.gather(*waiting), WAIT)
+        again = [landing.wait(event(3)), landing.wait(event(4))]  # the third does not come back
+        await until(lambda: len(log.batches) == 2)
+        assert log.batches[1] == ["0003", "0004"]
+        log.complete()
+        await asyncio.wait_for(asyncio.gather(*again), WAIT)
+
+    run(main)
+
+
+def test_events_of_many_rounds_and_threads_all_arrive_once() -> None:
+    async def main() -> None:
+        log = Log()
+        landing = Landing(log.record_all)
+        done = 0
+
+        def complete() -> None:
+            nonlocal done
+            while done < 50 * 40:
+                for number, future in enumerate(log.futures):
+                    if not future.done():
+                        done += len(log.batches[number])
+                        log.complete(number)
+
+        thread = Thread(target=complete)
+        thread.start()
+        try:
+            for turn in range(50):
+                waiting = [landing.wait(event(40 * turn + number)) for number in range(40)]
+                await asyncio.wait_for(asyncio.gather(*waiting), WAIT)
+        finally:
+            done = 50 * 40
+            thread.join(WAIT)
+        assert log.all() == [f"{number:04}" for number in range(50 * 40)]
+
+    run(main)
+
+
+def test_an_event_that_failed_alone_fails_its_own_waiter_a_failed_batch_all_of_its() -> None:
+    async def main() -> None:
+        log = Log()
+        landing = Landing(log.record_all)
+        one, other = landing.wait(event(0)), landing.wait(event(1))
+        await until(lambda: log.batches)
+        log.futures[0].set_result([None, Unavailable("not this one")])
+        assert await asyncio.wait_for(one, WAIT) is None
+        with pytest.raises(Unavailable, match="not this one"):
+            await asyncio.wait_for(other, WAIT)
+        both = [landing.wait(event(number)) for number in (2, 3)]
+        await until(lambda: len(log.batches) == 2)
+        log.futures[1].set_exception(Unavailable("the disk is full"))
+        for waiting in both:
+            with pytest.raises(Unavailable, match="the disk is full"):
+                await asyncio.wait_for(waiting, WAIT)
+        again = landing.wait(event(4))
+        await until(lambda: len(log.batches) == 3)
+        log.complete()
+        assert await asyncio.wait_for(again, WAIT) is None
+
+    run(main)
+
+
+def test_a_log_that_raises_fails_who_waits_and_nobody_after() -> None:
+    async def main() -> None:
+        log = Log(at_once=True)
+        broken = True
+
+        def record_all(events: Sequence[AccessEvent]) -> Future[Sequence[Recorded]]:
+            if broken:
+                raise ValueError("unforeseen")
+            return log.record_all(events)
+
+        landing = Landing(record_all)
+        with pytest.raises(ValueError, match="unforeseen"):
+            await asyncio.wait_for(landing.wait(event(0)), WAIT)
+        broken = False
+        assert await asyncio.wait_for(landing.wait(event(1)), WAIT) is None
+
+    run(main)
+
+
+def test_a_wait_that_is_given_up_leaves_the_event_on_its_way() -> None:
+    async def main() -> None:
+        log = Log()
+        landing = Landing(log.record_all)
+        given_up, kept = landing.wait(event(0)), landing.wait(event(1))
+        given_up.cancel()
+        await until(lambda: log.batches)
+        assert log.batches == [["0000", "0001"]]
+        log.complete()
+        assert await asyncio.wait_for(kept, WAIT) is None
+        assert given_up.cancelled()
+
+    run(main)
+
+
+def test_a_batch_that_lands_after_the_loop_has_closed_is_nobodys() -> None:
+    log = Log()
+    landing = Landing(log.record_all)
+
+    async def first() -> None:
+        landing.wait(event(0))
+        await until(lambda: log.batches)
+
+    run(first)
+    log.complete()
+
+    async def second() -> None:
+        waiting = landing.wait(event(1))
+        await until(lambda: len(log.batches) == 2)
+        log.complete()
+        assert await asyncio.wait_for(waiting, WAIT) is None
+
+    run(second)
