@@ -15,7 +15,7 @@ import click
 
 from lightship.cli.audit_export import export
 from lightship.cli.command import Command, Group, hub_option, json_option
-from lightship.cli.local import Time, hub_of, new_request
+from lightship.cli.local import Time, hub_of, note
 from lightship.cli.output import print_json, print_rows, say
 from lightship.cli.remote import asked_profile, client_of, remote_options
 from lightship.core.errors import MalformedRequest
@@ -148,7 +148,7 @@ def _here(
 
     with hub_of(hub_dir) as hub:
         now = hub.clock.now()
-        _note(hub, agreement, filters, now)
+        note(hub, "read-audit", agreement, "&".join(f"{name}={one}" for name, one in filters.items() if one))
         view = hub.directory.view()
         asked = AuditQuery(
             agreement=agreement,
@@ -172,24 +172,6 @@ def _here(
             for event in page.events:
                 yield event_shape(event, clear=True, principal=names.get(event.cred, ""))
             mark = page.next
-
-
-def _note(hub: Hub, agreement: str, filters: Mapping[str, str], now: Micros) -> None:
-    """Record that the log is read, before anything of it is shown."""
-    from lightship.core.audit import HUB_SCOPE, AccessEvent
-    from lightship.usecases.credentials import STEWARD
-
-    asked = "&".join(f"{name}={value}" for name, value in filters.items() if value)
-    event = AccessEvent(
-        req=new_request(),
-        at=now,
-        act="read-audit",
-        agr=agreement or HUB_SCOPE,
-        cred=STEWARD,
-        q=asked,
-        why=STEWARD,
-    )
-    hub.access.record(event).result()
 
 
 def _spans(hub: Hub, view: HubView, query: AuditQuery, object_id: str) -> Any:

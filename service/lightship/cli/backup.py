@@ -9,8 +9,9 @@ import click
 from lightship.cli import exits
 from lightship.cli.command import Command, hub_option, json_option
 from lightship.cli.fsck import report_shape
-from lightship.cli.local import wall_clock
+from lightship.cli.local import hub_of, note, wall_clock
 from lightship.cli.output import print_json, say, stages
+from lightship.core.errors import LightshipError, StewardError
 
 
 @click.command(
@@ -26,10 +27,13 @@ from lightship.cli.output import print_json, say, stages
 def backup(target: Path, hub_dir: Path, as_json: bool) -> None:
     """Copy the whole hub into one new file (mode 0600), also while it serves.
 
-    It holds keys and everything shared: keep it as safe as the hub itself.
+    It holds keys and everything shared: keep it as safe as the hub itself. That it was made is an access
+    event.
     """
     from lightship.storage.backup import backup as make
 
+    if not target.exists():
+        _note(hub_dir, target)
     with stages() as progress:
         manifest = make(hub_dir, target, wall_clock(), progress)
     size = target.stat().st_size
@@ -84,3 +88,21 @@ def restore(archive: Path, force: bool, hub_dir: Path, as_json: bool) -> int:
         for one in done.fsck.findings:
             click.echo(f"{one.where}: {one.what}")
     return exits.FAILED if done.fsck.findings else exits.OK
+
+
+def _note(hub_dir: Path, target: Path) -> None:
+    """Record that all that is shared is copied; a hub that cannot be opened is copied all the same."""
+    from lightship.storage.migrate import Kind, check
+    from lightship.storage.sqlite.access_log import audit_files
+
+    if not (hub_dir / "data" / "hub.db").is_file():
+        return
+    data = hub_dir / "data"
+    files = [(data / "hub.db", Kind.HUB), *((path, Kind.AUDIT) for _, path in audit_files(data))]
+    try:
+        if any(check(path, kind).pending for path, kind in files):
+            raise StewardError("its files are of another version")  # opening it would change them
+        with hub_of(hub_dir) as hub:
+            note(hub, "backup", asked=target.name)
+    except LightshipError as error:
+        say(f"This backup is not in the access log: {error}")

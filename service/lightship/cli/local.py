@@ -35,6 +35,27 @@ def hub_of(hub_dir: Path) -> Iterator[Hub]:
         hub.close()
 
 
+def note(hub: Hub, act: str, agreement: str = "", asked: str = "") -> None:
+    """Record what the steward is about to do, durable before anything of it is shown.
+
+    Raises:
+        Unavailable: the access log cannot be written.
+    """
+    from lightship.core.audit import HUB_SCOPE, AccessEvent
+    from lightship.usecases.credentials import STEWARD
+
+    event = AccessEvent(
+        req=new_request(),
+        at=hub.clock.now(),
+        act=act,
+        agr=agreement or HUB_SCOPE,
+        cred=STEWARD,
+        q=asked,
+        why=STEWARD,
+    )
+    hub.access.record(event).result()
+
+
 def data_of(hub_dir: Path) -> Path:
     """Return the data folder of a hub.
 
