@@ -100,6 +100,7 @@ class SealingLog:
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
+        self.record = inner.record
 
     def record_all(self, events: Sequence[AccessEvent]) -> Future[Any]:
         self.inner.record_all(events).result()
