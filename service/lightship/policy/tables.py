@@ -2,8 +2,8 @@
 
 A table has one small agreement (members, collections) and cases: a principal, an action, a collection, the
 agreement's status, perhaps an object with what its markings say; then the expected decision and the rule that
-gives it. The action `receive` asks whether a member may have an object; `rules_file` names the agreement's own
-rules. Cases go through `ports.Decisions` as requests do, so they hold the rules and what feeds them.
+gives it. The action `receive` asks whether a member may have an object; `rules_file` names rules of the
+agreement. Cases go through `ports.Decisions` as requests do, so they hold the rules and what feeds them.
 """
 
 from __future__ import annotations
