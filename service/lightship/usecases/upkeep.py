@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from lightship.core.access import Action
 from lightship.core.agreement import AgreementStatus
@@ -80,9 +81,7 @@ class Upkeep:
         self._rules: _Rules | None = None
         self._next = _NEVER
         self._owes_events = False
-        self._stopping = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._woken = asyncio.Event()
+        self._sleepers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -93,39 +92,46 @@ class Upkeep:
             "expired": self._expire.expired,
         }
 
-    async def run(self) -> None:
-        """Do what is due, and sleep until the next moment, until `stop`."""
-        self._loop, self._woken, failures = asyncio.get_running_loop(), asyncio.Event(), 0
-        while not self._stopping:  # a `stop` before it began counts too
-            self._woken.clear()
-            self._next = _NEVER  # whatever comes while it works wakes it
-            try:
-                self._next = await self.round()
-                failures = 0
-            except Exception as error:  # whatever it is, it is tried again: nothing else does this work
-                failures += 1
-                self._next = Micros(self._clock.now() + (_SECOND << min(failures, 5)))
-                known = isinstance(error, LightshipError)
-                _log.error("what is due could not be done: %s", error, exc_info=None if known else error)
-            pause = (self._next - self._clock.now()) / _SECOND
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(max(pause, SHORTEST_SLEEP_S), LONGEST_SLEEP_S)):
-                    await self._woken.wait()
-        self._stopping = False
+    async def run(self, end: asyncio.Event) -> None:
+        """Do what is due and sleep until the next moment, until `end`; then finish what is under way."""
+        woken, failures = asyncio.Event(), 0
+        sleeper = (asyncio.get_running_loop(), woken)
+        ended = asyncio.ensure_future(end.wait())
+        ended.add_done_callback(lambda _: woken.set())
+        self._sleepers.add(sleeper)
+        try:
+            while not end.is_set():
+                woken.clear()
+                failures = await self._turn(end, failures)
+                pause = (self._next - self._clock.now()) / _SECOND
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(max(pause, SHORTEST_SLEEP_S), LONGEST_SLEEP_S)):
+                        await woken.wait()
+        finally:
+            ended.cancel()
+            self._sleepers.discard(sleeper)
+
+    async def _turn(self, end: asyncio.Event, failures: int) -> int:
+        """Do what is due once, whatever comes of it; return how often it failed one after another."""
+        self._next = _NEVER  # whatever comes while it works wakes it
+        try:
+            self._next = await self.round(end)
+        except Exception as error:  # whatever it is, it is tried again: nothing else does this work
+            self._next = Micros(self._clock.now() + (2 * _SECOND << min(failures, 5)))
+            known = isinstance(error, LightshipError)
+            _log.error("what is due could not be done: %s", error, exc_info=None if known else error)
+            return failures + 1
+        return 0
 
     def wake(self, moment: Micros = _EVER) -> None:
         """Look again at this moment at the latest, at once without one; from any thread."""
-        if moment < self._next and self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: the server has ended
-                self._loop.call_soon_threadsafe(self._woken.set)
+        if moment < self._next:
+            for loop, woken in tuple(self._sleepers):
+                with suppress(RuntimeError):  # the loop is closed: its server has ended
+                    loop.call_soon_threadsafe(woken.set)
 
-    def stop(self) -> None:
-        """End after the batch under way."""
-        self._stopping = True
-        self.wake()
-
-    async def round(self) -> Micros:
-        """Do everything that is due; return the next moment at which something will be.
+    async def round(self, end: asyncio.Event | None = None) -> Micros:
+        """Do everything that is due, or what can be before `end`; return the next moment of something to do.
 
         Raises:
             Unavailable: for now something cannot be read or written.
@@ -148,20 +154,21 @@ class Upkeep:
         ]
         try:
             for one in await asyncio.to_thread(self._look, spots, again):
-                await self._do(one, again)
+                for work in self._works(one, again):
+                    if end is not None and end.is_set():
+                        return _EVER
+                    await work()
         except EpochChanged:
             return _EVER
-        if not self._stopping:
-            self._rules = rules
+        self._rules = rules
         return await asyncio.to_thread(self._following, spots, now)
 
-    async def _do(self, due: _Due, again: bool) -> None:
-        if due.timed and not self._stopping:
-            await self._release(due.spot, failed=again)
-        if due.timed and not self._stopping:
-            await self._expire(due.spot, SHARE_UNTIL)
-        if due.old and not self._stopping:
-            await self._expire(due.spot, RETENTION)
+    def _works(self, due: _Due, again: bool) -> Iterator[Callable[[], Awaitable[None]]]:
+        if due.timed:
+            yield partial(self._release, due.spot, failed=again)
+            yield partial(self._expire, due.spot, SHARE_UNTIL)
+        if due.old:
+            yield partial(self._expire, due.spot, RETENTION)
 
     def _look(self, spots: Sequence[Spot], again: bool) -> list[_Due]:
         """Return where something is due."""

@@ -50,11 +50,9 @@ class Beside:
 
 
 class Alongside(Protocol):
-    """Work that is done as long as the server runs, in its event loop; `stop` asks `run` to end soon."""
+    """Work that is done as long as the server runs, in its event loop, until `end`."""
 
-    async def run(self) -> None: ...
-
-    def stop(self) -> None: ...
+    async def run(self, end: asyncio.Event) -> None: ...
 
 
 class HubServer(uvicorn.Server):
@@ -100,6 +98,7 @@ class HubServer(uvicorn.Server):
         self._beside = beside
         self._alongside = alongside
         self._work: asyncio.Task[None] | None = None
+        self._end_work = asyncio.Event()
         self.seats = Seats(self._bounds)
         super().__init__(_config(app, host=host, port=port, timeout_graceful_shutdown=stop_within))
 
@@ -124,7 +123,7 @@ class HubServer(uvicorn.Server):
         self.servers = listeners
         self.started = True
         if self._alongside is not None:
-            self._work = asyncio.create_task(self._alongside.run())
+            self._work = asyncio.create_task(self._alongside.run(self._end_work))
         _log.info("connections are taken", extra={"fields": {"port": self.port}})
         if self._ready is not None:
             self._ready(self.port)
@@ -148,8 +147,7 @@ class HubServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End: take nothing more, let requests finish within the bound."""
         _log.info("ending", extra={"fields": {"connections": len(self.server_state.connections)}})
-        if self._alongside is not None:
-            self._alongside.stop()
+        self._end_work.set()
         await super().shutdown(None)  # the listeners close their sockets themselves
         if self._work is not None:
             _, late = await asyncio.wait([self._work], timeout=self.config.timeout_graceful_shutdown)

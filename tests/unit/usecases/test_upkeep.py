@@ -331,19 +331,21 @@ def test_a_fault_is_logged_and_it_goes_on(
     assert task is not None
     real = task.round
 
-    async def sometimes() -> Any:
+    end = asyncio.Event()
+
+    async def sometimes(_: Any) -> Any:
         nonlocal rounds
         rounds += 1
         if rounds == 1:
             raise Unavailable("The disk is full")
         if rounds == 2:
             raise RuntimeError("unforeseen")
-        task.stop()
+        end.set()
         return await real()
 
     monkeypatch.setattr(task, "round", sometimes)
     monkeypatch.setattr(upkeep_module, "LONGEST_SLEEP_S", 0.01)
-    kit.loop.run_until_complete(asyncio.wait_for(task.run(), 10))
+    kit.loop.run_until_complete(asyncio.wait_for(task.run(end), 10))
     assert rounds == 3
     said = [one.getMessage() for one in caplog.records if one.name == "lightship.upkeep"]
     assert ["The disk is full" in said[0], "unforeseen" in said[1]] == [True, True]
@@ -355,7 +357,7 @@ def test_a_post_with_a_nearer_moment_and_a_change_of_rules_wake_it(
     task, rounds = kit.app.upkeep, 0
     assert task is not None
 
-    async def nothing() -> Any:
+    async def nothing(_: Any) -> Any:
         nonlocal rounds
         rounds += 1
         return kit.hub.clock.now() + 30_000_000
@@ -363,7 +365,8 @@ def test_a_post_with_a_nearer_moment_and_a_change_of_rules_wake_it(
     monkeypatch.setattr(task, "round", nothing)
 
     async def scenario() -> list[int]:
-        running = asyncio.create_task(task.run())
+        end = asyncio.Event()
+        running = asyncio.create_task(task.run(end))
         seen = []
 
         async def settle() -> None:
@@ -378,7 +381,7 @@ def test_a_post_with_a_nearer_moment_and_a_change_of_rules_wake_it(
         await settle()
         await asyncio.to_thread(kit.hub.directory.on_change)
         await settle()
-        task.stop()
+        end.set()
         await asyncio.wait_for(running, 5)
         return seen
 
