@@ -262,3 +262,32 @@ def test_history_before_a_kept_checkpoint_cannot_be_rewritten_by_dropping_it(tmp
     assert "entry 0: it is not what the hub signed" in lab.verify().verdict
     lab.edit(lambda db: db.execute("UPDATE event SET seal = NULL"))
     assert "entry 0: it is covered by no signature" in lab.verify().verdict
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_the_hub_signs_no_checkpoint_over_what_was_written_behind_it(
+    watched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else waiting for the next checkpoint would turn a forged entry into one that the hub vouches for."""
+    if not watched:
+        monkeypatch.setattr("lightship.storage.sqlite.access_writer.is_vouched", lambda *given: True)
+    lab = AuditLab(tmp_path)
+    lab.record(hub_events(500), together=50)
+    leaf = to_leaf(event(17, agr="hub", who="uslgb"), Salts(b"q" * 16, b"i" * 16))
+    lab.edit(lambda db: db.execute("UPDATE event SET leaf = ? WHERE idx = 17", (leaf,)), rebuild=True)
+    lab.record(hub_events(1000, 500), together=50)
+    report = lab.verify()
+    assert report.ok is not watched
+    if watched:
+        assert "entry 0: it is not what the hub signed when it was recorded" in report.verdict
+        assert any("hub event 0: it is not what the hub signed" in one for one in lab.fsck())
+
+
+def test_two_processes_vouch_for_each_others_entries(tmp_path: Path) -> None:
+    lab = AuditLab(tmp_path)
+    for turn in range(12):  # each time another writer, which knows nothing of the groups before
+        lab.record(hub_events(250, turn * 250), together=9)
+    assert lab.verify().ok
+    assert lab.fsck() == []
+    kept = (lab.export() / "2026" / "checkpoints.ndjson").read_text().splitlines()
+    assert len(kept) == 2

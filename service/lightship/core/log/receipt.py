@@ -78,6 +78,11 @@ class Group:
     def __len__(self) -> int:
         return len(self._rows[0])
 
+    @property
+    def root(self) -> bytes:
+        """The root over the leaf hashes of the group."""
+        return self._rows[-1][0]
+
     def receipt(self, place: int) -> Receipt:
         """Return the receipt of the event at a place of the group, from 0."""
         leaf, path = self._rows[0][place], tuple(self._path(place))

@@ -1,8 +1,8 @@
 """The trees of one access log file: one for each agreement that has events in it, and one for `hub`.
 
 Appending happens in the transaction of the events: leaf hashes, whole subtrees of the levels 8, 16, ..., the
-head, one signature a group and, every CHECKPOINT_EVERY events, a signed checkpoint. What is signed is never
-above what is committed: a signature leaves only after the commit of its group.
+head, one signature a group. What is signed is never above what is committed: a signature leaves only after
+the commit of its group.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -21,6 +22,8 @@ from lightship.storage.sqlite.connection import open_database
 
 CHECKPOINT_EVERY = 1024
 """Events between two checkpoints that are kept; each group of events has a signature of its own besides."""
+MIGRATION = "0003_verifiable_log"
+"""The migration that made events leaves."""
 _BATCH = 4096
 
 
@@ -84,16 +87,30 @@ def grow(
         db.executemany("INSERT INTO node VALUES (?, ?, ?, ?)", [(agr, *one) for one in nodes])
     if sealer is None:
         return None
-    group = Group(origin, head.tree.size, hashes, sealer.sign)
-    unsigned = not head.origin and head.tree.size  # from before there were signatures
-    if unsigned or tree.size // CHECKPOINT_EVERY > head.tree.size // CHECKPOINT_EVERY:
-        keep_checkpoint(db, agr, sealer.checkpoint(origin, tree), tree.size)
-    return group
+    return Group(origin, head.tree.size, hashes, sealer.sign)
 
 
 def keep_checkpoint(db: apsw.Connection, agr: int, note: bytes, size: int) -> None:
     """Keep a signed checkpoint."""
     db.execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)", (agr, size, note))
+
+
+def sign_first(path: Path, year: int, sealer: Sealer) -> None:
+    """Sign what a file held before its events became leaves: called once, when that migration has run."""
+    db = open_database(path)
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        sql = "SELECT agr, text FROM head JOIN word ON id = agr WHERE origin = ''"
+        rows: list[Any] = db.execute(sql).fetchall()
+        for agr, scope in rows:
+            head = read_head(db, agr)
+            if head is not None:
+                origin = audit_origin(sealer.host, scope, year)
+                db.execute("UPDATE head SET origin = ? WHERE agr = ?", (origin, agr))
+                keep_checkpoint(db, agr, sealer.checkpoint(origin, head.tree), head.tree.size)
+        db.execute("COMMIT")
+    finally:
+        db.close()
 
 
 def seal_of(group: Group) -> bytes:

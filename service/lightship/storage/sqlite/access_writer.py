@@ -24,14 +24,24 @@ from lightship.core.audit import AccessEvent
 from lightship.core.errors import Unavailable
 from lightship.core.log.audit import CONTINUED, LATE, LOG, LOG_LATE
 from lightship.core.log.merkle import leaf_hash
-from lightship.core.log.receipt import Sealed
+from lightship.core.log.receipt import Group, Sealed
 from lightship.core.ports import Clock, Recorded
 from lightship.core.time import Micros
 from lightship.storage.event_leaf import SALT_BYTES, Salts, clean, to_leaf
 from lightship.storage.migrate import Kind, open_migrated
 from lightship.storage.sqlite.access_files import audit_files
 from lightship.storage.sqlite.access_search import OUTCOMES, word_number
-from lightship.storage.sqlite.access_tree import Head, Sealer, grow, last_checkpoint, read_head, seal_of
+from lightship.storage.sqlite.access_tree import (
+    CHECKPOINT_EVERY,
+    Head,
+    Sealer,
+    grow,
+    keep_checkpoint,
+    last_checkpoint,
+    read_head,
+    seal_of,
+)
+from lightship.storage.sqlite.access_vouch import is_vouched
 from lightship.storage.sqlite.committer import Failed, GroupCommit, hub_fault, run_each
 from lightship.storage.sqlite.connection import FATAL
 
@@ -67,6 +77,9 @@ class YearWriter:
         self._sealer = sealer
         self._words: dict[str, int] = {}  # whose numbers are known to be committed
         self._fresh: dict[str, int] = {}  # of the open transaction
+        self._sealed: dict[
+            int, dict[int, Group]
+        ] = {}  # sealed since the last checkpoint, by agreement and place
         self._filled = self._filling = self._newest = -TAIL  # in `seq`; unknown as yet, so looked up
         self._committer: GroupCommit[tuple[AccessEvent, ...]] = GroupCommit(
             partial(_connect, path, clock),
@@ -122,6 +135,8 @@ class YearWriter:
             newest = max(event.at for event, *_ in leaves)
             hashes = [row[_HASH] for row in made]
             group = grow(db, agr, scope, self._year, head, hashes, newest, self._sealer)
+            if group is not None and self._sealer is not None:
+                self._checkpoint(db, agr, head, group, self._sealer)
             rows += zip((turn for _, _, turn in leaves), made, strict=True)
             if group is not None:
                 made[0][-1] = seal_of(group)
@@ -132,6 +147,17 @@ class YearWriter:
         self._newest = max(self._newest, db.last_insert_rowid()) if rows else self._newest
         self._fresh |= fresh
         return results
+
+    def _checkpoint(self, db: apsw.Connection, agr: int, head: Head, group: Group, sealer: Sealer) -> None:
+        """Keep a checkpoint every CHECKPOINT_EVERY events, if the log before it is what the hub signed."""
+        own = self._sealed.setdefault(agr, {})
+        before = head.tree.size
+        if (before + len(group)) // CHECKPOINT_EVERY > before // CHECKPOINT_EVERY:
+            now = read_head(db, agr)
+            if now is not None and is_vouched(db, agr, now.origin, head.tree, sealer, own):
+                keep_checkpoint(db, agr, sealer.checkpoint(now.origin, now.tree), now.tree.size)
+            own.clear()
+        own[group.first] = group
 
     def _in_order(self, scope: str, head: Head | None, leaves: list[_Leaf]) -> list[_Leaf]:
         """Return what to append, with what the log says by itself."""
@@ -254,6 +280,7 @@ def _insert_rows(db: apsw.Connection, rows: Sequence[Sequence[Any]]) -> None:
 
 
 def unavailable(error: BaseException) -> Unavailable:
+    """Return what a caller is told of a fault of the log."""
     if isinstance(error, Unavailable):
         return error
     return Unavailable(
