@@ -31,6 +31,7 @@ from functools import cache
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx2
@@ -49,6 +50,7 @@ from lightship.settings import Settings, load_settings
 from lightship.storage.memory import MemoryStore
 from lightship.storage.memory_access import MemoryAccessLog
 from lightship.storage.sqlite.access_log import open_access_log
+from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.store import open_store
 from lightship.usecases import agreements, credentials
 from lightship.usecases.directory import Directory
@@ -358,7 +360,13 @@ def make_hub(
 
 
 def _open(hub_dir: Path, store: Store, settings: Settings, clock: Clock) -> Hub:
-    held: Any = MemoryStore(clock) if store == "memory" else open_store(hub_dir / "data", clock)
+    key = load_hub_key(hub_dir)
+    sealer = Sealer(urlsplit(settings.public_url).netloc, key.public, key.sign)
+    held: Any = (
+        MemoryStore(clock, sealer)
+        if store == "memory"
+        else open_store(hub_dir / "data", clock, sealer=sealer)
+    )
     rules = cedar_rules()
     access: Any = MemoryAccessLog() if store == "memory" else open_access_log(hub_dir / "data", clock)
     return Hub(
@@ -369,6 +377,7 @@ def _open(hub_dir: Path, store: Store, settings: Settings, clock: Clock) -> Hub:
         writer=held,
         statuses=held,
         registry=held,
+        logs=held,
         access=access,
         directory=Directory(held, sign.verify),
         decisions=rules,

@@ -32,6 +32,7 @@ from lightship.settings import Settings
 from lightship.storage.memory import MemoryStore
 from lightship.storage.memory_access import MemoryAccessLog
 from lightship.storage.sqlite.access_log import SqliteAccessLog, open_access_log
+from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.store import SqliteStore, open_store
 from lightship.usecases import agreements, credentials
 from lightship.usecases.directory import Directory
@@ -109,6 +110,7 @@ class ProbeHub:
             writer=self.store,
             statuses=self.store,
             registry=self.store,
+            logs=self.store,
             access=self.access,
             directory=self.directory,
             decisions=self._rules,
@@ -125,13 +127,14 @@ class ProbeHub:
         self.store: MemoryStore | SqliteStore
         self.access: MemoryAccessLog | SqliteAccessLog
         self._remove: Callable[[], None] = _nothing_to_remove
+        sealer = Sealer(PUBLIC_URL.removeprefix("https://"), _signing_key().public, _signing_key().sign)
         if os.environ.get("PROBE_STORE") == "sqlite":
             folder = tempfile.TemporaryDirectory()
-            self.store = open_store(Path(folder.name), self.clock)
+            self.store = open_store(Path(folder.name), self.clock, sealer=sealer)
             self.access = open_access_log(Path(folder.name), self.clock)
             self._remove = folder.cleanup
         else:
-            self.store, self.access = MemoryStore(self.clock), MemoryAccessLog()
+            self.store, self.access = MemoryStore(self.clock, sealer), MemoryAccessLog()
 
     def close(self) -> None:
         """Stop its threads."""
@@ -207,6 +210,11 @@ class ProbeHub:
             return name
         if name in {"why", "audience", "staged"}:
             return f"/{name}{self.root}{self.default_alias}/"
+        log = f"/log/{self.collections[self.default_alias]}/"
+        places = {"checkpoint": f"{log}checkpoint", "bundle": f"{log}tile/entries/000.p/1"}
+        places["version"] = f"/agreements{self.root}1.json"
+        if name in places:
+            return places[name]
         if name == "audit":
             return f"/audit{self.root}"
         if name == "staged object":

@@ -35,6 +35,7 @@ from lightship.core.ports import (
     Clock,
     CommitFigures,
     Decisions,
+    Logs,
     Reader,
     Registry,
     Statuses,
@@ -47,6 +48,7 @@ from lightship.crypto import sign
 from lightship.crypto.certificates import check_pair
 from lightship.data import extension_definitions, extension_schemas, policies_dir, stix_schemas
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
+from lightship.log.reads import LogReads
 from lightship.policy.engine import CedarRules
 from lightship.policy.files import load_rules
 from lightship.settings import Settings, load_settings
@@ -107,6 +109,7 @@ class Hub:
     writer: Writer
     statuses: Statuses
     registry: Registry
+    logs: Logs
     access: Access
     directory: Directory
     decisions: Decisions
@@ -137,8 +140,8 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
     settings = settings or load_settings(hub_dir)
     clock = clock or SystemClock()
     hub_key, cursor_key = load_hub_key(hub_dir), load_cursor_key(hub_dir)
-    store = open_store(hub_dir / "data", clock)
     sealer = Sealer(urlsplit(settings.public_url).netloc, hub_key.public, hub_key.sign)
+    store = open_store(hub_dir / "data", clock, sealer=sealer)
     access = open_access_log(hub_dir / "data", clock, sealer=sealer)
     rules = CedarRules(load_rules(policies_dir() / "base"))
     return Hub(
@@ -149,6 +152,7 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
         writer=store,
         statuses=store,
         registry=store,
+        logs=store,
         access=access,
         directory=Directory(store, sign.verify, pinned_key=hub_key.keyid),
         decisions=rules,
@@ -368,8 +372,11 @@ def _beside(hub: Hub, limits: Limits) -> Mapping[str, Below]:
     staged = StagedObjects(
         reader=hub.reader, writer=hub.writer, decisions=hub.decisions, directory=hub.directory
     )
+    logs = LogReads(hub.logs, hub.registry, hub.decisions, hub.executor)
     return {
         STAGED: StagedFace(staged).below,
+        "log": logs.below_log,
+        "agreements": logs.below_agreements,
         "why": Whys(explain, limits).below,
         "audience": Audiences(explain, limits).below,
         "audit": audits.below,

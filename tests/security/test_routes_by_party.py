@@ -73,6 +73,7 @@ CANCELLING = STAGED | dict.fromkeys(("writer", "other publisher"), NOT_FOUND)
 IN_COLLECTION = {
     *("collection", "manifest", "objects", "object", "versions"),
     *("why", "audience", "staged", "staged object"),
+    *("checkpoint", "bundle"),
 }
 
 
@@ -108,6 +109,9 @@ TABLE: dict[str, Line] = {
     "read-audience-objects": Line("POST", "audience", AUDIENCE, JSON),
     "read-audit": Line("GET", "audit", AUDIT, JSON),
     "read-staged": Line("GET", "staged", STAGED, JSON),
+    "read-checkpoint": Line("GET", "checkpoint", CONTENT, "text/plain"),
+    "read-log": Line("GET", "bundle", CONTENT, "application/octet-stream"),
+    "read-agreement": Line("GET", "version", MEMBERS, JSON),
     "cancel-staged": Line("DELETE", "staged object", CANCELLING, JSON),
 }
 """Access action -> its line."""

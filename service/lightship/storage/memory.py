@@ -14,8 +14,9 @@ from typing import TypeVar
 from lightship.core.access import Credential, Grant, Principal
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import WithdrawReason, stamp_of
-from lightship.core.errors import Conflict
+from lightship.core.errors import Conflict, NotFound
 from lightship.core.ids import MAX_COLLECTIONS
+from lightship.core.log.merkle import Frontier, append, leaf_hash, root_of
 from lightship.core.marks import Definition
 from lightship.core.ports import (
     Clock,
@@ -39,17 +40,21 @@ from lightship.core.ports import (
 from lightship.core.query import Filters, Query
 from lightship.core.time import MAX_MICROS, Micros
 from lightship.storage import memory_writes, statements
+from lightship.storage.leaves import leaf_of
 from lightship.storage.memory_rows import MemoryCollection, MemoryObject, matches
 from lightship.storage.memory_state import MemoryState, definitions, held_sets, keep
+from lightship.storage.sqlite.access_tree import Sealer
+from lightship.storage.sqlite.collection_log import log_origin
 from lightship.storage.statements import Statement
 
 T = TypeVar("T")
 
 
 class MemoryStore:
-    """`ports.Reader`, `Writer`, `Statuses` and `Registry` in memory; may be called from several threads."""
+    """The ports of the store, `Logs` too, in memory; may be called from several threads."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, sealer: Sealer | None = None) -> None:
+        self._sealer = sealer
         self._state = MemoryState(clock, (clock.now(), clock.monotonic()))
         self._lock = RLock()
 
@@ -180,6 +185,26 @@ class MemoryStore:
         with self._lock:
             held = self._state.collections.get(collection)
             return held.statements[start:] if held else []
+
+    # --- Logs -----------------------------------------------------------------------------------
+
+    def checkpoint(self, grant: Grant) -> bytes:
+        """Return the newest checkpoint as a signed note."""
+        tree, _ = append(Frontier(), [leaf_hash(one) for one in self.entries(grant, 0, MAX_MICROS)])
+        if self._sealer is None or not tree.size:
+            raise NotFound("This collection has no signed log yet")
+        return self._sealer.checkpoint(log_origin(self._sealer.host, grant.collection.id), tree)
+
+    def entries(self, grant: Grant, first: int, count: int) -> Sequence[bytes]:
+        """Return leaves from index `first` on, fewer if there are not so many."""
+        found = self.statements(grant.collection.number)[first : first + count]
+        return [leaf_of(one.at, one.by, one.agreement, one.body) for one in found]
+
+    def hashes(self, grant: Grant, level: int, first: int, count: int) -> Sequence[bytes]:
+        """Return hashes of whole subtrees of a level, a multiple of 8; fewer if there are not so many."""
+        leaves = [leaf_hash(one) for one in self.entries(grant, 0, MAX_MICROS)]
+        ends = range((first + 1) << level, min(len(leaves), (first + count) << level) + 1, 1 << level)
+        return [root_of(leaves[end - (1 << level) : end]) for end in ends]
 
     def _matching(self, number: int, filters: Filters, after: Micros) -> list[MemoryObject]:
         held = self._state.collections.get(number)

@@ -24,6 +24,7 @@ from lightship.core.errors import BadFile, Damaged, NewerStore
 from lightship.core.log.merkle import leaf_hash
 from lightship.core.time import Micros
 from lightship.storage.marking_sets import fill
+from lightship.storage.sqlite import collection_log
 from lightship.storage.sqlite.access_tree import plant
 from lightship.storage.sqlite.connection import FATAL, hub_error, open_database
 from lightship.storage.sqlite.snapshot import copy_database
@@ -53,7 +54,11 @@ class Kind(StrEnum):
 APPLICATION_IDS = {Kind.HUB: 0x4C534842, Kind.AUDIT: 0x4C534155}
 """`LSHB` and `LSAU`, in the SQLite header at byte 68: `file` and other tools can tell them apart."""
 
-_AFTER = {(Kind.AUDIT, "0003_verifiable_log"): plant, (Kind.HUB, "0003_marking_sets"): fill}
+_AFTER = {
+    (Kind.AUDIT, "0003_verifiable_log"): plant,
+    (Kind.HUB, "0003_marking_sets"): fill,
+    (Kind.HUB, "0004_collection_log"): collection_log.plant,
+}
 """What a migration does that SQL cannot, in its transaction, after its statements."""
 
 

@@ -17,6 +17,8 @@ from lightship.taxii.writes import Writes
 from lightship.web.message import Route, Router
 
 MAX_SEGMENT = 600
+MAX_SEGMENTS = 10
+"""A tile of a log has the longest paths: its number is written in groups of three digits."""
 SHORT = 256
 """Characters up to which a path is remembered with its route."""
 REMEMBERED = 2_000
@@ -102,7 +104,7 @@ def split_path(path: str) -> list[str] | None:
     if not path.startswith("/"):
         return None
     segments = path[1:].removesuffix("/").split("/")
-    if len(segments) > 6:
+    if len(segments) > MAX_SEGMENTS:
         return None
     if "%" in path:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lightship.core.ports.checking import FsckFinding, FsckReport
 from lightship.core.ports.clock import Clock
+from lightship.core.ports.logs import Logs
 from lightship.core.ports.reading import (
     CollectionState,
     HeldSet,
@@ -52,6 +53,7 @@ __all__ = [
     "HeldSet",
     "InUse",
     "ItemOutcome",
+    "Logs",
     "NotOwner",
     "Page",
     "PublishOutcome",

@@ -18,6 +18,7 @@ from lightship.core.collection import LEAD, LEAST_LEAD, MAX_BACKLOG
 from lightship.core.errors import Unavailable
 from lightship.core.ports import Clock
 from lightship.core.time import Micros
+from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.committer import Failed
 from lightship.storage.sqlite.connection import FATAL
 from lightship.storage.sqlite.transaction import Transaction, Writing
@@ -79,8 +80,9 @@ class Nothing:
 class Groups:
     """Runs groups of steps, and forgets settled events with them."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, sealer: Sealer | None = None) -> None:
         self._clock = clock
+        self._sealer = sealer
         self._started = (clock.now(), clock.monotonic())
         self._settled: deque[str] = deque()
         self._forgetting = 0
@@ -110,7 +112,7 @@ class Groups:
         while tries < MAX_TRIES and lead <= MAX_LEAD:
             now = self._clock.now()
             passed = (now - self._started[0], self._clock.monotonic() - self._started[1])
-            txn = Transaction(db, now, passed)
+            txn = Transaction(db, now, passed, self._sealer)
             plans = _decide(txn, steps, alive, results)
             target = Micros(self._clock.now() + lead)
             stamped = _stamp([one for plan in plans.values() for one in plan.writings], target, now)

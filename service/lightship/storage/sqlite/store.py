@@ -36,6 +36,8 @@ from lightship.core.ports import (
 from lightship.core.query import Filters, Query
 from lightship.core.time import Micros
 from lightship.storage.migrate import Kind, migrate
+from lightship.storage.sqlite import collection_log
+from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.committer import GroupCommit
 from lightship.storage.sqlite.connection import open_database, select, widen_cache
 from lightship.storage.sqlite.expire import Expire
@@ -54,8 +56,13 @@ FILE = "hub.db"
 LOCK = "write.lock"
 
 
-def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
+def open_store(data_dir: Path, clock: Clock, *, sealer: Sealer | None = None) -> SqliteStore:
     """Open the store in a directory, making or migrating its file if need be.
+
+    Args:
+        data_dir: where its files are.
+        clock: the hub's.
+        sealer: signs the checkpoints of collections; without it they stay unsigned until one with it writes.
 
     Raises:
         BadFile, NewerStore, Damaged: see `migrate`.
@@ -63,13 +70,13 @@ def open_store(data_dir: Path, clock: Clock) -> SqliteStore:
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     migrate(data_dir / FILE, Kind.HUB, clock.now())
-    return SqliteStore(data_dir, clock)
+    return SqliteStore(data_dir, clock, sealer)
 
 
 class SqliteStore:
-    """`ports.Reader`, `Writer`, `Statuses` and `Registry` over one file."""
+    """`ports.Reader`, `Writer`, `Statuses`, `Registry` and `Logs` over one file."""
 
-    def __init__(self, data_dir: Path, clock: Clock) -> None:
+    def __init__(self, data_dir: Path, clock: Clock, sealer: Sealer | None = None) -> None:
         path = data_dir / FILE
 
         def connect() -> apsw.Connection:
@@ -77,7 +84,8 @@ class SqliteStore:
             widen_cache(db)
             return db
 
-        self._groups = Groups(clock)
+        self._groups = Groups(clock, sealer)
+        self._sealer = sealer
         stillness = Stillness(data_dir / LOCK)
         self._reader = SqliteReader(path, stillness)
         self._held = HeldReader(self._reader.ask)
@@ -154,6 +162,22 @@ class SqliteStore:
     def statements(self, collection: int, start: int = 0) -> list[Statement]:
         """Return the statement rows of a collection from index `start`."""
         return self._reader.statements(collection, start)
+
+    # --- Logs -----------------------------------------------------------------------------------
+
+    def checkpoint(self, grant: Grant) -> bytes:
+        """Return the newest checkpoint as a signed note."""
+        one = grant.collection
+        return self._reader.ask(lambda db: collection_log.checkpoint(db, one.number, one.id, self._sealer))
+
+    def entries(self, grant: Grant, first: int, count: int) -> Sequence[bytes]:
+        """Return leaves from index `first` on, fewer if there are not so many."""
+        return self._reader.ask(lambda db: collection_log.entries(db, grant.collection.number, first, count))
+
+    def hashes(self, grant: Grant, level: int, first: int, count: int) -> Sequence[bytes]:
+        """Return hashes of whole subtrees of a level, a multiple of 8; fewer if there are not so many."""
+        number = grant.collection.number
+        return self._reader.ask(lambda db: collection_log.hashes(db, number, level, first, count))
 
     def status(self, principal: Principal, status_id: str) -> bytes | None:
         """Return the status of this credential's own post."""

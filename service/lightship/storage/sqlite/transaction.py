@@ -20,7 +20,10 @@ from lightship.core.collection import KEY_SHIFT, LEAD, Held, WithdrawReason, pac
 from lightship.core.errors import Conflict, NotFound
 from lightship.core.ports import EpochChanged
 from lightship.core.time import Instant, Micros
+from lightship.storage.leaves import hash_of
+from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.classes import spec_of
+from lightship.storage.sqlite.collection_log import Growth
 from lightship.storage.sqlite.connection import select
 from lightship.storage.sqlite.marks import HeldSets
 from lightship.storage.sqlite.rows import encode_event, idhash
@@ -42,7 +45,7 @@ _LIVE = """
 SELECT o.id, o.key, o.class, o.version, o.version_text, o.digest, o.owner, t.name, length(o.body)
 FROM carray(?) AS c CROSS JOIN object AS o INDEXED BY object_id ON o.idhash = c.value
 CROSS JOIN type AS t ON t.number = o.type"""
-_STATEMENT = "INSERT INTO statement (key, at, by, agreement, body, req) VALUES (?, ?, ?, ?, ?, ?)"
+_STATEMENT = "INSERT INTO statement (key, at, by, agreement, body, req, hash) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _DROP = "INSERT INTO dropped (collection, generation, key) VALUES (?, ?, ?)"
 _STATUS = "INSERT INTO status (id, agreement, credential, at, body) VALUES (?, ?, ?, ?, ?)"
 _EVENT = "INSERT OR IGNORE INTO pending_event (req, body) VALUES (?, ?)"
@@ -110,14 +113,17 @@ class Transaction:
         db: in an open transaction.
         now: when it began.
         passed: time since the store was opened by the wall clock and by the monotonic one.
+        sealer: signs the checkpoints of collections; None leaves them unsigned.
     """
 
     db: apsw.Connection
     now: Micros
     passed: tuple[int, int]
+    sealer: Sealer | None = None
     epoch: int = 0
     held_sets: HeldSets = field(init=False)
     staging: Staging = field(init=False)
+    growth: Growth = field(init=False)
     heads: dict[int, Head] = field(default_factory=dict)
     _epoch_read: int = 0
     _versions: dict[tuple[int, str], list[Version]] = field(default_factory=dict)
@@ -132,6 +138,7 @@ class Transaction:
         self.epoch = self._epoch_read = select(self.db, "SELECT epoch FROM hub")[0][0]
         self.held_sets = HeldSets(self.db)
         self.staging = Staging(self.db)
+        self.growth = Growth(self.db, self.sealer)
 
     # --- what is held ---------------------------------------------------------------------------
 
@@ -264,16 +271,14 @@ class Transaction:
         self._rows.clear()
 
     def append(self, writing: Writing, req: str) -> None:
-        """Write a job's statement rows; `req` names the access event of the request."""
-        head = writing.head
-        pairs = enumerate(zip(writing.ats, writing.parts, strict=True), writing.first_idx)
-        self.insert(
-            _STATEMENT,
-            [
-                (pack(head.number, idx), at, writing.by, head.agreement_version, part.body, req)
-                for idx, (at, part) in pairs
-            ],
-        )
+        """Write a job's statement rows, leaves of the log; `req` names the access event of the request."""
+        head, by, version = writing.head, writing.by, writing.head.agreement_version
+        rows = []
+        for idx, (at, part) in enumerate(zip(writing.ats, writing.parts, strict=True), writing.first_idx):
+            digest = hash_of(at, by, version, part.body)
+            self.growth.add(head.number, idx, digest)
+            rows.append((pack(head.number, idx), at, by, version, part.body, req, digest))
+        self.insert(_STATEMENT, rows)
 
     def change_classes(self, changes: Sequence[tuple[Version, int]]) -> None:
         """Write the new classes of rows whose visibility changed."""
@@ -302,6 +307,7 @@ class Transaction:
         statuses = len(self._rows.get(_STATUS, ()))
         self.write_rows()
         self.held_sets.flush()
+        self.growth.flush((one.number, one.id) for one in self.heads.values())
         for one in self.heads.values():
             db.execute(
                 _SAVE_HEAD,
