@@ -79,12 +79,11 @@ class HeldForbids(Refused):
         breaches = report.impact.breaches
         first = breaches.named[0]
         many = "s are" if breaches.total > 1 else " is"
-        who = ", ".join(first.members)
         super().__init__(
             f"Version {report.version} of `{report.agreement.id}` is refused: {breaches.total} object"
             f" version{many} held that it would give to members who may not have them",
             rule=first.rule,
-            why=f"{first.object_id} in `{first.collection}` is not for {who}: {first.why}",
+            why=f"{first.object_id} in `{first.collection}` is not for {first.who}: {first.why}",
             todo="Leave the audience as it is, make a new collection for the wider one, or list the objects"
             " under `withdraw` of their collection: they are then taken out with this version",
         )

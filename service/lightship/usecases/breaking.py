@@ -20,6 +20,8 @@ from lightship.core.ports import Decisions, HeldSet, Reader, Registry, Row
 
 NAMED = 20
 """Objects that are named, of those that would break the rule."""
+NAMED_MEMBERS = 5
+"""Members that a sentence names, of those that may not have one object."""
 _READER = System("agreement check")
 
 Listed = Mapping[str, Sequence[str]]
@@ -43,6 +45,13 @@ class Breach:
     why: str
     staged: bool
 
+    @property
+    def who(self) -> str:
+        """The members by name; of many the first."""
+        more = len(self.members) - NAMED_MEMBERS
+        named = ", ".join(self.members[:NAMED_MEMBERS])
+        return f"{named} and {more} more" if more > 0 else named
+
 
 @dataclass(frozen=True, slots=True)
 class Breaches:
@@ -59,7 +68,7 @@ class Breaches:
             version = f" version {one.version}" if one.version else ""
             said.append(
                 f"`{one.collection}`: {one.object_id}{version} (of `{one.owner}`{staged}) is not for"
-                f" {', '.join(one.members)}: {one.why} ({one.rule})"
+                f" {one.who}: {one.why} ({one.rule})"
             )
         if self.total > len(self.named):
             said.append(f"{self.total - len(self.named)} more object versions are not for members either")
@@ -128,8 +137,10 @@ class Holdings:
     def breaches(self, admission: Admission, sets: Sequence[tuple[str, HeldSet]]) -> Breaches:
         """Return what of these sets would break the rule, without what the change withdraws."""
         total, named = 0, list[Breach]()
-        for key, held in sets:
-            if admission(key, held):
+        refused = [(key, held) for key, held in sets if not admission(key, held)]
+        spared = {key for key in self.listed if self._withdrawn(key, refused)}
+        for key, held in refused:
+            if key in spared:
                 continue
             rows, count = self._rows(key, held, NAMED - len(named))
             total += count
@@ -147,6 +158,15 @@ class Holdings:
                 live = self._versions(grant, one) if grant else 0
                 found.append(Withdrawal(alias, one, live + staged.count(one)))
         return tuple(found)
+
+    def _withdrawn(self, key: str, refused: Sequence[tuple[str, HeldSet]]) -> bool:
+        """True if the change withdraws all that these sets hold in a collection; one look at the store."""
+        theirs = [held for place, held in refused if place == key]
+        if not theirs:
+            return True
+        listed = frozenset(self.listed[key])
+        count = sum(one.live + one.staged for one in theirs)
+        return all(one.id in listed for one in self.reader.holding(self.grants[key], theirs, count))
 
     def _rows(self, key: str, held: HeldSet, most: int) -> tuple[Sequence[Row], int]:
         """Return at most `most` rows of a set, and how many it has, without what the change withdraws."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from lightship.core.agreement import Agreement
 from lightship.core.collection import LEVELS, Collection, CollectionSettings
-from lightship.usecases.breaking import Breaches, Withdrawal
+from lightship.usecases.breaking import NAMED, Breaches, Withdrawal
 
 HELD_STAYS = "what is held stays: this counts for what is posted from now on"
 
@@ -57,12 +57,11 @@ class Impact:
     breaches: Breaches = Breaches()
 
     def sentences(self) -> list[str]:
-        """Say it in words, one sentence a fact."""
+        """Say it in words, one sentence a fact; of many members in one place the first 20 by name."""
         said = list(self.terms)
-        said += [f"`{slug}` becomes a member" for slug in self.members_gained]
-        said += [
-            f"`{slug}` is no member any more: its credentials stop working" for slug in self.members_lost
-        ]
+        said += _each(self.members_gained, "becomes a member", "become members")
+        gone = "no member any more: its credentials stop working"
+        said += _each(self.members_lost, f"is {gone}", f"are {gone}")
         for one in self.collections:
             if one.what != "changed":
                 said.append(f"collection `{one.alias}` is {one.what}")
@@ -72,7 +71,7 @@ class Impact:
                 ("gains publishing", one.publishers_gained),
                 ("loses publishing", one.publishers_lost),
             ):
-                said += [f"`{slug}` {verb} `{one.alias}`" for slug in who]
+                said += _each(who, f"{verb} `{one.alias}`", f"{verb.replace('s ', ' ', 1)} `{one.alias}`")
             said += [f"`{one.alias}`: {change}" for change in one.changes]
         said += self.rules
         for withdrawn in self.withdrawals:
@@ -178,6 +177,13 @@ def _terms(old: Agreement, new: Agreement) -> Iterable[str]:
     for slug in sorted(set(old.members) & set(new.members)):
         if old.members[slug] != new.members[slug]:
             yield f"the entry of member `{slug}` changes"
+
+
+def _each(slugs: Sequence[str], does: str, do: str) -> list[str]:
+    """Return a sentence for each of the first members, and one for the others together."""
+    said = [f"`{slug}` {does}" for slug in slugs[:NAMED]]
+    more = len(slugs) - NAMED
+    return [*said, f"{more} more {do if more > 1 else does}"] if more > 0 else said
 
 
 def _sorted(slugs: Iterable[str]) -> tuple[str, ...]:

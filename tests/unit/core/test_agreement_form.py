@@ -120,6 +120,7 @@ TABLE = [
     ("bad red", CEILING, CEILING + '\nred = "all"', "red", "named, audience"),
     ("RED to an audience by role", '\naudience = ["uslax"]', "", "red =", "does not say whom TLP:RED is for"),
     ("RED to all", 'audience = ["uslax"]', 'audience = "all"', "red =", "listed by name"),
+    ("too many members", '["uslgb"]', str([f"m{n}" for n in range(1001)]), "m999", "at most 1000 are taken"),
     ("bad ssi", CEILING, CEILING + '\nssi = "allow"', "ssi", "refuse, named"),
     ("nothing to withdraw", CEILING, CEILING + "\nwithdraw = []", "withdraw", "at least 1"),
     ("withdraw no list", CEILING, CEILING + f'\nwithdraw = "{OBJECT}"', "withdraw", "list of object ids"),

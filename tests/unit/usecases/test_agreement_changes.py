@@ -18,7 +18,7 @@ from lightship.core.ports import HeldSet, SignedAgreement
 from lightship.core.time import Micros
 from lightship.usecases import agreements
 from lightship.usecases.agreements import HeldForbids
-from lightship.usecases.breaking import NAMED
+from lightship.usecases.breaking import NAMED, Breach, Breaches
 from lightship.usecases.draft import Draft
 from storekit import ALICE, BOB, candidate, grant, object_id, publishing, pull, uuid_of
 
@@ -145,6 +145,14 @@ def test_twenty_are_named_and_the_others_counted(hub: Hub) -> None:
     assert breaches.total == NAMED + 5
     assert len({one.object_id for one in breaches.named}) == NAMED
     assert breaches.sentences()[-1].startswith("5 more object versions")
+
+
+def test_of_many_members_that_may_not_have_it_the_first_are_named() -> None:
+    one = Breach("c", "note--1", "note", "", ALICE, tuple(f"m{n}" for n in range(9)), "deny", "No.", False)
+    assert one.who == "m0, m1, m2, m3, m4 and 4 more"
+    assert Breaches(1, (one,)).sentences() == [
+        "`c`: note--1 (of `uslax`) is not for m0, m1, m2, m3, m4 and 4 more: No. (deny)"
+    ]
 
 
 def test_countries_count_when_a_member_joins(hub: Hub) -> None:

@@ -218,6 +218,17 @@ def test_the_impact_names_who_gains_and_who_loses_per_collection() -> None:
     assert [one for one in said if "`incidents`" in one] == ["`uslgb` loses publishing `incidents`"]
 
 
+def test_of_many_members_the_first_are_named_and_the_others_counted() -> None:
+    hub = Hub()
+    places = [f"US{one}{other}X" for one in "ABCDE" for other in "ABCDE"]
+    said = hub.check(made(hub, *places)).impact.sentences()
+    assert "`usaax` becomes a member" in said
+    assert "5 more become members" in said
+    assert "`usaax` gains reading `warnings`" in said
+    assert "5 more gain reading `warnings`" in said
+    assert not any("useex" in one for one in said)
+
+
 def test_members_and_collections_that_come_and_go_are_named() -> None:
     hub = Hub()
     hub.apply(hub.text())

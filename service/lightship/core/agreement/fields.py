@@ -77,12 +77,14 @@ def one_of(words: Iterable[str]) -> Check:
     return check
 
 
-def many(inner: Check, what: str, *, least: int = 0, most: int = 200) -> Check:
+def many(inner: Check, what: str, *, least: int = 0, most: int = 1_000) -> Check:
     """A list without repeats, each entry good."""
 
     def check(value: Any) -> str:
-        if not isinstance(value, list) or not least <= len(value) <= most:
+        if not isinstance(value, list) or len(value) < least:
             return f"it must be a list of {what}" + (f", at least {least}" if least else "")
+        if len(value) > most:
+            return f"it has {len(value)} {what}; at most {most} are taken"
         wrong = next((said for said in map(inner, value) if said), "")
         if wrong:
             return f"it must be a list of {what}: {wrong}"
