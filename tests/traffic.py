@@ -63,6 +63,7 @@ class Publisher:
     envelopes: int
     largest: int
     accepted: set[Version] = field(default_factory=set)
+    receipts: list[str] = field(default_factory=list)
 
     def run(self, deadline: float, stop: threading.Event | None = None) -> None:
         rng = random.Random(self.seed)
@@ -84,6 +85,7 @@ class Publisher:
         assert answer.status_code == 202
         assert status["success_count"] == status["total_count"] == len(objects), status.get("failures")
         self.accepted.update((one["id"], one["modified"]) for one in objects)
+        self.receipts.append(answer.headers["Audit-Receipt"])
 
 
 @dataclass

@@ -12,8 +12,11 @@ from audit_samples import YEAR_2026, StillClock, event
 from fsckhub import AUDIT
 from lightship.core.audit import AuditQuery
 from lightship.core.errors import Unavailable
+from lightship.core.log.receipt import parse_receipt, verify_receipt
 from lightship.core.time import Micros
+from lightship.crypto.sign import new_signing_key, verify
 from lightship.storage.fsck_audit import check_events
+from lightship.storage.fsck_log import HubKey
 from lightship.storage.fsck_scratch import Scratch
 from lightship.storage.sqlite.access_log import open_access_log
 from lightship.storage.sqlite.connection import open_database
@@ -28,15 +31,19 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from audit_samples import StillClock, event
 from lightship.storage.sqlite import access_writer
+from lightship.crypto.sign import read_signing_key
 from lightship.storage.sqlite.access_log import open_access_log
+from lightship.storage.sqlite.access_tree import Sealer
 access_writer.TAIL = 29  # so that the table that is searched is filled again and again
-log = open_access_log(Path(sys.argv[1]), StillClock())
+key = read_signing_key(Path(sys.argv[5]).read_bytes())
+sealer = Sealer("hub.example", key.public, key.sign)
+log = open_access_log(Path(sys.argv[1]), StillClock(), sealer=sealer)
 number, last = int(sys.argv[2]), int(sys.argv[4])
 while number < last:
     group = range(number, min(number + 20, last))
     for one, done in [(one, log.record(event(one, act="publish"))) for one in group]:
-        done.result(30)
-        print(one, flush=True)
+        sealed = done.result(30)  # None for an event that was recorded before
+        print(one, sealed.header().decode() if sealed else "-", flush=True)
     number += 20
 log.close()
 """
@@ -73,15 +80,16 @@ log.close()
 
 def start(data_dir: Path, first: int, last: int = BIG_LIMIT) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", RECORD, str(data_dir), str(first), str(TESTS), str(last)]
+    command.append(str(data_dir / "hub.key"))
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def recorded(data_dir: Path) -> set[str]:
-    """Return the requests of all events, after checking that the file holds together."""
+def recorded(data_dir: Path, key: HubKey | None = None) -> set[str]:
+    """Return the requests of all events, after checking that file and tree hold together."""
     scratch = Scratch()
     db = open_database(data_dir / AUDIT, readonly=True)
     assert [row[0] for row in db.execute("PRAGMA integrity_check")] == ["ok"]
-    for _ in check_events(db, data_dir / AUDIT, 2026, scratch):
+    for _ in check_events(db, data_dir / AUDIT, 2026, scratch, key):
         pass
     assert scratch.report() == ()
     db.close()
@@ -93,24 +101,50 @@ def recorded(data_dir: Path) -> set[str]:
     return set(found)
 
 
+def make_key(data_dir: Path) -> HubKey:
+    """Make the key that the processes sign with."""
+    key = new_signing_key()
+    (data_dir / "hub.key").write_bytes(key.pem())
+    return HubKey(key.public, verify)
+
+
+def check_receipts(data_dir: Path, key: HubKey, values: list[str]) -> None:
+    """Check that what each receipt was given for is in the log, at its place."""
+    db = open_database(data_dir / AUDIT, readonly=True)
+    for value in values:
+        receipt = parse_receipt(value)
+        assert verify_receipt(receipt, "hub.example/audit/san-pedro-bay/2026", key.public, key.verify)
+        assert db.execute("SELECT hash FROM event WHERE idx = ?", (receipt.index,)).get == receipt.leaf
+    db.close()
+
+
 def test_after_kill_9_every_acknowledged_event_is_there(tmp_path: Path) -> None:
+    """And every receipt that was given out holds: nothing was signed above what is committed."""
+    key = make_key(tmp_path)
     acknowledged: list[int] = []
+    receipts: list[str] = []
     for turn in range(ROUNDS):
         with start(tmp_path, turn * 10_000) as process:
             assert process.stdout is not None
             lines = [process.stdout.readline() for _ in range(5 + 37 * turn)]
             process.kill()
             lines += process.stdout.readlines()
-        acknowledged += [int(line) for line in lines if line.endswith("\n")]
+        said = [line.rstrip().partition(" ") for line in lines if line.endswith("\n")]
+        acknowledged += [int(number) for number, _, _ in said]
+        receipts += [receipt for _, _, receipt in said]
         assert process.returncode == -9
-        assert {event(number).req for number in acknowledged} <= recorded(tmp_path)
+        assert {event(number).req for number in acknowledged} <= recorded(tmp_path, key)
+        check_receipts(tmp_path, key, receipts)
 
 
 def test_two_processes_record_at_once_without_gap_or_loss(tmp_path: Path) -> None:
+    key = make_key(tmp_path)
     with start(tmp_path, 0, 600) as one, start(tmp_path, 400, 1000) as two:
-        said = [process.communicate(timeout=60)[0].split() for process in (one, two)]
-    assert [len(numbers) for numbers in said] == [600, 600]
-    assert recorded(tmp_path) == {event(number).req for number in range(1000)}
+        said = [process.communicate(timeout=60)[0].splitlines() for process in (one, two)]
+    assert [len(lines) for lines in said] == [600, 600]
+    assert recorded(tmp_path, key) == {event(number).req for number in range(1000)}
+    given = [line.partition(" ")[2] for lines in said for line in lines]
+    check_receipts(tmp_path, key, [one for one in given if one != "-"])
 
 
 def test_a_full_disk_is_unavailable_and_the_log_goes_on_when_there_is_room(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""What was acknowledged survives kill -9: it is there, fsck is clean, no effect without its event."""
+"""What was acknowledged survives kill -9: it is there, fsck is clean, no effect without its event.
+
+The access log goes on from where every earlier check saw it, and holds what every receipt was given for.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import random
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,7 +18,30 @@ from livehub import LiveHub, live_hub
 from traffic import Crew, Poller, Publisher
 
 
-def one_round(hub: LiveHub, path: str, number: int) -> set[tuple[str, str]]:
+@dataclass
+class Log:
+    """What an auditor keeps of a hub's access log from check to check."""
+
+    hub: LiveHub
+    folder: Path
+    receipts: list[str] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Export the log and verify it against all that was kept."""
+        out = self.folder / f"export-{len(self.kept)}"
+        told = self.hub.command("audit", "export", self.hub.agreement, "--out", str(out), "--json")
+        (self.folder / "hub.keys").write_text(json.loads(told)["key"])
+        (self.folder / "receipts").write_text("\n".join([*self.receipts, ""]))
+        since = [word for path in self.kept for word in ("--since", str(path))]
+        given = ["--receipts", str(self.folder / "receipts")] if self.receipts else []
+        said = self.hub.command("verify", str(out), "--root", str(self.folder / "hub.keys"), *since, *given)
+        assert said.startswith("OK: ")
+        (year,) = out.glob("20*")
+        self.kept.append(year / "checkpoint")
+
+
+def one_round(hub: LiveHub, path: str, number: int, receipts: list[str]) -> set[tuple[str, str]]:
     """Publish with four clients at once, kill the hub at a random moment, start it again."""
     stop = threading.Event()
     deadline = time.monotonic() + 60
@@ -29,6 +56,7 @@ def one_round(hub: LiveHub, path: str, number: int) -> set[tuple[str, str]]:
     stop.set()
     hub.start()
     crew.join(deadline)
+    receipts.extend(one for publisher in publishers for one in publisher.receipts)
     return {version for publisher in publishers for version in publisher.accepted}
 
 
@@ -38,8 +66,10 @@ def kill_loop(parent: Path, rounds: int, *, fsck_every: int) -> tuple[int, int]:
         path = f"collections/{hub.collection('public')}/objects/"
         poller = Poller(hub, "uslax", path, "next", 1000)
         acknowledged: set[tuple[str, str]] = set()
+        log = Log(hub, parent)
         for number in range(rounds):
-            acknowledged |= one_round(hub, path, number)
+            acknowledged |= one_round(hub, path, number, log.receipts)
+            log.check()
             if (number + 1) % fsck_every == 0:
                 check(hub, poller, acknowledged)
         check(hub, poller, acknowledged)
