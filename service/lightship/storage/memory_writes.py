@@ -101,6 +101,7 @@ class _Entering:
         if marks.release_at is None or marks.release_at <= self.now:
             self.added.append((one, marks))
             self.gone += mine
+            self.staged = [pair for pair in self.staged if pair not in waiting]
             return Verdict.ADD
         if not waiting:
             self.staged.append((one, marks))

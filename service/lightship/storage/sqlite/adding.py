@@ -40,7 +40,8 @@ class Adding:
 
     def judge(self, one: Candidate) -> Verdict:
         """Judge against all that is held, and a definition against the whole agreement."""
-        verdict = judge([version.held for version in self.held(one.id)], one, self.member)
+        known = self.held(one.id)
+        verdict = judge([version.held for version in known], one, self.member) if known else Verdict.ADD
         if verdict is Verdict.ADD and one.type == DEFINITION:
             other = self.defined.get(one.id, one.digest) != one.digest
             if other or contradicts(self.txn, self.head, one):
@@ -55,13 +56,16 @@ class Adding:
         """Let in what was judged ADD."""
         held = Held(one.spec_version, one.version, one.digest, self.member)
         version = Version(held, 0, spec_bit(one.spec_version), one.version_text, one.type, len(one.body))
-        known = self.held(one.id)
-        others = [other for other in known if other.held.version != one.version]
-        if len(others) < len(known):  # what `judge` lets in under a known version was withdrawn
-            self._revived.append(one)
-        self._touched[one.id] = [*others, version]
+        versions = [version]
+        if known := self.held(one.id):
+            others = [other for other in known if other.held.version != one.version]
+            if len(others) < len(known):  # what `judge` lets in under a known version was withdrawn
+                self._revived.append(one)
+            versions = [*others, version]
+        self._touched[one.id] = versions
         self.added.append((one, marks, version))
-        self.note(one)
+        if one.type == DEFINITION:
+            self.note(one)
         self.size += version.size
         return version
 
@@ -81,12 +85,14 @@ class Adding:
         self._generation, self._changed = head.generation, self._reclassify()
         for object_id, versions in self._touched.items():
             self.txn.hold(head, object_id, versions)
-        places: dict[int, int] = {}
+        last, number, count = None, 0, 0
         for _, marks, version in self.added:
-            version.marks = number = sets.number_of(marks)
-            places[number] = places.get(number, 0) + 1
-        for number, count in places.items():
-            sets.change((head.number, number, self.member), live=count)
+            if marks is not last:  # neighbours mostly share one value
+                sets.change((head.number, number, self.member), live=count)
+                last, number, count = marks, sets.number_of(marks), 0
+            version.marks = number
+            count += 1
+        sets.change((head.number, number, self.member), live=count)
         head.generation += len(self._changed)
         head.objects += len(self.added)
         head.stored_bytes += self.size

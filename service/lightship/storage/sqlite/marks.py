@@ -79,6 +79,8 @@ class HeldSets:
 
     def change(self, place: Place, live: int = 0, staged: int = 0) -> None:
         """Count versions that come or go."""
+        if not (live or staged):
+            return
         held = self._changes.get(place, (0, 0))
         self._changes[place] = held[0] + live, held[1] + staged
 

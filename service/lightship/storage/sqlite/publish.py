@@ -27,6 +27,13 @@ class _Staged:
     gone: list[Waiting] = field(default_factory=list)
     touched: dict[str, list[Waiting]] = field(default_factory=dict)
 
+    def forget(self, one: Waiting) -> None:
+        """Take back what was staged, by this request or by one before."""
+        kept = [entry for entry in self.new if entry[2] is not one]
+        if len(kept) == len(self.new):
+            self.gone.append(one)
+        self.new = kept
+
     @property
     def size(self) -> int:
         """By how many bytes more is staged than before."""
@@ -191,8 +198,7 @@ def _judge_all(adding: Adding, staged: _Staged, request: PublishRequest) -> list
             version = adding.same(one)
         elif verdict is Verdict.ADD:
             verdict = _enter(adding, staged, one, marks, known, request.now)
-            if verdict is Verdict.ADD:
-                version = adding.added[-1][2]
+            version = adding.added[-1][2] if verdict is Verdict.ADD else None
         items.append((one, verdict, version))
     return items
 
@@ -209,7 +215,9 @@ def _enter(
     waiting = staged.touched.get(one.id)
     if waiting is None:
         waiting = adding.txn.staging.of(adding.head.number, one.id)
-    mine = next((w for w in waiting if w.owner == adding.member and w.held.version == one.version), None)
+    mine = None
+    if waiting:
+        mine = next((w for w in waiting if w.owner == adding.member and w.held.version == one.version), None)
     if mine is not None and mine.held.digest != one.digest:
         return Verdict.CONFLICT
     if known is not None and not known.all_of(marks.cites):
@@ -217,7 +225,7 @@ def _enter(
     if marks.release_at is None or marks.release_at <= now:
         adding.add(one, marks)
         if mine is not None:
-            staged.gone.append(mine)
+            staged.forget(mine)
             staged.touched[one.id] = [w for w in waiting if w is not mine]
         return Verdict.ADD
     if mine is None:
