@@ -50,7 +50,7 @@ from lightship.data import extension_definitions, extension_schemas, policies_di
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
 from lightship.log.reads import LogReads
 from lightship.policy.engine import CedarRules
-from lightship.policy.files import load_rules
+from lightship.policy.files import load_policy
 from lightship.settings import Settings, load_settings
 from lightship.storage.sqlite.access_log import audit_files, open_access_log
 from lightship.storage.sqlite.access_tree import Sealer
@@ -140,10 +140,10 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
     settings = settings or load_settings(hub_dir)
     clock = clock or SystemClock()
     hub_key, cursor_key = load_hub_key(hub_dir), load_cursor_key(hub_dir)
-    sealer = Sealer(urlsplit(settings.public_url).netloc, hub_key.public, hub_key.sign)
+    sealer = sealer_of(settings, hub_key)
     store = open_store(hub_dir / "data", clock, sealer=sealer)
     access = open_access_log(hub_dir / "data", clock, sealer=sealer)
-    rules = CedarRules(load_rules(policies_dir() / "base"))
+    rules = CedarRules(load_policy(policies_dir()))
     return Hub(
         dir=hub_dir,
         settings=settings,
@@ -169,6 +169,11 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
         ),
         closing=(store.close, access.close),
     )
+
+
+def sealer_of(settings: Settings, hub_key: sign.SigningKey) -> Sealer:
+    """Return what signs the hub's logs: its key, under the host and port that members know it by."""
+    return Sealer(urlsplit(settings.public_url).netloc, hub_key.public, hub_key.sign)
 
 
 def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid4) -> HostApp:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -61,7 +60,7 @@ def export(
     from lightship.core.errors import NotFound
     from lightship.keys.hub_key import load_hub_key
     from lightship.storage.audit_export import ExportRequest, export_log
-    from lightship.storage.sqlite.access_tree import Sealer
+    from lightship.wiring import sealer_of
 
     data = data_of(hub_dir)
     key = load_hub_key(hub_dir)
@@ -89,7 +88,7 @@ def export(
             member=member,
             since=since,
         )
-        sealer = Sealer(urlsplit(hub.settings.public_url).netloc, key.public, key.sign)
+        sealer = sealer_of(hub.settings, key)
         with stages() as progress:
             done = export_log(data, out, request, sealer, progress)
     if as_json:

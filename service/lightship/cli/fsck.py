@@ -68,16 +68,24 @@ def migrate(only_check: bool, hub_dir: Path, as_json: bool) -> int:
 
     With --check it ends with 1 if something is to be done.
     """
+    from lightship.keys.hub_key import load_hub_key
+    from lightship.settings import load_settings
     from lightship.storage.migrate import Kind
     from lightship.storage.migrate import check as check_file
     from lightship.storage.migrate import migrate as run
     from lightship.storage.sqlite.access_log import audit_files
+    from lightship.storage.sqlite.access_tree import MIGRATION, sign_first
+    from lightship.wiring import sealer_of
 
     data = data_of(hub_dir)
     files = [(data / "hub.db", Kind.HUB), *((path, Kind.AUDIT) for _, path in audit_files(data))]
     reports = [
         check_file(path, kind) if only_check else run(path, kind, wall_clock()) for path, kind in files
     ]
+    for one in reports if not only_check else ():
+        if one.kind is Kind.AUDIT and one.found and MIGRATION in one.pending:
+            sealer = sealer_of(load_settings(hub_dir), load_hub_key(hub_dir))
+            sign_first(one.path, int(one.path.stem[-4:]), sealer)
     if as_json:
         for one in reports:
             print_json(_migration_shape(one))
