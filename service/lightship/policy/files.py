@@ -16,6 +16,7 @@ from typing import Any, Final
 import cedarpy
 
 from lightship.core.errors import BadFile
+from lightship.policy.markings import check_markings
 from lightship.policy.rules import PLACEHOLDERS, Rule, RuleSet, rule_set
 
 SCHEMA: Final = "schema.cedarschema"
@@ -24,6 +25,16 @@ _ID = re.compile(r"(?:allow|deny|rule)-[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 OWN_RULES: Final = 50
 """At most so many rules of an agreement's own: each makes every decision take longer."""
 _TODO = "Correct it; the rules in use stay as they are"
+
+
+def load_policy(folder: Path) -> RuleSet:
+    """Return the rules in `base` of a folder, once its `markings` are those that the hub knows.
+
+    Raises:
+        BadFile: a file of either cannot be used; with its line.
+    """
+    check_markings(folder / "markings")
+    return load_rules(folder / "base")
 
 
 def load_rules(folder: Path) -> RuleSet:
