@@ -69,6 +69,7 @@ class Definition:
     Args:
         id: in lower case.  digest: SHA-256 of `body`.  body: JCS.
         owner: the member that posted it.  collection: the hub's number of where it is.
+        staged: it waits for its release: nobody but its owner knows of it.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Definition:
     body: bytes
     owner: str
     collection: int
+    staged: bool = False
 
 
 UNMARKED = MarkingSet()
@@ -157,8 +159,8 @@ def usable(
 ) -> dict[str, Definition]:
     """Return the definitions that a member may cite, by id; shipped ones are known without.
 
-    Its own, those that everybody may post to (`authors = "any"`), and those of the same post. Not another
-    member's: who posted an id first could have given it looser terms.
+    Its own, those where everybody may post (`authors = "any"`) unless they wait for their release, and those
+    of the same post. Not another member's: who posted an id first could have given it looser terms.
 
     Args:
         held: what the agreement's collections hold under the cited ids.
@@ -166,7 +168,11 @@ def usable(
         member: who posts.
         open_collections: numbers of the agreement's collections that take every author.
     """
-    found = {one.id: one for one in held if one.owner == member or one.collection in open_collections}
+    found = {
+        one.id: one
+        for one in held
+        if one.owner == member or (one.collection in open_collections and not one.staged)
+    }
     for one in posted:
         if one.type == "marking-definition":
             found[one.id.lower()] = Definition(one.id.lower(), one.digest, one.body, member, 0)

@@ -121,7 +121,14 @@ def held_sets(held: MemoryCollection, *, gone: Iterable[MemoryObject | Staged] =
 def definitions(held: MemoryCollection, ids: Sequence[str]) -> list[Definition]:
     """Return the marking definitions with these ids that a collection holds, live or staged."""
     return [
-        Definition(one.candidate.id, one.candidate.digest, one.candidate.body, one.owner, held.number)
+        Definition(
+            one.candidate.id,
+            one.candidate.digest,
+            one.candidate.body,
+            one.owner,
+            held.number,
+            isinstance(one, Staged),
+        )
         for one in everything(held)
         if one.candidate.type == DEFINITION and one.candidate.id in ids
     ]

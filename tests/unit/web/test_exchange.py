@@ -289,6 +289,13 @@ def test_the_openapi_document_needs_a_credential_and_lists_every_taxii_route(kit
         ("/{root}/collections/{collection}/objects/{object}/", "get"),
         ("/{root}/collections/{collection}/objects/{object}/", "delete"),
         ("/{root}/collections/{collection}/objects/{object}/versions/", "get"),
+        ("/staged/{root}/{collection}/", "get"),
+        ("/staged/{root}/{collection}/{object}/", "delete"),
+        ("/why/{root}/{collection}/", "get"),
+        ("/why/{root}/{collection}/", "post"),
+        ("/audience/{root}/{collection}/", "get"),
+        ("/audience/{root}/{collection}/", "post"),
+        ("/audit/{root}/", "get"),
     }
     assert {"Envelope", "Status", "Error", "Health"} <= set(document["components"]["schemas"])
 

@@ -23,11 +23,11 @@ from lightship.storage.sqlite.staging import read_staged
 T = TypeVar("T")
 
 _DEFINITIONS = """
-SELECT o.id, o.digest, o.body, o.owner, o.collection FROM carray(?1) AS c
+SELECT o.id, o.digest, o.body, o.owner, o.collection, 0 FROM carray(?1) AS c
 CROSS JOIN object AS o INDEXED BY object_id ON o.idhash = c.value JOIN type AS t ON t.number = o.type
 WHERE t.name = ?2
 UNION ALL
-SELECT s.id, s.digest, s.body, s.owner, s.collection FROM carray(?1) AS c
+SELECT s.id, s.digest, s.body, s.owner, s.collection, 1 FROM carray(?1) AS c
 CROSS JOIN staged AS s ON s.idhash = c.value JOIN type AS t ON t.number = s.type
 WHERE t.name = ?2"""
 _HOLDING = """
@@ -76,7 +76,7 @@ class HeldReader:
         if not codes:  # apsw takes no empty array
             return []
         rows = self._ask(lambda db: select(db, _DEFINITIONS, (apsw.carray(codes), DEFINITION)))
-        found = [Definition(*row) for row in rows if (row[4], row[0]) in wanted]
+        found = [Definition(*row[:5], staged=bool(row[5])) for row in rows if (row[4], row[0]) in wanted]
         return sorted(found, key=lambda one: (one.id, one.collection, one.owner))
 
     def held_sets(self, grant: Grant) -> list[HeldSet]:

@@ -1,0 +1,174 @@
+"""What waits for its release is not there for anybody but its publisher: not in one byte of one answer.
+
+Two moments are compared, before and after a member posted objects under an embargo: every route, as every
+other member, as an auditor and as a stranger, answers the same, byte for byte, headers too; but for what
+names the single answer (Date, request id, receipt).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from hubkit import HubKit, StoppedClock, Store, make_hub
+from lightship.core.time import format_stamp
+from stixsamples import Stix, indicator, sharing_terms
+
+STORES: tuple[Store, ...] = ("memory", "sqlite")
+MEMBERS: Any = {
+    "uslax": {},
+    "uslgb": {},
+    "reader": {"unlocode": "USLAX", "roles": ["consumer"]},
+    "auditor": {"unlocode": "USLAX", "roles": ["auditor"]},
+    "joint": {"unlocode": "USLAX", "roles": ["joint-auditor"]},
+}
+COLLECTIONS: Any = {
+    "indicators": {"audience": ["uslax", "uslgb", "reader"], "publishers": ["uslax", "uslgb"]},
+    "other": {"audience": ["uslax"], "publishers": ["uslax", "uslgb"]},
+}
+PARTIES = ("uslax", "reader", "auditor", "joint", "elsewhere:uslax", None)
+OF_THE_ANSWER = {"date", "x-request-id", "audit-receipt"}
+PLAIN = {"Accept": "application/json"}
+
+
+@pytest.fixture(params=STORES)
+def kit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HubKit]:
+    with make_hub(
+        tmp_path,
+        request.param,
+        MEMBERS,
+        COLLECTIONS,
+        clock=StoppedClock(),
+        settings={"throttle_failures": 10**6},
+    ) as made:
+        made.add_agreement("elsewhere")
+        yield made
+
+
+def secret(kit: HubKit) -> list[Stix]:
+    later = format_stamp(kit.hub.clock.now() + 60_000_000)
+    terms = sharing_terms(kit.agreement, release_at=later, exclude_countries=["JP"])
+    return [terms, indicator(object_marking_refs=[terms["id"]])]
+
+
+def post(kit: HubKit, alias: str, member: str, *objects: Stix) -> Any:
+    answer = kit.client(member).post(kit.path(alias, "objects/"), json={"objects": list(objects)})
+    assert answer.status_code == 202, answer.text
+    return answer.json()
+
+
+def requests_about(kit: HubKit, objects: list[Stix]) -> Iterator[tuple[str, str, dict[str, str], Any]]:
+    """Yield (method, path, headers, body) of every way to ask."""
+    yield "GET", "/taxii2/", {}, None
+    yield "GET", "/openapi.json", {}, None
+    yield "GET", kit.root, {}, None
+    yield "GET", f"{kit.root}collections/", {}, None
+    for alias in COLLECTIONS:
+        yield "GET", kit.path(alias), {}, None
+        for query in ("", "?limit=1", "?match[version]=all", "?added_after=2026-09-21T00:00:00Z"):
+            yield "GET", kit.path(alias, f"objects/{query}"), {}, None
+            yield "GET", kit.path(alias, f"manifest/{query}"), {}, None
+        for one in objects:
+            found = kit.path(alias, f"objects/{one['id']}/")
+            yield "GET", found, {}, None
+            yield "HEAD", found, {}, None
+            yield "GET", f"{found}versions/", {}, None
+            yield "GET", kit.path(alias, f"manifest/?match[id]={one['id']}"), {}, None
+            yield "GET", kit.path(alias, f"objects/?match[id]={one['id']}"), {}, None
+            yield "DELETE", found, {}, None
+            yield "DELETE", f"/staged/{kit.agreement}/{alias}/{one['id']}/", PLAIN, None
+            yield "GET", f"/audit/{kit.agreement}/?object={one['id']}&until=2026-09-21T14:13:20Z", PLAIN, None
+        yield "GET", f"/staged/{kit.agreement}/{alias}/", PLAIN, None
+        yield "GET", f"/audience/{kit.agreement}/{alias}/", PLAIN, None
+        yield "POST", f"/audience/{kit.agreement}/{alias}/", PLAIN, {"objects": objects}
+        for action in ("read", "publish", "withdraw", "list"):
+            yield "GET", f"/why/{kit.agreement}/{alias}/?action={action}", PLAIN, None
+        yield "POST", f"/why/{kit.agreement}/{alias}/", PLAIN, {"objects": objects}
+        cited = [{**objects[1], "id": indicator()["id"]}]
+        yield "POST", f"/why/{kit.agreement}/{alias}/", PLAIN, {"objects": cited}
+
+
+def look(kit: HubKit, asked: list[Any]) -> dict[tuple[Any, ...], Any]:
+    seen = {}
+    for party in PARTIES:
+        with kit.client(party) as client:
+            for number, (method, path, headers, body) in enumerate(asked):
+                answer = client.request(method, path, headers=headers, json=body)
+                seen[party, number, method, path] = shown(answer)
+    return seen
+
+
+def shown(answer: httpx2.Response) -> tuple[int, Any, bytes]:
+    headers = sorted((k, v) for k, v in answer.headers.items() if k not in OF_THE_ANSWER)
+    body = answer.content
+    if answer.status_code >= 400 and body:
+        body = json.dumps({k: v for k, v in answer.json().items() if k != "error_id"}).encode()
+    return answer.status_code, headers, body
+
+
+def test_nobody_else_sees_any_trace_of_what_waits(kit: HubKit) -> None:
+    post(kit, "indicators", "uslgb", indicator())
+    objects = secret(kit)
+    asked = list(requests_about(kit, objects))
+    before = look(kit, asked)
+    assert {one[0] for one in before.values()} >= {200, 401, 403, 404}
+    status = post(kit, "indicators", "uslgb", *objects)
+    assert all("Held back" in one["message"] for one in status["successes"])
+    post(kit, "other", "uslgb", *objects[1:])
+    after = look(kit, asked)
+    assert after.keys() == before.keys()
+    for key, answer in after.items():
+        assert answer == before[key], key
+
+
+def test_the_publisher_itself_sees_it_only_among_what_waits(kit: HubKit) -> None:
+    objects = secret(kit)
+    with kit.client("uslgb") as client:
+        before = shown(client.get(kit.path("indicators", "objects/")))
+        post(kit, "indicators", "uslgb", *objects)
+        assert shown(client.get(kit.path("indicators", "objects/"))) == before
+        listed = client.get(f"/staged/{kit.agreement}/indicators/", headers=PLAIN).json()["staged"]
+    assert [one["id"] for one in listed] == [one["id"] for one in objects]
+    assert all(one.keys() == {"id", "version", "release_at", "posted", "problem"} for one in listed)
+
+
+def test_posting_what_another_has_waiting_goes_as_if_nothing_waited(kit: HubKit) -> None:
+    objects = secret(kit)
+    post(kit, "indicators", "uslgb", *objects)
+    mine = {**objects[1], "name": "Another's"}
+    del mine["object_marking_refs"]
+    citing = indicator(object_marking_refs=[objects[0]["id"]])
+    status = post(kit, "indicators", "uslax", mine, citing)
+    assert [one["id"] for one in status["successes"]] == [mine["id"]]
+    assert "message" not in status["successes"][0]
+    assert "is not known here" in status["failures"][0]["message"]
+
+
+def test_who_may_only_write_sees_and_cancels_what_it_has_waiting(kit: HubKit) -> None:
+    objects = secret(kit)
+    post(kit, "other", "uslgb", *objects)
+    path = f"/staged/{kit.agreement}/other/"
+    with kit.client("uslgb") as client:
+        assert client.get(kit.path("other", "objects/")).status_code == 403
+        assert len(client.get(path, headers=PLAIN).json()["staged"]) == 2
+        answer = client.delete(f"{path}{objects[1]['id']}/", headers=PLAIN)
+        assert answer.status_code == 200
+        assert len(client.get(path, headers=PLAIN).json()["staged"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("party", "status"), [("reader", 403), ("auditor", 403), ("elsewhere:uslax", 404), (None, 401)]
+)
+def test_who_publishes_nothing_has_nothing_to_look_after(kit: HubKit, party: str | None, status: int) -> None:
+    for alias in ("indicators", "no-such"):
+        with kit.client(party) as client:
+            wanted = 404 if alias == "no-such" and status == 403 else status
+            answer = client.get(f"/staged/{kit.agreement}/{alias}/", headers=PLAIN)
+            assert answer.status_code == wanted
+            path = f"/staged/{kit.agreement}/{alias}/{indicator()['id']}/"
+            assert client.delete(path, headers=PLAIN).status_code == wanted
