@@ -76,7 +76,11 @@ class HeldReader:
         if not codes:  # apsw takes no empty array
             return []
         rows = self._ask(lambda db: select(db, _DEFINITIONS, (apsw.carray(codes), DEFINITION)))
-        found = [Definition(*row[:5], staged=bool(row[5])) for row in rows if (row[4], row[0]) in wanted]
+        found = [
+            Definition(object_id, digest, body, owner, number, bool(staged))
+            for object_id, digest, body, owner, number, staged in rows
+            if (number, object_id) in wanted
+        ]
         return sorted(found, key=lambda one: (one.id, one.collection, one.owner))
 
     def held_sets(self, grant: Grant) -> list[HeldSet]:
