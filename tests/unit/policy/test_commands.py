@@ -153,7 +153,7 @@ def test_what_is_not_there_is_named_with_what_is(run: Run, tmp_path: Path) -> No
 def test_a_hub_with_a_broken_rule_does_not_open_and_says_where(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(policies_dir() / "base", tmp_path / "base")
+    shutil.copytree(policies_dir(), tmp_path, dirs_exist_ok=True)
     with (tmp_path / "base" / "access.cedar").open("a") as file:
         file.write('\n@id("deny-x") @say("No.")\nforbid (principal is Membr, action, resource);\n')
     line = (tmp_path / "base" / "access.cedar").read_text().count("\n") - 1
