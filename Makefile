@@ -51,7 +51,7 @@ test-long: $(VENV)/.dev $(VENV)/.fuzz  ## the long tests too: kill -9 in 200 rou
 fuzz: $(VENV)/.fuzz  ## fuzz posts, queries, patterns and connections (FUZZ="--runs 10000000 --seconds 7200")
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
 
-bench: $(VENV)/.dev  ## measure beside the peers and write docs/performance.md (about an hour; BENCH=--quick to try)
+bench: $(VENV)/.dev  ## measure beside the peers and write docs/performance.md (about half an hour; BENCH=--quick to try, BENCH=--resume to go on)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 lock:  ## renew the lock files (needs uv)

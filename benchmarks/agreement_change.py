@@ -234,9 +234,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.agreement_change", description=__doc__)
     parser.add_argument("--objects", type=int, default=1_000_000)
     parser.add_argument("--sets", type=int, default=50)
+    parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         figures = measure(Path(directory), options.objects, options.sets)
+    if options.json:
+        print(orjson.dumps(figures).decode())
+        return
     print(f"{options.objects:,} objects, {options.sets} marking sets")
     print(
         "| change | check, s | apply, s | a publish meanwhile, ms, at most | a publish before, ms, median |"

@@ -1,4 +1,8 @@
-"""One run: the plan (how large, how long), the servers it keeps, and measuring contestants side by side."""
+"""One run: the plan (how large, how long), the servers it keeps, and measuring contestants side by side.
+
+What takes long to make is made once and shared by the rows: a filled hub grows out of the next smaller one,
+and a filled peer is kept below the work directory for later runs.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +23,31 @@ Measure = Callable[[], Sample]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How large and how long. `bound` is how many seconds a peer may take where it is slow."""
+    """How large and how long.
+
+    Args:
+        runs: how often Lightship and nginx are measured; the peers, which lie far apart, `peer_runs` times.
+        seconds: how long one measurement takes.
+        sizes, pulls, hot, peer: objects of the hubs that are read, pulled, read hot, and of the peers.
+        bound: seconds that a peer may take where it is slow.
+        cold_pages: different pages that are asked for cold, by their limit.
+        decisions: members and collections of an agreement whose decisions are asked for.
+        changed: objects of the collection whose agreement changes.
+        events: entries of the access log that is verified.
+    """
 
     runs: int
+    peer_runs: int
     seconds: float
     sizes: tuple[int, ...]
     pulls: tuple[int, ...]
     hot: int
     peer: int
     bound: float
-    cold_pages: int
+    cold_pages: dict[int, int]
+    decisions: tuple[int, int]
+    changed: int
+    events: int
 
     @property
     def middle(self) -> int:
@@ -36,8 +55,39 @@ class Plan:
         return self.sizes[min(1, len(self.sizes) - 1)]
 
 
-FULL = Plan(3, 5, (1_000, 100_000, 1_000_000), (10_000, 100_000), 10_000, 1_000, 60, 8_000)
-QUICK = Plan(1, 1, (1_000, 10_000), (2_000,), 2_000, 200, 5, 1_000)
+FULL = Plan(
+    runs=3,
+    peer_runs=1,
+    seconds=3,
+    sizes=(1_000, 100_000, 1_000_000),
+    pulls=(10_000, 100_000),
+    hot=10_000,
+    peer=1_000,
+    bound=20,
+    cold_pages={100: 60_000, 1000: 8_000},
+    decisions=(500, 200),
+    changed=1_000_000,
+    events=1_000_000,
+)
+QUICK = Plan(
+    runs=1,
+    peer_runs=1,
+    seconds=1,
+    sizes=(1_000, 10_000),
+    pulls=(2_000,),
+    hot=2_000,
+    peer=200,
+    bound=5,
+    cold_pages={100: 7_000, 1000: 4_000},
+    decisions=(50, 20),
+    changed=10_000,
+    events=10_000,
+)
+REPLACED = {"no log": "without_log", "always allowed": "always_allowed"}
+"""Which module serves a hub of this kind."""
+PEERS = ("medallion", "opentaxii")
+KEPT_FROM = 50_000
+"""A filled peer of this size on is kept for later runs: it takes minutes to fill."""
 
 
 @dataclass
@@ -79,6 +129,7 @@ class Bench:
         self._stamps: dict[int, list[str]] = {}
         self._served: dict[tuple[object, ...], Running] = {}
         self._started: list[Running] = []
+        self._samples: dict[tuple[object, ...], Sample] = {}
         self._number = 0
 
     def place(self, name: str) -> Path:
@@ -101,25 +152,36 @@ class Bench:
 
     def fresh_hub(self) -> Running:
         """Serve an empty hub; the caller stops it."""
+        return self.started(targets.serve_hub(self.blank().copy(self.place("hub"))))
+
+    def blank(self) -> HubDirectory:
+        """Return the directory of an empty hub, to be copied."""
         if self._blank is None:
             self._blank = targets.make_hub(self.place("blank"))
-        return self.started(targets.serve_hub(self._blank.copy(self.place("hub"))))
+        return self._blank
 
     def filled(self, count: int) -> HubDirectory:
         """Return the directory of a hub with this many objects, filled once, over HTTP, nobody serving it."""
         if count not in self._filled:
-            running = self.fresh_hub()
+            smaller = max((one for one in self._filled if one < count), default=0)
+            running = self._grow(smaller) if smaller else self.fresh_hub()
             try:
-                self.fill(running, count)
+                self.fill(running, count - smaller)
                 _, seen = client(running, "pull", limit=1000, seconds=3600, timeout=3700)
                 self._stamps[count] = seen["stamps"]
                 settle([running.pid])
             finally:
                 running.stop()
-            assert self._blank is not None
             path = running.server.log.parent
-            self._filled[count] = HubDirectory(path, self._blank.root, self._blank.headers)
+            self._filled[count] = HubDirectory(path, self.blank().root, self.blank().headers)
         return self._filled[count]
+
+    def _grow(self, count: int) -> Running:
+        """Serve a copy of a filled hub that nobody serves."""
+        served = self._served.pop(("hub", count), None)
+        if served is not None:
+            served.stop()
+        return self.started(targets.serve_hub(self._filled[count].copy(self.place("hub"))))
 
     def hub(self, count: int) -> Running:
         """Return the plain hub with this many objects; stays up until the end of the run."""
@@ -138,7 +200,12 @@ class Bench:
         return self.hub(count)
 
     def hub_beside(self, count: int, kind: str) -> Running:
-        """Return a hub over a copy of the filled directory: `tls`, `no log`, `tls, no log` or `quiet`."""
+        """Return a hub over a copy of the filled directory.
+
+        Args:
+            count: its objects.
+            kind: `tls`, `no log`, `tls, no log`, `always allowed` or `quiet`.
+        """
 
         def make() -> Running:
             directory = self.filled(count)
@@ -148,7 +215,7 @@ class Bench:
             running = targets.serve_hub(
                 copy,
                 tls=kind.startswith("tls"),
-                without_log=kind.endswith("no log"),
+                module=REPLACED.get(kind.removeprefix("tls, "), ""),
                 settings={"LIGHTSHIP_LOG_LEVEL": "warning"} if kind == "quiet" else {},
             )
             self.started(running)
@@ -164,11 +231,25 @@ class Bench:
         return self.started(targets.serve_medallion(self.work, self.place("medallion"), count))
 
     def opentaxii(self, count: int = 0) -> Running:
-        """Serve OpenTAXII, filled over HTTP; the caller stops it."""
-        running = self.started(targets.serve_opentaxii(self.work, self.place("opentaxii")))
-        if count:
+        """Serve OpenTAXII, filled over HTTP, maybe by an earlier run; the caller stops it."""
+        place = self.place("opentaxii")
+        kept = self.work / "kept" / targets.kept_name("opentaxii", count)
+        if count >= KEPT_FROM and kept.is_dir():
+            shutil.copytree(kept, place)
+        running = self.started(targets.serve_opentaxii(self.work, place))
+        if count and not (count >= KEPT_FROM and kept.is_dir()):
             self.fill(running, count, connections=1, versioned_only=True)
+            if count >= KEPT_FROM:
+                running.stop()
+                shutil.copytree(place, kept)
+                running = self.started(targets.serve_opentaxii(self.work, place))
         return running
+
+    def once(self, key: tuple[object, ...], make: Callable[[], Sample]) -> Sample:
+        """Return the sample of this key, measured on first use: rows that would measure the same share it."""
+        if key not in self._samples:
+            self._samples[key] = make()
+        return self._samples[key]
 
     def peers(self, count: int) -> dict[str, Callable[[], Running]]:
         """Return the peers with this many objects, kept until the end of the run."""
@@ -213,15 +294,20 @@ class Bench:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def measure(contestants: dict[str, Measure], runs: int, say: Callable[[str], None]) -> dict[str, Outcome]:
+def measure(
+    contestants: dict[str, Measure], runs: int, peer_runs: int, say: Callable[[str], None]
+) -> dict[str, Outcome]:
     """Measure all contestants, one after the other in each run, and return what each did.
 
-    One that fails in a run is not asked again: its figures would stand for another number of runs.
+    The peers take part in the first `peer_runs`. One that fails in a run is not asked again: its
+    figures would stand for another number of runs.
     """
     found = {name: Outcome() for name in contestants}
-    for number in range(runs):
+    for number in range(max(runs, peer_runs)):
         for name, contestant in contestants.items():
             outcome = found[name]
+            if number >= (peer_runs if name.startswith(PEERS) else runs):
+                continue
             if outcome.reason and not outcome.samples:
                 continue
             try:

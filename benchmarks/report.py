@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.bench import Outcome
+from benchmarks.bench import Outcome, Plan
 from benchmarks.goals import GOALS, Results, judge
 from benchmarks.load import Sample
 from benchmarks.table import Row
 
 HEAD = """# Performance
 
-Made by `make bench` on {date}; every figure is of that one run, {runs} time(s) each, the middle one shown.
+Made by `make bench` on {date}; every figure is of that one run. {runs}{breaks}
 Compare ratios, not absolute figures: they hold for one machine. Nothing here is checked by a timed test.
 
 {facts}
@@ -67,11 +67,32 @@ def to_json(facts: Mapping[str, str], plan: Mapping[str, Any], rows: Sequence[Ro
     return json.dumps(value, indent=1) + "\n"
 
 
-def page(date: str, runs: int, facts: Mapping[str, str], rows: Sequence[Row], results: Results) -> str:
-    """Return the Markdown page."""
+def page(
+    date: str,
+    plan: Plan,
+    continued: int,
+    facts: Mapping[str, str],
+    rows: Sequence[Row],
+    results: Results,
+    reading: str,
+) -> str:
+    """Return the Markdown page.
+
+    Args:
+        continued: how often the run was taken up again after it had been stopped.
+        reading: what was written by hand about where the time goes; stands at the end.
+    """
     table = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    parts = [HEAD.format(date=date, runs=runs, facts=table), goals_table(results), rows_table(rows, results)]
-    return "\n".join(parts)
+    runs = (
+        f"Lightship and nginx {_times(plan.runs)}, the middle one shown; the peers {_times(plan.peer_runs)}."
+    )
+    breaks = f" The run was stopped and continued {_times(continued)}." if continued else ""
+    head = HEAD.format(date=date, runs=runs, breaks=breaks, facts=table)
+    return "\n".join([head, goals_table(results), rows_table(rows, results), reading]).rstrip() + "\n"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def goals_table(results: Results) -> str:
@@ -110,11 +131,11 @@ def _figures(outcome: Outcome) -> str:
     cells = [
         _middle(outcome, lambda sample: sample.rate),
         _middle(outcome, lambda sample: sample.object_rate or None),
-        _middle(outcome, lambda sample: sample.cpu_request_us),
-        _middle(outcome, lambda sample: sample.cpu_object_us),
+        _middle(outcome, lambda sample: sample.cpu_request_us or None),
+        _middle(outcome, lambda sample: sample.cpu_object_us or None),
         _middle(outcome, lambda sample: sample.p50_ms),
         _middle(outcome, lambda sample: sample.p99_ms),
-        _middle(outcome, lambda sample: sample.rss_mib),
+        _middle(outcome, lambda sample: sample.rss_mib or None),
         f"{statistics.median(sample.busy for sample in outcome.samples) * 100:.0f}%",
         outcome.reason,
     ]

@@ -168,20 +168,23 @@ def poll(count: int, connections: int, *, peers: bool = False) -> Callable[[Benc
 
 
 def _peers(bench: Bench, path: str, each: int) -> dict[str, Measure]:
-    """The peers with `plan.peer` objects, one request after the other."""
+    """The peers with `plan.peer` objects, one request after the other; a path is measured once a run."""
 
-    def measured(make: Callable[[], Running]) -> Sample:
-        return client(
-            make(),
-            "repeat",
-            path=path,
-            objects=each,
-            seconds=bench.plan.seconds,
-            request_timeout=bench.plan.bound,
-        )[0]
+    def measured(name: str, make: Callable[[], Running]) -> Sample:
+        def ask() -> Sample:
+            return client(
+                make(),
+                "repeat",
+                path=path,
+                objects=each,
+                seconds=bench.plan.seconds,
+                request_timeout=bench.plan.bound,
+            )[0]
+
+        return bench.once((name, path), ask)
 
     return {
-        f"{name} ({label(bench.plan.peer)})": partial(measured, make)
+        f"{name} ({label(bench.plan.peer)})": partial(measured, name, make)
         for name, make in bench.peers(bench.plan.peer).items()
     }
 
@@ -283,9 +286,8 @@ def cold(limit: int, *, gzip: bool = False) -> Callable[[Bench], dict[str, Measu
 
         def ours() -> Sample:
             running = bench.hub_again(size)
-            paths = [
-                f"{running.root}{one}" for one in cold_paths(running.stamps, limit, bench.plan.cold_pages)
-            ]
+            most = bench.plan.cold_pages[limit]
+            paths = [f"{running.root}{one}" for one in cold_paths(running.stamps, limit, most)]
             sample = fast(
                 running,
                 paths,

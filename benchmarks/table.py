@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks import inside
 from benchmarks.bench import Bench, Measure, label
 from benchmarks.rows import (
     HOT,
@@ -29,6 +30,8 @@ class Row:
     group: str
     title: str
     contestants: Callable[[Bench], dict[str, Measure]]
+    runs: int | None = None
+    """How often it is measured, where once is enough because it takes long and varies little."""
 
 
 def table(plan_sizes: tuple[int, ...], pulls: tuple[int, ...], hot_size: int) -> list[Row]:
@@ -111,6 +114,19 @@ def table(plan_sizes: tuple[int, ...], pulls: tuple[int, ...], hot_size: int) ->
     rows.append(Row("cold-1000-gzip", "cold", "cold 1000-page, gzip", cold(1000, gzip=True)))
     rows.append(Row("ingest-fresh", "ingest", "ingest, empty store, 4 x envelopes of 1000", ingest_fresh))
     last = plan_sizes[-1]
-    rows.append(Row(f"memory-{label(last)}", "memory", f"full pull of {label(last)}", memory(last)))
+    rows.append(
+        Row(
+            "authorised-100",
+            "rules",
+            f"hot 100-page, rules asked and not, {HOT} connections",
+            inside.authorised(100, HOT),
+        )
+    )
+    rows.append(Row("decisions", "rules", "decision never made before, many members", inside.decisions))
+    rows.append(
+        Row("change", "rules", "change of an agreement over a large collection", inside.agreement_change, 1)
+    )
+    rows.append(Row("verify", "log", "lightship verify of an exported access log", inside.verify, 1))
+    rows.append(Row(f"memory-{label(last)}", "memory", f"full pull of {label(last)}", memory(last), 1))
     rows.append(Row(f"ingest-{label(last)}", "ingest", f"ingest at {label(last)}", ingest_into(last)))
     return rows

@@ -8,6 +8,7 @@ the same bytes as files. Everything binds to 127.0.0.1.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -123,13 +124,13 @@ def serve_hub(
     hub: HubDirectory,
     *,
     tls: bool = False,
-    without_log: bool = False,
+    module: str = "",
     settings: Mapping[str, str] | None = None,
 ) -> Running:
     """Serve a hub directory with `lightship serve`.
 
     Args:
-        without_log: the same command with an access log that keeps nothing.
+        module: of this package, to run instead: the same command with a part replaced.
         settings: further settings for its environment.
     """
     port, scheme = free_port(), "https" if tls else "http"
@@ -139,7 +140,7 @@ def serve_hub(
         **(settings or {}),
     }
     usual = [str(Path(sys.executable).parent / "lightship"), "serve"]
-    command = [sys.executable, "-m", "benchmarks.without_log"] if without_log else usual
+    command = [sys.executable, "-m", f"benchmarks.{module}"] if module else usual
     command += ["--hub", str(hub.path), "--listen", f"127.0.0.1:{port}", *([] if tls else ["--plain"])]
     log = hub.path / "serve.log"
     server = start("lightship", command, port, log, environment=environment, directory=HERE.parent, tls=tls)
@@ -222,12 +223,26 @@ def serve_medallion(work: Path, directory: Path, count: int) -> Running:
     return running
 
 
+def kept_name(peer: str, count: int) -> str:
+    """Return the name of a filled peer's data: another one if its versions or the objects change."""
+    made_of = (HERE / "peers" / f"{peer}.txt").read_bytes() + (HERE / "objects.py").read_bytes()
+    return f"{peer}-{count}-{hashlib.sha256(made_of).hexdigest()[:12]}"
+
+
 def serve_opentaxii(work: Path, directory: Path) -> Running:
-    """Serve an empty OpenTAXII on SQLite; the login is a token, which spares it a slow hash per request."""
+    """Serve OpenTAXII on SQLite, empty if there is nothing in its directory yet.
+
+    The login is a token, which spares it a slow hash per request.
+    """
     place, port = environment_of("opentaxii", work), free_port()
     directory.mkdir(parents=True, exist_ok=True)
+    known = directory / "password"
+    new = not known.exists()
+    if new:
+        known.write_text(PASSWORD)
+    password = known.read_text()
     config = (HERE / "peers" / "opentaxii.yml").read_text()
-    for key, value in {"DIRECTORY": str(directory), "PORT": str(port), "SECRET": PASSWORD}.items():
+    for key, value in {"DIRECTORY": str(directory), "PORT": str(port), "SECRET": password}.items():
         config = config.replace(f"@{key}@", value)
     (directory / "config.yml").write_text(config)
     environment = {"OPENTAXII_CONFIG": str(directory / "config.yml")}
@@ -236,18 +251,20 @@ def serve_opentaxii(work: Path, directory: Path) -> Running:
         tool = place / "bin" / f"opentaxii-{verb}"
         return run([tool, *arguments], environment=environment).decode()
 
-    command("create-account", "-u", USER, "-p", PASSWORD)
-    command("update-account", "-u", USER, "-f", "admin", "-v", "yes")
-    command("add-api-root", "-t", "Benchmark", "--default")
+    if new:
+        command("create-account", "-u", USER, "-p", password)
+        command("update-account", "-u", USER, "-f", "admin", "-v", "yes")
+        command("add-api-root", "-t", "Benchmark", "--default")
     with sqlite3.connect(directory / "data.db") as database:
         api_root = str(uuid.UUID(database.execute("select id from opentaxii_api_root").fetchone()[0]))
-    command("add-collection", "-r", api_root, "-t", "Benchmark", "-a", "benchmark")
+    if new:
+        command("add-collection", "-r", api_root, "-t", "Benchmark", "-a", "benchmark")
     app = [f"--pythonpath={HERE / 'peers'}", "--config", "python:opentaxii.http", "opentaxii_wsgi:app"]
     server = start(
         "opentaxii", _gunicorn(place, port, *app), port, directory / "log", environment=environment
     )
     with httpx2.Client(trust_env=False, timeout=30) as client:
-        login = {"username": USER, "password": PASSWORD}
+        login = {"username": USER, "password": password}
         answer = client.post(f"http://127.0.0.1:{port}/management/auth", json=login)
     if answer.status_code != 200:
         server.stop()

@@ -18,7 +18,7 @@ from lightship.data import extension_schemas, stix_schemas
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import client, objects, report, rows  # noqa: E402  (benchmarks is a folder, not installed)
+from benchmarks import client, kept, objects, report, rows  # noqa: E402  (benchmarks is a folder, not installed)
 from benchmarks.bench import FULL, QUICK, Bench, Outcome, Plan, TooSlow, measure  # noqa: E402  (the same reason here)
 from benchmarks.goals import GOALS, judge  # noqa: E402  (the same reason here)
 from benchmarks.load import Sample  # noqa: E402  (the same reason here)
@@ -83,7 +83,7 @@ def test_a_contestant_that_fails_has_a_reason_and_no_figure() -> None:
         except StopIteration:
             raise Failed("it broke in the second run") from None
 
-    found = measure({"nginx": fails, "medallion": slow, "lightship": once}, 2, lambda text: None)
+    found = measure({"nginx": fails, "medallion": slow, "lightship": once}, 2, 2, lambda text: None)
     row = Row("hot-100", "hot", "hot page", lambda bench: {})
     lines = report.rows_table([row], {"hot-100": found}).splitlines()[-3:]
     assert not any(outcome.samples for outcome in found.values())
@@ -91,6 +91,32 @@ def test_a_contestant_that_fails_has_a_reason_and_no_figure() -> None:
     assert not re.search(r"\d", lines[0])
     assert "< 16.7" in lines[1]
     assert not re.search(r"\| \d", lines[2])
+
+
+def test_peers_are_measured_less_often_and_compared_by_their_middle() -> None:
+    found = measure({"lightship": lambda: SAMPLE, "opentaxii": lambda: SAMPLE}, 3, 1, lambda text: None)
+    assert [len(found[name].samples) for name in ("lightship", "opentaxii")] == [3, 1]
+    goal = next(goal for goal in GOALS if goal.what.startswith("publish of 1000"))
+    assert judge(goal, {"publish-1000": found}).value == 1
+
+
+def test_a_stopped_run_is_continued_with_the_same_plan_only(tmp_path: Path) -> None:
+    path, results = tmp_path / "run.json", {"poll-1k": {"lightship": Outcome([SAMPLE], "why")}}
+    with pytest.raises(ValueError, match="no run"):
+        kept.load(path, FULL, {})
+    kept.save(path, FULL, {"Cores": "2"}, 1, results)
+    assert kept.load(path, FULL, {"Cores": "2"}) == (1, results)
+    with pytest.raises(ValueError, match="another plan"):
+        kept.load(path, QUICK, {"Cores": "2"})
+    with pytest.raises(ValueError, match="another machine"):
+        kept.load(path, FULL, {"Cores": "64"})
+
+
+def test_a_page_says_that_its_run_was_continued_and_keeps_what_was_written_by_hand() -> None:
+    page = report.page("2026-01-01", FULL, 2, {"Cores": "2"}, [], {}, "## Where the time goes\n")
+    assert "stopped and continued 2 times" in page
+    assert page.endswith("## Where the time goes\n")
+    assert "continued" not in report.page("2026-01-01", FULL, 0, {}, [], {}, "").split("\n- ", 1)[0]
 
 
 def test_what_is_published_is_valid_and_takes_a_new_id_each_time() -> None:
