@@ -6,6 +6,7 @@ Nothing is decided here and nothing is computed. `open_hub` opens a hub director
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import time
@@ -81,6 +82,8 @@ from lightship.web.traffic import Traffic
 _log = logging.getLogger("lightship")
 THREADS = 3
 """Threads for large cold reads and large bodies."""
+ASKING_AT_ONCE = 2
+"""Explanations that are made at the same time; more wait their turn."""
 PAGE_CACHE_BYTES = 128 * 1024 * 1024
 _GZIP_LEVEL, _GZIP_WRAPPER = 2, 31
 _ELAPSED: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -367,6 +370,7 @@ def _writes(hub: Hub, publish: Publish, limits: Limits, new_id: Callable[[], UUI
 def _beside(hub: Hub, limits: Limits) -> Mapping[str, Below]:
     """Return what stands beside TAXII, by the reserved first segment of its paths."""
     explain = Explain(decisions=hub.decisions, checks=hub.ingest, reader=hub.reader, registry=hub.registry)
+    turns = asyncio.Semaphore(ASKING_AT_ONCE)
     audits = Audits(
         access=hub.access,
         registry=hub.registry,
@@ -382,8 +386,8 @@ def _beside(hub: Hub, limits: Limits) -> Mapping[str, Below]:
         STAGED: StagedFace(staged).below,
         "log": logs.below_log,
         "agreements": logs.below_agreements,
-        "why": Whys(explain, limits).below,
-        "audience": Audiences(explain, limits).below,
+        "why": Whys(explain, limits, turns).below,
+        "audience": Audiences(explain, limits, turns).below,
         "audit": audits.below,
     }
 

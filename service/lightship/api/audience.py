@@ -26,10 +26,11 @@ from lightship.web.places import enter
 
 
 class Audiences:
-    """The handlers, and the route that leads to them."""
+    """The handlers, and the route that leads to them; `turns` as in `Whys`."""
 
-    def __init__(self, explain: Explain, limits: Limits) -> None:
+    def __init__(self, explain: Explain, limits: Limits, turns: asyncio.Semaphore) -> None:
         self._explain = explain
+        self._turns = turns
         self._limits = replace(limits, body=min(limits.body, MOST_BYTES))
         self._route = Route(
             {"GET": ("read-audience", self.readers), "POST": ("read-audience-objects", self.objects)},
@@ -65,7 +66,8 @@ class Audiences:
                 "objects": [reach_shape(one, principal.member) for one in found],
             }
 
-        shape = await asyncio.to_thread(look)
+        async with self._turns:
+            shape = await asyncio.to_thread(look)
         request.done(grant.decision.rule, len(items))
         return _answer(_head(place, request) | shape)
 

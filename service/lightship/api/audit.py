@@ -30,7 +30,7 @@ PARAMETERS = (
     *("member", "principal", "collection", "outcome", "action", "object"),
     *("since", "until", "limit", "next"),
 )
-DEFAULT_LIMIT, MOST = 1000, 10_000
+DEFAULT_LIMIT, MOST = 1000, 5_000
 AT_ONCE = 2
 """Searches that run at the same time; more wait their turn, so that readers are not kept waiting."""
 _NEXT = re.compile(r"([0-9]{1,16})\.([0-9]{1,9})", re.ASCII)
@@ -66,13 +66,9 @@ class Audits:
         check_accept_json(request.headers.get(b"accept"))
         agreement = open_root(request.view, principal, path["root"])
         async with self._turns:
-            scope, shape = await asyncio.to_thread(self._search, request, principal, agreement)
-        request.done(scope.rule, len(shape["events"]))
-        return Answer(200, orjson.dumps(shape), (JSON_TYPE, NO_STORE))
+            return await asyncio.to_thread(self._search, request, principal, agreement)
 
-    def _search(
-        self, request: Request, principal: Principal, agreement: Agreement
-    ) -> tuple[review.Scope, Shape]:
+    def _search(self, request: Request, principal: Principal, agreement: Agreement) -> Answer:
         scope = review.scope_of(self._decisions, principal, agreement, request.at)
         found = self._look(request, principal, scope, read_parameters(request.query, PARAMETERS))
         known = self._registry.credentials(agreement.id)
@@ -88,7 +84,8 @@ class Audits:
         }
         if found.next is not None:
             shape["next"] = f"{found.next.at}.{found.next.passed}"
-        return scope, shape
+        request.done(scope.rule, len(found.events))
+        return Answer(200, orjson.dumps(shape), (JSON_TYPE, NO_STORE))
 
     def _look(
         self, request: Request, principal: Principal, scope: review.Scope, asked: Mapping[str, str]

@@ -30,10 +30,14 @@ _ACTIONS = tuple(one.value for one in Action)
 
 
 class Whys:
-    """The handlers, and the route that leads to them."""
+    """The handlers, and the route that leads to them.
 
-    def __init__(self, explain: Explain, limits: Limits) -> None:
+    `turns` bounds how many explanations are made at once: they cost far more than what readers ask for.
+    """
+
+    def __init__(self, explain: Explain, limits: Limits, turns: asyncio.Semaphore) -> None:
         self._explain = explain
+        self._turns = turns
         self._limits = replace(limits, body=min(limits.body, MOST_BYTES))
         self._route = Route(
             {"GET": ("read-why", self.action), "POST": ("read-why-objects", self.objects)}, negotiates=False
@@ -62,7 +66,8 @@ class Whys:
             found = self._explain.why(asker, Action(action), spot_of(place), request.at)
             return asker, explanation_shape(found)
 
-        asker, shape = await asyncio.to_thread(look)
+        async with self._turns:
+            asker, shape = await asyncio.to_thread(look)
         request.done(asker.rule or rule)
         return _answer(_head(place, asker, asked, action) | shape)
 
@@ -74,9 +79,12 @@ class Whys:
         asked = read_parameters(request.query, ("principal",))
         asker = await asyncio.to_thread(self._asker, place, asked, request)
         items = await posted(request, self._explain, self._limits)
-        found: list[Reach] = await asyncio.to_thread(
-            self._explain.reach, asker, spot_of(place), items, request.at
-        )
+        # What another member's own definitions say is that member's: even an auditor of it sees no content.
+        own = asker.principal.member == principal.member
+        async with self._turns:
+            found: list[Reach] = await asyncio.to_thread(
+                self._explain.reach, asker, spot_of(place), items, request.at, held=own
+            )
         request.done(asker.rule or rule, len(found))
         shapes = [explanation_shape(one.explanation, one.object_id) for one in found]
         return _answer(_head(place, asker, asked, Action.PUBLISH) | {"objects": shapes})

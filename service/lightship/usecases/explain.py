@@ -14,7 +14,7 @@ from lightship.core.agreement import Agreement
 from lightship.core.collection import Candidate, Collection
 from lightship.core.errors import NotFound, Unprocessable
 from lightship.core.explanation import Explanation, Reason
-from lightship.core.marks import MarkingSet
+from lightship.core.marks import Definition, MarkingSet
 from lightship.core.ports import Decisions, Registry
 from lightship.core.ports import Reader as Store
 from lightship.core.stix.ingest import Item
@@ -179,7 +179,14 @@ class Explain:
         return found
 
     def reach(
-        self, asker: Asker, spot: Spot, items: Sequence[Item], now: Micros, readers: Sequence[Reader] = ()
+        self,
+        asker: Asker,
+        spot: Spot,
+        items: Sequence[Item],
+        now: Micros,
+        readers: Sequence[Reader] = (),
+        *,
+        held: bool = True,
     ) -> list[Reach]:
         """Explain, for each object in its order, what publishing it there comes to, and who would get it.
 
@@ -189,6 +196,7 @@ class Explain:
             items: the objects (`read_objects`).
             now: the time to ask for, microseconds.
             readers: of whom each object's markings are asked; from `audience`.
+            held: whether marking definitions that the hub holds count, or those that came along only.
         """
         candidates, refusals = self.checks.check(items, spot.collection.settings, now)
         found: list[tuple[int, Reach]] = []
@@ -198,9 +206,8 @@ class Explain:
         principal = asker.principal
         may = self.decisions.decide(principal, Action.PUBLISH, spot.collection, spot.agreement, now)
         grant = Grant(principal, Action.PUBLISH, spot.collection, spot.epoch, may)
-        resolved = resolve_marks(
-            self.reader, self.decisions, grant, principal, spot.agreement, candidates, now
-        )
+        store = self.reader if held else _NothingHeld()
+        resolved = resolve_marks(store, self.decisions, grant, principal, spot.agreement, candidates, now)
         known = list(zip(resolved.taken, resolved.marks, strict=True))
         for candidate, marks, decision in resolved.refused:
             if marks is None:
@@ -250,6 +257,16 @@ class Explain:
             return found
         # A credential that does not hold is refused at the door, whatever the rules would say.
         return Explanation(asker.void, (Reason(asker.void.rule, asker.void.say),), found.permits)
+
+
+class _NothingHeld:
+    """Marking definitions of a hub that holds none."""
+
+    def definitions(
+        self, grant: Grant, collections: Sequence[int], ids: Sequence[str]
+    ) -> Sequence[Definition]:
+        """Return none."""
+        return ()
 
 
 def _refused(decision: Decision) -> Explanation:

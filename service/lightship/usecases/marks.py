@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lightship.core.access import Decision, Grant, Principal
 from lightship.core.agreement import Agreement
 from lightship.core.collection import Candidate, Level
 from lightship.core.marks import Definition, MarkingSet, UnknownMarking, marking_set, usable
-from lightship.core.ports import Decisions, Reader
+from lightship.core.ports import Decisions
 from lightship.core.time import Micros, format_stamp
 
 DEFINITION = "marking-definition"
@@ -23,6 +24,14 @@ PAST_RULE = "deny-share-until"
 _EACH_BY_ITSELF = frozenset({DEFINITION, "identity"})
 _Key = tuple[str, Level | None, bool, str | None, tuple[str, ...]]
 _Outcome = tuple[MarkingSet | None, Decision]
+
+
+class Definitions(Protocol):
+    """Where marking definitions are held: `ports.Reader`."""
+
+    def definitions(
+        self, grant: Grant, collections: Sequence[int], ids: Sequence[str]
+    ) -> Sequence[Definition]: ...
 
 
 @dataclass(slots=True)
@@ -40,7 +49,7 @@ class Resolved:
 
 
 def resolve_marks(
-    reader: Reader,
+    reader: Definitions,
     decisions: Decisions,
     grant: Grant,
     principal: Principal,
@@ -70,7 +79,7 @@ class _Case:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: Definitions,
         decisions: Decisions,
         grant: Grant,
         principal: Principal,
@@ -95,7 +104,7 @@ class _Case:
         if self._citing:
             self._look_up(reader, grant)
 
-    def _look_up(self, reader: Reader, grant: Grant) -> None:
+    def _look_up(self, reader: Definitions, grant: Grant) -> None:
         collections = self._agreement.collections
         found = reader.definitions(grant, [one.number for one in collections], list(self._citing))
         anybodys = {one.number for one in collections if one.settings.authors == "any"}

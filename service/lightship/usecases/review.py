@@ -22,7 +22,7 @@ from lightship.core.time import Micros
 from lightship.usecases.credentials import STEWARD
 
 SCOPE_RULE = "deny-audit-scope"
-SCANNED = 100_000
+SCANNED = 20_000
 """Events that one page looks through at most; one that found less says where to go on."""
 
 _ENDPOINTS = {

@@ -230,3 +230,17 @@ def test_nothing_is_answered_from_another_members_point_of_view(hub: ProbeHub) -
         hub.place("audience"), {"principal": "uslax"}, Accept=JSON
     )
     reply.advice(400)
+
+
+def test_an_auditor_of_others_learns_nothing_of_what_they_hold(hub: ProbeHub) -> None:
+    """A definition is content: asked about another member, only what came along counts."""
+    terms = sharing_terms("pedro", onward="same-agreement")
+    hub.lgb.publish(terms)
+    one = indicator(object_marking_refs=[AMBER, terms["id"]])
+    asked = "principal=uslgb"
+    (held,) = posted(hub, "joint auditor", "why", one, asked)["objects"]
+    none = indicator(object_marking_refs=[AMBER, sharing_terms("pedro")["id"]])
+    (unheld,) = posted(hub, "joint auditor", "why", none, asked)["objects"]
+    assert held["rule"] == unheld["rule"] == "deny-unknown-marking"
+    found = posted(hub, "joint auditor", "why", {"objects": [terms, one]}, asked)["objects"]
+    assert [each["allowed"] for each in found] == [True, True]
