@@ -37,6 +37,11 @@ def indicator(rng: random.Random, stamp: str = "2026-03-01T00:00:00.000Z", name:
     }
 
 
+def version_of(one: dict[str, Any]) -> Version:
+    """Return id and version of an object; a definition's version is `created`."""
+    return one["id"], one.get("modified") or one["created"]
+
+
 def insist(act: Callable[[], httpx2.Response], deadline: float) -> httpx2.Response:
     """Repeat a request over outages of the hub until it is answered with a 2xx; fail on any other refusal."""
     while True:
@@ -84,7 +89,7 @@ class Publisher:
         status = answer.json()
         assert answer.status_code == 202
         assert status["success_count"] == status["total_count"] == len(objects), status.get("failures")
-        self.accepted.update((one["id"], one["modified"]) for one in objects)
+        self.accepted.update(version_of(one) for one in objects)
         self.receipts.append(answer.headers["Audit-Receipt"])
 
 
@@ -121,9 +126,7 @@ class Poller:
             query = dict(parameters)
             answer = insist(partial(client.get, self.path, params=query), deadline)
             page = answer.json()
-            self.seen.update(
-                (one["id"], one.get("modified") or one.get("created", "")) for one in page.get("objects", [])
-            )
+            self.seen.update(version_of(one) for one in page.get("objects", []))
             newest = answer.headers.get(LAST, newest)
             assert page["more"] == ("next" in page), "more and next come together"
             assert not page["more"] or page.get("objects"), "an empty page said more"
