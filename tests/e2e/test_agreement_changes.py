@@ -1,10 +1,11 @@
-"""Changing an agreement from the command line while the hub serves: refused and named, or at once in force."""
+"""Changing an agreement on the command line while the hub serves: refused and named, or in force at once."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,20 @@ def test_a_broken_rule_file_is_refused_with_its_line_and_the_rules_in_force_stay
     assert f"{path}:2: " in wrong
     with served.client("uslgb") as client:
         assert post(kit, client, indicator()).json()["details"]["rule"] == "rule-no-posts"
+
+
+def test_a_new_agreement_takes_the_rules_of_what_it_starts_from(kit: HubKit, tmp_path: Path) -> None:
+    write(kit, MEMBERS, BAN)
+    source = tmp_path / "reviewed"
+    shutil.copytree(kit.hub.dir / "agreements" / "exercise", source)
+    text = (source / "agreement.toml").read_text()
+    for one in kit.hub.directory.view().agreements["exercise"].collections:
+        text = text.replace(f'id = "{one.id}"\n', "")
+    (source / "agreement.toml").write_text(text)
+    lightship(kit, "agreement", "new", "twin", "--from", str(source / "agreement.toml"))
+    assert told(kit, "agreement", "apply", "twin")["rules"][0].startswith("rule `rule-no-posts` is new")
+    lightship(kit, "agreement", "new", "plain", "--from", "exercise")
+    assert told(kit, "agreement", "check", "plain")["rules"] == []
 
 
 def test_stored_rules_that_are_not_the_signed_ones_are_found_and_not_served(kit: HubKit) -> None:

@@ -79,6 +79,9 @@ def new(
     )
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+    if sample is not None and (beside := sample_path(sample).with_name(RULES)).is_file():
+        path.with_name(RULES).write_bytes(beside.read_bytes())
+        say(f"Its own rules stand in {path.with_name(RULES)}.")
     if as_json:
         print_json({"agreement": name, "file": str(path)})
         return
@@ -224,7 +227,12 @@ def file_of(hub_dir: Path, name: str) -> Path:
 
 
 def sample_text(name: str) -> str:
-    """Return the text of a shipped sample, or of a file.
+    """Return the text of a shipped sample, or of a file; raises as `sample_path`."""
+    return sample_path(name).read_text(encoding="utf-8")
+
+
+def sample_path(name: str) -> Path:
+    """Return the `agreement.toml` of a shipped sample, or a file.
 
     Raises:
         NotFound: there is no such sample; names those that there are.
@@ -234,9 +242,9 @@ def sample_text(name: str) -> str:
     folder = policies_dir() / "agreements"
     shipped = folder / name / "agreement.toml"
     if is_slug(name) and shipped.is_file():
-        return shipped.read_text(encoding="utf-8")
+        return shipped
     if not is_slug(name) and Path(name).is_file():
-        return Path(name).read_text(encoding="utf-8")
+        return Path(name)
     known = ", ".join(sorted(path.parent.name for path in folder.glob("*/agreement.toml")))
     raise NotFound(f"There is no sample {name}", why=f"there are: {known}")
 

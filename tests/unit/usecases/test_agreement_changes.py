@@ -13,7 +13,7 @@ from lightship.core.access import Decision
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Collection, Level
 from lightship.core.errors import BadFile, Conflict
-from lightship.core.marks import MarkingSet
+from lightship.core.marks import Cited, MarkingSet
 from lightship.core.ports import HeldSet, SignedAgreement
 from lightship.core.time import Micros
 from lightship.usecases import agreements
@@ -252,6 +252,23 @@ def test_what_is_listed_and_not_held_is_said(hub: Hub) -> None:
     assert any(f"{object_id(7)} is not held" in note for note in report.notes)
     assert hub.apply(listing(hub, 7)).changed
     assert held_ids(hub, "incidents") == [object_id(1)]
+
+
+def test_a_definition_is_not_withdrawn_while_something_that_stays_cites_it(hub: Hub) -> None:
+    made = candidate(1, type_name="marking-definition", owned=False)
+    terms = replace(AMBER, levelled=False, level=None)
+    allowed = grant(hub.store, ALICE, on=place(hub, "incidents"))
+    request = replace(publishing(allowed, [made]), marks=(terms,), now=NOW)
+    hub.store.publish(request).result(30)
+    hold(hub, replace(AMBER, cites=(Cited(made.id, made.digest),)), 2)
+    alone = hub.text().replace(ONE, f'{ONE}\nwithdraw = ["{made.id}"]')
+    with pytest.raises(Conflict, match="cited by what stays"):
+        hub.apply(alone)
+    assert held_ids(hub, "incidents") == [made.id, object_id(2)]
+    assert len(hub.store.chain("la-lb-mou")) == 1
+    both = alone.replace(f'["{made.id}"]', f'["{made.id}", "{object_id(2)}"]')
+    assert hub.apply(both).changed
+    assert held_ids(hub, "incidents") == []
 
 
 # --- decided again inside the transaction -----------------------------------------------------------
