@@ -147,11 +147,20 @@ class ProbeHub:
         """Put a version of `pedro` in force that names these members for its audit."""
         self.apply("pedro", _members(), self.collections, f"[audit]\nauditors = {json.dumps(members)}")
 
+    def end(self) -> None:
+        """Put a version of `pedro` in force that says that it has ended."""
+        self.apply("pedro", _members(), self.collections, top="ended = true")
+
     def apply(
-        self, name: str, members: dict[str, tuple[str, str]], collections: dict[str, str], more: str = ""
+        self,
+        name: str,
+        members: dict[str, tuple[str, str]],
+        collections: dict[str, str],
+        more: str = "",
+        top: str = "",
     ) -> None:
-        """Put the next version of an agreement in force; `more` are further lines of its file."""
-        lines = [f'id = "{name}"', f'title = "Agreement {name}"', "[authority]", "threshold = 1"]
+        """Put the next version of an agreement in force; `top` and `more` are further lines of its file."""
+        lines = [f'id = "{name}"', f'title = "Agreement {name}"', top, "[authority]", "threshold = 1"]
         lines.append(f'keys.hub = "{key_text(self._key.public)}"')
         for slug, (locode, roles) in members.items():
             lines += [f"[members.{slug}]", f'name = "{slug}"', f'unlocode = "{locode}"']

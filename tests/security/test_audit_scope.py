@@ -272,3 +272,17 @@ def test_an_object_of_another_collection_was_not_offered_by_this_one(hub: ProbeH
     hub.lax.get(hub.path("sightings", "objects/"))
     assert got(joint, hub, one["id"], collection="sightings") == [("uslax", "read-objects")]
     assert got(joint, hub, one["id"], collection="indicators") == []
+
+
+def test_the_audit_outlives_the_agreement(hub: ProbeHub, joint: Party) -> None:
+    """Content reads stop when an agreement has ended; who accessed what stays to be reviewed."""
+    one = indicator()
+    hub.lgb.publish(one)
+    hub.advance(1)
+    hub.lax.objects()
+    hub.end()
+    hub.lax.objects().error(403)
+    assert got(joint, hub, one["id"]) == [("uslax", "read-objects")]
+    found = json.loads(hub.lax.get(hub.place("why"), Accept=JSON).body)
+    assert (found["allowed"], found["rule"]) == (False, "deny-agreement-not-in-force")
+    hub.lax.get(hub.place("audience"), Accept=JSON).error(403)

@@ -44,6 +44,9 @@ BELOW = [
     *("/audit{root}", "/audit{root}?member=uslgb", "/audit{root}?object={object}", "/audit{root}?limit=x"),
     *("/staged{root}{alias}/", "/staged{root}{collection}/", "/staged{root}{alias}/{object}/"),
     "/staged{root}{alias}/{waiting}/",
+    *("/agreements{root}1.json", "/agreements{root}99.json", "/agreements{root}x.json"),
+    *("/log/{collection}/checkpoint", "/log/{collection}/tile/0/000.p/1", "/log/{collection}/tile/x"),
+    "/log/{collection}/tile/entries/000.p/1",
 ]
 METHODS = ["GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS"]
 JSON = "application/json"
@@ -77,6 +80,8 @@ def places(hub: ProbeHub, rest: str) -> tuple[str, str, str]:
     }
     missing = "/" + "x" * (len(hub.root) - 2) + "/"
     path, _, query = rest.format(root=hub.root, **names).partition("?")
+    if rest.startswith("/log/"):  # no root is in these paths
+        names["collection"] = str(uuid.uuid4())
     other, _, _ = rest.format(root=missing, **names).partition("?")
     return path, other, query
 
