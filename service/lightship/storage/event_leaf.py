@@ -42,24 +42,29 @@ def clean(text: str) -> str:
 
 def to_leaf(event: AccessEvent, salts: Salts) -> bytes:
     """Return the canonical bytes of an event."""
-    return orjson.dumps(  # equal to RFC 8785 here: ASCII names, whole numbers below 2^53, no floats
+    act, agr, col, cred = event.act, event.agr, event.col, event.cred
+    req, who, why = event.req, event.who, event.why
+    if not (act.isascii() and agr.isascii() and col.isascii() and cred.isascii()):
+        act, agr, col, cred = clean(act), clean(agr), clean(col), clean(cred)
+    if not (req.isascii() and who.isascii() and why.isascii()):
+        req, who, why = clean(req), clean(who), clean(why)
+    return orjson.dumps(  # equal to RFC 8785 here: ASCII names in order, whole numbers below 2^53, no floats
         {
-            "act": clean(event.act),
-            "agr": clean(event.agr),
+            "act": act,
+            "agr": agr,
             "at": _stamp(event.at) or format_stamp(0),
-            "col": clean(event.col),
-            "cred": clean(event.cred),
+            "col": col,
+            "cred": cred,
             "first": _stamp(event.first),
             "ip": salted(salts.ip, event.ip),
             "last": _stamp(event.last),
             "n": event.n,
             "q": salted(salts.q, event.q),
-            "req": clean(event.req),
+            "req": req,
             "st": event.st,
-            "who": clean(event.who),
-            "why": clean(event.why),
-        },
-        option=orjson.OPT_SORT_KEYS,
+            "who": who,
+            "why": why,
+        }
     )
 
 

@@ -69,8 +69,8 @@ def grow(
     hashes: Sequence[bytes],
     newest: int,
     sealer: Sealer | None,
-) -> Group | None:
-    """Append leaf hashes to a log inside the open transaction; return the group, None without a sealer.
+) -> tuple[Head, Group | None]:
+    """Append leaf hashes to a log inside the open transaction; return head and group, None without a sealer.
 
     Args:
         scope, year: of the log, for its origin.
@@ -85,9 +85,8 @@ def grow(
     )
     if nodes:
         db.executemany("INSERT INTO node VALUES (?, ?, ?, ?)", [(agr, *one) for one in nodes])
-    if sealer is None:
-        return None
-    return Group(origin, head.tree.size, hashes, sealer.sign)
+    grown = Head(origin, max(head.newest, newest), tree)
+    return grown, Group(origin, head.tree.size, hashes, sealer.sign) if sealer is not None else None
 
 
 def keep_checkpoint(db: apsw.Connection, agr: int, note: bytes, size: int) -> None:

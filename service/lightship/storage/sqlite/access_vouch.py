@@ -8,23 +8,18 @@ the groups since then have to have the hub's seals. Ed25519 gives one signature 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import apsw
 
 from lightship.core.log.merkle import Frontier, append, frontier, root_of
-from lightship.core.log.receipt import Group, group_message
+from lightship.core.log.receipt import group_message
 from lightship.storage.sqlite.access_tree import Sealer, hashes_of
 
 
-def is_vouched(
-    db: apsw.Connection, agr: int, origin: str, tree: Frontier, sealer: Sealer, own: Mapping[int, Group]
-) -> bool:
+def is_vouched(db: apsw.Connection, agr: int, origin: str, tree: Frontier, sealer: Sealer) -> bool:
     """True if every leaf of the tree is covered by what this hub signed when it was recorded.
 
     Args:
         tree: of all the leaves that are stored.
-        own: groups that this process has sealed, by the index of their first leaf: not signed again.
     """
     base = _signed_base(db, agr, origin, sealer)
     if base is None:
@@ -38,7 +33,7 @@ def is_vouched(
             first, wanted, seal = idx, int.from_bytes(kept[:4], "big"), kept[4:]
         group.append(digest)
         if len(group) == wanted:
-            if not _is_sealed(origin, first, group, seal, sealer, own.get(first)):
+            if sealer.sign(group_message(origin, first, wanted, root_of(group))) != seal:
                 return False
             base, _ = append(base, group)
             wanted, group = 0, []
@@ -56,12 +51,3 @@ def _signed_base(db: apsw.Connection, agr: int, origin: str, sealer: Sealer) -> 
     except ValueError:
         return None
     return tree if sealer.checkpoint(origin, tree) == row[1] else None
-
-
-def _is_sealed(
-    origin: str, first: int, group: list[bytes], seal: bytes, sealer: Sealer, own: Group | None
-) -> bool:
-    root = root_of(group)
-    if own is not None and len(own) == len(group) and own.root == root:
-        return own.signature == seal
-    return sealer.sign(group_message(origin, first, len(group), root)) == seal

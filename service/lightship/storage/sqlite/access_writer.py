@@ -23,8 +23,8 @@ import apsw
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Unavailable
 from lightship.core.log.audit import CONTINUED, LATE, LOG, LOG_LATE
-from lightship.core.log.merkle import leaf_hash
-from lightship.core.log.receipt import Group, Sealed
+from lightship.core.log.merkle import Frontier, leaf_hash
+from lightship.core.log.receipt import Sealed
 from lightship.core.ports import Clock, Recorded
 from lightship.core.time import Micros
 from lightship.storage.event_leaf import SALT_BYTES, Salts, clean, to_leaf
@@ -77,9 +77,7 @@ class YearWriter:
         self._sealer = sealer
         self._words: dict[str, int] = {}  # whose numbers are known to be committed
         self._fresh: dict[str, int] = {}  # of the open transaction
-        self._sealed: dict[
-            int, dict[int, Group]
-        ] = {}  # sealed since the last checkpoint, by agreement and place
+        self._known: dict[int, Frontier] = {}  # trees that are known to be what the hub signed
         self._filled = self._filling = self._newest = -TAIL  # in `seq`; unknown as yet, so looked up
         self._committer: GroupCommit[tuple[AccessEvent, ...]] = GroupCommit(
             partial(_connect, path, clock),
@@ -134,9 +132,9 @@ class YearWriter:
             made = self._rows(db, agr, head.tree.size, [event for event, *_ in leaves], fresh)
             newest = max(event.at for event, *_ in leaves)
             hashes = [row[_HASH] for row in made]
-            group = grow(db, agr, scope, self._year, head, hashes, newest, self._sealer)
-            if group is not None and self._sealer is not None:
-                self._checkpoint(db, agr, head, group, self._sealer)
+            grown, group = grow(db, agr, scope, self._year, head, hashes, newest, self._sealer)
+            if self._sealer is not None:
+                self._checkpoint(db, agr, head.tree, grown, self._sealer)
             rows += zip((turn for _, _, turn in leaves), made, strict=True)
             if group is not None:
                 made[0][-1] = seal_of(group)
@@ -148,16 +146,20 @@ class YearWriter:
         self._fresh |= fresh
         return results
 
-    def _checkpoint(self, db: apsw.Connection, agr: int, head: Head, group: Group, sealer: Sealer) -> None:
-        """Keep a checkpoint every CHECKPOINT_EVERY events, if the log before it is what the hub signed."""
-        own = self._sealed.setdefault(agr, {})
-        before = head.tree.size
-        if (before + len(group)) // CHECKPOINT_EVERY > before // CHECKPOINT_EVERY:
-            now = read_head(db, agr)
-            if now is not None and is_vouched(db, agr, now.origin, head.tree, sealer, own):
-                keep_checkpoint(db, agr, sealer.checkpoint(now.origin, now.tree), now.tree.size)
-            own.clear()
-        own[group.first] = group
+    def _checkpoint(
+        self, db: apsw.Connection, agr: int, before: Frontier, grown: Head, sealer: Sealer
+    ) -> None:
+        """Keep a checkpoint every CHECKPOINT_EVERY events, if the log before it is what the hub signed.
+
+        What this process has written itself since it last looked needs no other look.
+        """
+        tree, known = grown.tree, self._known.pop(agr, Frontier()) == before
+        if tree.size // CHECKPOINT_EVERY > before.size // CHECKPOINT_EVERY:
+            known = known or is_vouched(db, agr, grown.origin, before, sealer)
+            if known:
+                keep_checkpoint(db, agr, sealer.checkpoint(grown.origin, tree), tree.size)
+        if known:
+            self._known[agr] = tree
 
     def _in_order(self, scope: str, head: Head | None, leaves: list[_Leaf]) -> list[_Leaf]:
         """Return what to append, with what the log says by itself."""
@@ -198,18 +200,32 @@ class YearWriter:
     ) -> list[list[Any]]:
         """Return the rows of a log's new events, from index `first` on."""
         salts = self._random(2 * SALT_BYTES * len(events))
-        rows: list[list[Any]] = []
+        words, rows = self._words, list[list[Any]]()
         for number, event in enumerate(events):
             at = 2 * SALT_BYTES * number
             both = Salts(salts[at : at + SALT_BYTES], salts[at + SALT_BYTES : at + 2 * SALT_BYTES])
-            who, cred, col, act = (
-                self._words.get(text) or self._word(db, text, fresh)
-                for text in (event.who, event.cred, event.col, event.act)
+            leaf = to_leaf(event, both)
+            rows.append(
+                [
+                    agr,
+                    first + number,
+                    event.at,
+                    words.get(event.who) or self._word(db, event.who, fresh),
+                    words.get(event.cred) or self._word(db, event.cred, fresh),
+                    words.get(event.col) or self._word(db, event.col, fresh),
+                    words.get(event.act) or self._word(db, event.act, fresh),
+                    OUTCOMES[event.outcome],
+                    int(event.has_effect),
+                    req_key(event.req),
+                    leaf,
+                    leaf_hash(leaf),
+                    both.q,
+                    clean(event.q),
+                    both.ip,
+                    clean(event.ip),
+                    None,
+                ]
             )
-            outcome, effect, leaf = OUTCOMES[event.outcome], int(event.has_effect), to_leaf(event, both)
-            place = (agr, first + number, event.at, who, cred, col, act, outcome, effect)
-            values = (both.q, clean(event.q), both.ip, clean(event.ip))
-            rows.append([*place, req_key(event.req), leaf, leaf_hash(leaf), *values, None])
         return rows
 
     def _word(self, db: apsw.Connection, text: str, fresh: dict[str, int]) -> int:
