@@ -1,24 +1,29 @@
 """Publishing: objects cut into envelopes that the hub takes, statuses merged, every failure named.
 
 TAXII 2.1 sections 4.3 and 5.5. Objects are passed on as the bytes they came in: nothing is parsed and written
-again. Publishing again is safe: the hub answers an object version that it holds with success.
+again. Publishing again is safe: the hub answers an object version that it holds with success. What is refused
+because the marking that it cites comes in a later envelope is posted once more at the end.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import orjson
 
 from lightship.client.connection import Answer, Connection
 from lightship.client.errors import NotTaxii
 from lightship.core.ids import UNKNOWN_ID
+from lightship.core.marks import UnknownMarking
 from lightship.core.words import ALREADY_HELD
 
 DEFAULT_COUNT = 1000
 """Objects in one envelope at most."""
 _HEAD, _TAIL = b'{"objects":[', b"]}"
+_UNKNOWN = f"({UnknownMarking.rule})"
 _POSITION = re.compile(r"(?i)\b(object at position )(\d+)")
 
 Progress = Callable[[int], None]
@@ -95,17 +100,61 @@ def publish(
         LightshipError: the hub refused an envelope as a whole, or could not be reached; what was answered
             before is stored. Publish the same input again: what is held already counts as success.
     """
-    report = PublishReport()
+    report, late, envelopes = PublishReport(), list[tuple[PublishReport, tuple[bytes, ...]]](), 0
     for part in _batches(objects, max_bytes, count):
         if isinstance(part, PublishReport):
-            done = part
-        else:
-            answer = connection.post(f"{path}objects/", _HEAD + b",".join(part.bodies) + _TAIL)
-            done = status_of(answer, part.start)
-        report += done
+            report += part
+            continue
+        envelopes += 1
+        done = _post(connection, path, part)
+        sure, refused, bodies = _without_unknown(done, part)
+        report += sure
+        if bodies:
+            late.append((refused, bodies))
         if progress is not None:
             progress(done.total)
+    if envelopes == 1:  # there was no later one that the markings could have come in
+        return sum((refused for refused, _ in late), report)
+    again = (body for _, bodies in late for body in bodies)
+    for part in _batches(again, max_bytes, count):
+        report += part if isinstance(part, PublishReport) else _post(connection, path, part)
     return report
+
+
+def _post(connection: Connection, path: str, part: _Batch) -> PublishReport:
+    answer = connection.post(f"{path}objects/", _HEAD + b",".join(part.bodies) + _TAIL)
+    return status_of(answer, part.start)
+
+
+def _without_unknown(
+    done: PublishReport, part: _Batch
+) -> tuple[PublishReport, PublishReport, tuple[bytes, ...]]:
+    """Return what is settled; then what was refused for an unknown marking, as a report and as bodies."""
+    unknown = [one for one in done.failures if _UNKNOWN in one.message]
+    if not unknown:
+        return done, PublishReport(), ()
+    names: set[tuple[object, object]] = {(one.id, one.version) for one in unknown}
+    names |= {(one.id, "") for one in unknown}  # what has no version is named with the time of the request
+    bodies = tuple(body for body in part.bodies if _name_of(body) in names)
+    if len(bodies) != len(unknown):  # one id several times: the hub's answer stands
+        return done, PublishReport(), ()
+    settled = replace(
+        done,
+        total=done.total - len(unknown),
+        failures=tuple(one for one in done.failures if _UNKNOWN not in one.message),
+    )
+    return settled, PublishReport(len(unknown), failures=tuple(unknown)), bodies
+
+
+def _name_of(body: bytes) -> tuple[object, object]:
+    """Return id and version; of what is no object, nothing."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, Mapping):
+        return None, None
+    return value.get("id"), value.get("modified") or value.get("created") or ""
 
 
 def _batches(objects: Iterable[bytes], max_bytes: int, count: int) -> Iterator[_Batch | PublishReport]:

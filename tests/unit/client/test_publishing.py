@@ -105,3 +105,58 @@ def test_a_refused_envelope_ends_it() -> None:
     with pytest.raises(Refused) as caught:
         publish(connection, "/c/", [text("a")], max_bytes=1000)
     assert caught.value.rule == "deny-default"
+
+
+class Strict:
+    """A hub that knows a marking once it was posted."""
+
+    def __init__(self) -> None:
+        self.known: set[str] = set()
+        self.bodies: list[list[str]] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        objects = json.loads(request.content)["objects"]
+        self.bodies.append([one["id"] for one in objects])
+        self.known |= {one["id"] for one in objects if one["id"].startswith("marking")}
+        failures = [
+            {"id": one["id"], "version": one.get("modified", "2026-05-05T00:00:00Z"), "message": UNKNOWN}
+            for one in objects
+            if not set(one.get("object_marking_refs", [])) <= self.known
+        ]
+        return httpx2.Response(
+            202,
+            json={
+                "id": "s",
+                "total_count": len(objects),
+                "success_count": len(objects) - len(failures),
+                "failures": failures,
+            },
+        )
+
+
+UNKNOWN = "it is marked with something that is not known here (deny-unknown-marking)"
+
+
+def marked(name: str, marking: str, **more: str) -> bytes:
+    return json.dumps({"id": name, "object_marking_refs": [marking], **more}).encode()
+
+
+def publish_to(hub: Strict, objects: list[bytes]) -> PublishReport:
+    connection = Connection("https://hub.example", "u", "s", transport=httpx2.MockTransport(hub))
+    return publish(connection, "/a/collections/c/", objects, max_bytes=1 << 20, count=2)
+
+
+def test_what_is_marked_by_a_later_envelope_is_posted_again_at_the_end() -> None:
+    hub = Strict()
+    first = [marked("a", "marking-1", modified="2026-01-01T00:00:00Z"), marked("b", "marking-1")]
+    report = publish_to(hub, [*first, text("c"), text("marking-1"), marked("d", "marking-2")])
+    assert hub.bodies == [["a", "b"], ["c", "marking-1"], ["d"], ["a", "b"], ["d"]]
+    assert (report.total, report.success) == (5, 4)
+    assert [one.id for one in report.failures] == ["d"]
+
+
+def test_a_marking_that_comes_nowhere_is_not_waited_for() -> None:
+    hub = Strict()
+    report = publish_to(hub, [marked("a", "marking-1"), text("b")])
+    assert hub.bodies == [["a", "b"]]
+    assert (report.total, report.success, len(report.failures)) == (2, 1, 1)
