@@ -9,16 +9,15 @@ hub.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from typing import Literal
 
 import apsw
 import orjson
 
-from lightship.core.agreement.load import load_payload
+from lightship.core.agreement.consistency import resolve
 from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
-from lightship.core.errors import LightshipError
 from lightship.core.marks import (
     UNLEVELLED_TYPES,
     Definition,
@@ -123,18 +122,17 @@ def sets_of(db: apsw.Connection) -> SetOf:
 
 
 def _collection(db: apsw.Connection, number: int, uuid: str, agreement: str) -> Collection:
-    """Return a collection as the agreement's newest version has it, else one with safe settings."""
+    """Return what a set needs of a collection, as the agreement's newest version has it, else safe values.
+
+    The payload is read as it is, not checked again: a hub must start whatever a later version would refuse.
+    """
     sql = "SELECT payload FROM agreement WHERE id = ? ORDER BY version DESC LIMIT 1"
-    rows = select(db, sql, (agreement,))
-    with suppress(LightshipError, ValueError, KeyError, TypeError):  # else what a set needs has safe defaults
-        for row in rows:
-            for one in load_payload(bytes(row[0]), _numbers(db), hub="").collections:
-                if one.id == uuid:
-                    return replace(one, settings=replace(one.settings, red="audience"))
-    nobody: frozenset[str] = frozenset()
-    settings = CollectionSettings(red="audience")
-    return Collection(number, uuid, agreement, "", "", "", Level.RED, nobody, nobody, settings)
-
-
-def _numbers(db: apsw.Connection) -> Mapping[str, int]:
-    return dict(select(db, "SELECT id, number FROM collection"))
+    audience: frozenset[str] = frozenset()
+    unmarked: Literal["refuse"] | Level = "refuse"
+    with suppress(ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        written = orjson.loads(select(db, sql, (agreement,))[0][0])
+        one = next(one for one in written["collections"].values() if one["id"] == uuid)
+        audience = resolve(one, "audience", written["members"])
+        unmarked = Level(one["unmarked"])
+    settings = CollectionSettings(unmarked=unmarked, red="audience")
+    return Collection(number, uuid, agreement, "", "", "", Level.RED, audience, frozenset(), settings)
