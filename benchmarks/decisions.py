@@ -2,7 +2,7 @@
 
 Run as `python -m benchmarks.decisions [--members N] [--collections N]`. Prints one line of JSON: how many
 decisions were asked for, seconds and CPU seconds of all, and the middle one and the one that 99 of 100 stay
-under, in milliseconds.
+under, in milliseconds of CPU.
 No server and no store: the rules that the hub ships, and an agreement made up here.
 """
 
@@ -90,9 +90,9 @@ def main() -> None:
         member, place = divmod(number, options.collections)
         slug = f"member-{member:03}"
         principal = Principal("bench", slug, "c", slug)
-        start = time.perf_counter()
+        start = time.thread_time()
         decision = rules.decide(principal, Action.READ, agreement.collections[place], agreement, NOW)
-        took.append(time.perf_counter() - start)
+        took.append(time.thread_time() - start)
         assert decision.allowed
     seconds, cpu = time.perf_counter() - began, time.process_time() - spent
     took.sort()

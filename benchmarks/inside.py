@@ -82,7 +82,7 @@ def verify(bench: Bench) -> dict[str, Measure]:
         hub = bench.blank().copy(bench.place("audited"))
         out = bench.place("export")
         _run("audit_export", ["--hub", hub.path, "--out", out, "--events", count], timeout=1800)
-        command = [
+        command: list[str | Path] = [
             Path(sys.executable).parent / "lightship",
             "verify",
             out,
