@@ -3,6 +3,8 @@
 An input is a body. It must be refused as a whole, or each of its items must be either refused by name or
 become a candidate whose stored form is canonical, and which every read then shows as valid JSON. What is
 taken passes the row checks of fsck each time, and the whole of fsck on a fresh SQLite store for some inputs.
+Markings go the whole way too: the set of each candidate is read, written and decided about, or the object is
+refused because nobody knows what it is marked with.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from lightship.core.audit import AccessEvent
 from lightship.core.collection import Candidate, CollectionSettings, Level, Verdict, pack
 from lightship.core.errors import MalformedRequest, Unprocessable
 from lightship.core.ids import is_stix_id
-from lightship.core.marks import MarkingSet
+from lightship.core.marks import MarkingSet, UnknownMarking, encode, marking_set, usable
+from lightship.core.marks import decode as decode_marks
 from lightship.core.ports import PublishRequest
 from lightship.core.query import Filters, Versions
 from lightship.core.stix.ingest import Ingest, Refusal
@@ -36,9 +39,14 @@ from lightship.storage.sqlite.classes import spec_bit
 from lightship.storage.sqlite.rows import idhash
 from lightship.taxii import resources
 from lightship.usecases.status import Failure, render_status
+from policy_rules import cedar_rules, shipped
+from policy_worlds import mou, place
 from storekit import ALL, WAIT, HandClock, HubStore, activate, grant, pull, uuid_of
 
 NOW = Micros(1_780_000_000_000_000)
+Marked = tuple[Candidate, MarkingSet]
+_PLACE = place()
+_AGREEMENT, _RULES = mou(_PLACE), cedar_rules()
 WHOLE = 64
 """One input in so many, of those with something to store, goes to disk and through the whole of fsck."""
 _SETTINGS = (
@@ -75,12 +83,14 @@ def opened(whole: int = WHOLE) -> Iterator[Callable[[bytes], None]]:
             _check_refusal(refusal)
         for one in candidates:
             _check_candidate(one, scratch)
-        if candidates:
+        marked, unknown = _marks(candidates)
+        refusals += unknown
+        if marked:
             memory = MemoryStore(HandClock())
             activate(memory, 1)
-            _post_and_read(memory, candidates, refusals)
+            _post_and_read(memory, marked, refusals)
             if mark // 3 % whole == 0:
-                _to_disk(candidates, refusals)
+                _to_disk(marked, refusals)
 
     try:
         yield target
@@ -114,12 +124,36 @@ def _check_candidate(one: Candidate, scratch: Scratch) -> None:
     assert not scratch.findings, scratch.findings
 
 
-def _post_and_read(store: HubStore, candidates: Sequence[Candidate], refusals: Sequence[Refusal]) -> None:
+def _marks(candidates: Sequence[Candidate]) -> tuple[list[Marked], list[Refusal]]:
+    """Return each candidate with its marking set, and refuse those whose markings nobody knows.
+
+    As long as a definition is refused, so is what cites it.
+    """
+    left, refused = list(candidates), list[Refusal]()
+    while True:
+        known, marked, before = usable([], left, "uslax", frozenset()), list[Marked](), len(refused)
+        for one in left:
+            try:
+                marks = marking_set(one, _PLACE, known)
+            except UnknownMarking as error:
+                refused.append(Refusal(one.position, one.id, one.version_text, error.rule, error.message))
+                _check_refusal(refused[-1])
+                continue
+            assert decode_marks(encode(marks)) == marks
+            assert _RULES.admits(_PLACE, _AGREEMENT, "uslax", marks).rule in {"", *shipped().by_id}
+            marked.append((one, marks))
+        if len(refused) == before:
+            return marked, refused
+        left = [one for one, _ in marked]
+
+
+def _post_and_read(store: HubStore, marked: Sequence[Marked], refusals: Sequence[Refusal]) -> None:
     """Post twice: the second time everything is there already or conflicts; then read in every way."""
     failures = [Failure(one.position, one.id, one.version_text, one.message) for one in refusals]
+    candidates = [one for one, _ in marked]
     seen = []
     for number in (1, 2):
-        done = store.publish(_request(store, number, candidates, failures)).result(WAIT)
+        done = store.publish(_request(store, number, marked, failures)).result(WAIT)
         status = json.loads(done.status)
         assert status["success_count"] + status["failure_count"] == status["total_count"]
         assert status["total_count"] == len(candidates) + len(refusals)
@@ -139,15 +173,16 @@ def _post_and_read(store: HubStore, candidates: Sequence[Candidate], refusals: S
 
 
 def _request(
-    store: HubStore, number: int, candidates: Sequence[Candidate], failures: Sequence[Failure]
+    store: HubStore, number: int, marked: Sequence[Marked], failures: Sequence[Failure]
 ) -> PublishRequest:
     status_id = uuid_of(number)
+    releases = {one.position: marks.release_at for one, marks in marked if marks.release_at is not None}
     return PublishRequest(
         grant=grant(store),
-        candidates=tuple(candidates),
-        marks=tuple(MarkingSet(one.level) for one in candidates),
+        candidates=tuple(one for one, _ in marked),
+        marks=tuple(marks for _, marks in marked),
         status_id=status_id,
-        render_status=lambda outcome: render_status(status_id, NOW, outcome, failures),
+        render_status=lambda outcome: render_status(status_id, NOW, outcome, failures, releases),
         render_event=lambda outcome: AccessEvent(
             f"{number:032x}", NOW, "publish", n=len(outcome.items), first=outcome.added_first
         ),
@@ -155,20 +190,21 @@ def _request(
     )
 
 
-def _to_disk(candidates: Sequence[Candidate], refusals: Sequence[Refusal]) -> None:
+def _to_disk(marked: Sequence[Marked], refusals: Sequence[Refusal]) -> None:
     """Post to a fresh SQLite store and check everything in it."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     try:
         hub = DiskHub(folder)
         try:
             hub.activate(1, "")
-            _post_and_read(hub.store, candidates, refusals)
+            _post_and_read(hub.store, marked, refusals)
+            held = len(pull(hub.store, ALL))
             for event in hub.store.pending():
                 hub.log(event)
         finally:
             hub.close()
         report = fsck(folder)
         assert not report.findings, report.findings
-        assert report.objects == len({(one.id, one.version) for one in candidates})
+        assert report.objects == held
     finally:
         shutil.rmtree(folder)

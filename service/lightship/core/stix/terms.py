@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from lightship.core.stix.extensions import SHARING_TERMS
 from lightship.core.stix.markings import SHIPPED
-from lightship.core.time import Micros, instant_micros, parse_instant
+from lightship.core.time import MAX_MICROS, Micros, instant_micros, parse_instant
 
 IEP: Final = "extension-definition--762e2e97-ee51-43e5-a9ea-165fbb862c4a"
 ACS: Final = "extension-definition--3a65884d-005a-4290-8335-cb2d778a83ce"
@@ -175,11 +175,12 @@ def _words(content: Mapping[str, Any], name: str, where: str) -> frozenset[str] 
 
 
 def _moment(content: Mapping[str, Any], name: str, where: str) -> Micros | None:
+    """Return a time, not after the last one that a stamp can have: nothing is released or held beyond it."""
     found = content.get(name)
     if found is None:
         return None
     try:
-        return instant_micros(parse_instant(found))
+        return Micros(min(max(instant_micros(parse_instant(found)), 0), MAX_MICROS))
     except (TypeError, ValueError):
         raise UnreadableTerms(f"{name} is no timestamp", f"{where}/{name}") from None
 

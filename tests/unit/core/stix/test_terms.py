@@ -12,6 +12,7 @@ import pytest
 from lightship.core.stix.extensions import SHARING_TERMS
 from lightship.core.stix.markings import SHIPPED
 from lightship.core.stix.terms import ACS, IEP, NO_TERMS, Terms, UnreadableTerms, read_terms
+from lightship.core.time import MAX_MICROS
 from policy_worlds import candidates
 from stixsamples import new_id, statement_marking
 
@@ -166,6 +167,13 @@ def test_a_definition_of_another_kind_is_unreadable(value: dict[str, Any], where
 def test_terms_of_wrong_form_are_unreadable_and_not_left_out(content: Any) -> None:
     with pytest.raises(UnreadableTerms):
         read(definition(extensions={SHARING_TERMS: content}))
+
+
+def test_times_beyond_every_stamp_are_the_last_and_the_first_one() -> None:
+    for name, text in (("share_until", "9999-12-31T23:59:59Z"), ("release_at", "9999-12-31T23:59:59Z")):
+        assert getattr(read(extended(SHARING_TERMS, agreement="mou", **{name: text})), name) == MAX_MICROS
+    past = read(extended(SHARING_TERMS, agreement="mou", share_until="0001-01-01T00:00:00Z"))
+    assert past.share_until == 0
 
 
 def test_a_large_definition_is_read_too() -> None:
