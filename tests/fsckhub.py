@@ -89,17 +89,19 @@ class DiskHub:
         self.log(event)
         return signed
 
-    def publish(self, *candidates: Candidate, on: int = 1, log: bool = True) -> None:
-        """Publish as Alice."""
+    def publish(
+        self, *candidates: Candidate, on: int = 1, log: bool = True, marks: Sequence[MarkingSet] = ()
+    ) -> None:
+        """Publish as Alice; without `marks` each object says no more than its level."""
         event = self.event("publish")
         status_id = uuid_of(1000 + self.requests)
 
         def status(outcome: PublishOutcome) -> bytes:
             return orjson.dumps({"id": status_id, "total_count": len(outcome.items)})
 
-        marks = tuple(MarkingSet(one.level) for one in candidates)
+        sets = tuple(marks) or tuple(MarkingSet(one.level) for one in candidates)
         request = PublishRequest(
-            grant(self.store, on=on), candidates, marks, status_id, status, lambda _: event, START
+            grant(self.store, on=on), candidates, sets, status_id, status, lambda _: event, START
         )
         self.store.publish(request).result(WAIT)
         if log:

@@ -360,7 +360,7 @@ AUDIT_DAMAGE = {
         "is recorded again: audit-2026.db, exercise event 3",
     ),
     "the same number twice": (
-        "UPDATE event SET idx = 1 WHERE idx = 2",
+        "DROP INDEX event_place; UPDATE event SET idx = 1 WHERE idx = 2",
         "exercise event 1",
         "there is another one of this number before it",
     ),
