@@ -27,6 +27,7 @@ _CODES: dict[str, int] = {
     "unreachable": UNREACHABLE,
     "not-trusted": UNREACHABLE,
     "not-taxii": UNREACHABLE,
+    "log-refused": FAILED,
     errors.Unavailable.code: UNREACHABLE,
     errors.HubError.code: UNREACHABLE,
     errors.Damaged.code: FAILED,

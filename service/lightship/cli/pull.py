@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from lightship.cli import exits
 from lightship.cli.command import Command, json_option, profile_option
 from lightship.cli.output import dumps, progress, say
 from lightship.cli.remote import client_of, profile_of
+from lightship.cli.verified import pull_verified
 from lightship.core.time import format_stamp, parse_added_after
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     examples="""
     lightship pull la-lb-mou/indicators --state pull.state --out indicators.ndjson
     lightship pull la-lb-mou/indicators --format bundle --out indicators.json
+    lightship pull la-lb-mou/indicators --verify --state verified.state --out indicators.ndjson
     lightship pull la-lb-mou/indicators --since 2026-04-01T00:00:00Z --type indicator | jq .pattern
     """,
 )
@@ -49,6 +52,14 @@ if TYPE_CHECKING:
 @click.option(
     "--format", "form", type=click.Choice(["ndjson", "bundle"]), default="ndjson", show_default=True
 )
+@click.option("--verify", is_flag=True, help="Check all of it against the collection's log; needs --state.")
+@click.option("--strict", is_flag=True, help="With --verify: warnings, such as old age, are failures too.")
+@click.option("--root", "pinned", default="", help="With --verify: id of the key that signed the agreement.")
+@click.option(
+    "--deletions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --verify: append what was withdrawn to this file, as NDJSON.",
+)
 @profile_option
 @json_option
 def pull(
@@ -61,15 +72,39 @@ def pull(
     types: tuple[str, ...],
     all_versions: bool,
     form: str,
+    verify: bool,
+    strict: bool,
+    pinned: str,
+    deletions: Path | None,
     profile_name: str,
     as_json: bool,
-) -> None:
+) -> int:
     """Pull a collection's objects, oldest first.
 
     The place in --state moves only after the objects are written and synced; after a crash a page can come
     twice, never not at all. --out is not touched before the hub has answered, and a bundle replaces it whole.
     With --json a summary goes to stdout, or to stderr where the objects take stdout.
+
+    With --verify every version of every object comes, as NDJSON; only what the log vouches for is written,
+    and the command ends with 1 if anything is wrong. --state then keeps what was verified.
     """
+    if verify:
+        if state is None or form != "ndjson" or since or limit or types:
+            raise click.UsageError(
+                "--verify needs --state, and leaves out --since, --limit, --type and bundles."
+            )
+        return pull_verified(
+            collection,
+            out,
+            state,
+            pinned=pinned,
+            strict=strict,
+            deletions=deletions,
+            profile_name=profile_name,
+            as_json=as_json,
+        )
+    if strict or pinned or deletions is not None:
+        raise click.UsageError("--strict, --root and --deletions go with --verify.")
     from lightship.client import Cursor, load_cursor, save_cursor
 
     match = {"type": ",".join(types)} if types else {}
@@ -101,6 +136,7 @@ def pull(
         click.echo(dumps(summary), err=out is None)
     elif out is not None:
         say(f"{collection}: {total} objects to {out}")
+    return exits.OK
 
 
 def _parts(

@@ -27,6 +27,7 @@ from lightship.core.log.findings import Failure, Finding, LogRefused
 from lightship.core.log.held import Held
 from lightship.core.log.leaf import AgreementChange
 from lightship.core.log.ledger import Gone
+from lightship.core.log.notes import BadNote
 from lightship.core.log.trusted import Applied, TrustedLog
 from lightship.core.stix.json import Decoded, decode_listing
 from lightship.core.time import Micros, format_stamp
@@ -47,6 +48,7 @@ class Report:
         findings: entries of the log that do not hold.  warnings: what a strict consumer does not put up with.
         gone: object versions that left the collection since the last pull.
         size: entries of the log now.  authority: who signed the agreement.
+        reached: `date_added` of the newest object that was handed out so far.
     """
 
     delivered: tuple[Outcome, ...]
@@ -57,6 +59,7 @@ class Report:
     gone: tuple[Gone, ...]
     size: int
     authority: str
+    reached: Micros
 
     @property
     def ok(self) -> bool:
@@ -115,9 +118,12 @@ def first_look(source: LogSource, verify: Verify, *, pinned_key: str = "", hub: 
         pinned_key, hub: what version 1 of the agreement must be; with both empty what is shown now is pinned.
 
     Raises:
-        BadNote: the hub shows no checkpoint of this collection.
+        LogRefused: the hub shows no checkpoint of this collection.
     """
-    origin = origin_in(source.checkpoint(), source.collection)
+    try:
+        origin = origin_in(source.checkpoint(), source.collection)
+    except BadNote as error:
+        raise LogRefused(Failure.CHECKPOINT_FORGED, str(error)) from None
     return Kept(
         TrustedLog(source.agreement, source.collection, origin, verify, pinned_key=pinned_key, hub=hub)
     )
@@ -208,8 +214,9 @@ def _pull(
         gone=(*first.gone, *second.gone),
         size=log.size,
         authority=log.chain.last.root.text if log.chain.last else "",
+        reached=max(kept.reached, found.reached),
     )
-    kept.reached = max(kept.reached, found.reached)
+    kept.reached = report.reached
     kept.owed = {(one.id, one.digest) for one in found.missing}
     return VerifiedPull(report, kept, received, wanted)
 

@@ -13,6 +13,7 @@ import apsw
 from lightship.core.errors import BadFile, StewardError
 from lightship.core.ports import FsckReport
 from lightship.storage.fsck_audit import check_effects, check_events
+from lightship.storage.fsck_collection_log import check_collection_log
 from lightship.storage.fsck_log import HubKey
 from lightship.storage.fsck_marks import check_marking_sets, check_staged
 from lightship.storage.fsck_objects import check_flags
@@ -49,7 +50,7 @@ def fsck(data_dir: Path, progress: Progress = no_progress, key: HubKey | None = 
         logs = []
         objects = statements = events = 0
         try:
-            objects, statements = _check_hub(hub, scratch, progress)
+            objects, statements = _check_hub(hub, scratch, progress, key)
             pending = check_pending(hub, scratch)
         except (apsw.CorruptError, apsw.NotADBError) as error:
             scratch.find("hub.db", f"SQLite cannot read on: {error}")
@@ -104,7 +105,9 @@ def _integrity(db: apsw.Connection, name: str, scratch: Scratch, progress: Progr
             scratch.find(name, f"SQLite: {message}")
 
 
-def _check_hub(db: apsw.Connection, scratch: Scratch, progress: Progress) -> tuple[int, int]:
+def _check_hub(
+    db: apsw.Connection, scratch: Scratch, progress: Progress, key: HubKey | None
+) -> tuple[int, int]:
     _integrity(db, "hub.db", scratch, progress)
     digests = check_chains(db, scratch)
     found = heads(db)
@@ -117,6 +120,8 @@ def _check_hub(db: apsw.Connection, scratch: Scratch, progress: Progress) -> tup
             if objects % STEP == 0:
                 progress("checking objects", objects, total)
     progress("checking objects", objects, total)
+    for head in found:
+        check_collection_log(db, head.number, scratch, key)
     check_flags(db, scratch)
     check_marking_sets(db, scratch)
     check_staged(db, scratch)

@@ -310,7 +310,7 @@ def test_a_date_in_the_past_is_said_before_it_is_signed() -> None:
 
 def test_what_is_not_acted_on_yet_is_in_the_notes() -> None:
     hub = Hub()
-    assert any("is not acted on yet" in note for note in hub.check(f"{hub.text()}max_age_s = 60\n").notes)
+    assert any("consumers that verify" in note for note in hub.check(f"{hub.text()}max_age_s = 60\n").notes)
     assert not hub.check(sample(hub, "exercise")).notes
 
 

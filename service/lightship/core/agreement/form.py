@@ -193,7 +193,7 @@ def notes(payload: Mapping[str, Any]) -> list[Note]:
     for alias, one in payload["collections"].items():
         if "max_age_s" in one:
             said.append(
-                Note(("collections", alias, "max_age_s"), "the age of checkpoints is not acted on yet")
+                Note(("collections", alias, "max_age_s"), "consumers that verify warn of an older log")
             )
         if one["ceiling"] == "red" and one.get("red", "named") == "named":
             said.append(
