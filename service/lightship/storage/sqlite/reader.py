@@ -90,6 +90,9 @@ WHERE version = ? AND version <> '' AND type = ? AND class & 12 = ? AND key > ? 
 ORDER BY key LIMIT ?"""
 _OF_ID = """
 SELECT key, class FROM object INDEXED BY object_id WHERE idhash = ? AND key > ? AND key <= ?"""
+_OF_ID_AND_VERSION = """
+SELECT key FROM object INDEXED BY object_id
+WHERE idhash = ? AND key > ? AND key <= ? AND (version = '' OR version IN (SELECT value FROM carray(?)))"""
 _EXISTS = """
 SELECT 1 FROM object INDEXED BY object_id WHERE idhash = ? AND key > ? AND key <= ? AND id = ? LIMIT 1"""
 _STATEMENTS = """
@@ -329,8 +332,11 @@ def _streams(
     if filters.ids:
         held: list[int] = []
         for object_id in filters.ids:
-            rows = select(db, _OF_ID, (idhash(number, object_id), low, high))
-            held += [key for key, row_class in rows if row_class in classes or instants]
+            bounds = (idhash(number, object_id), low, high)
+            held += [key for key, row_class in select(db, _OF_ID, bounds) if row_class in classes]
+            if instants:  # an observable's version is its date_added: looked at row by row
+                dated = (*bounds, apsw.carray(tuple(sorted(instants))))
+                held += [row[0] for row in select(db, _OF_ID_AND_VERSION, dated)]
         return [iter(sorted(held))]
 
     if types:
