@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from hubkit import HubKit, make_hub
 from lightship.client import Client, Connection, PublishReport
+from stixsamples import statement_marking
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 RELEASES = ("ics-attack-17.1.json", "ics-attack-18.1.json")
@@ -26,6 +28,15 @@ COLLECTIONS: Any = {
     "intelligence": {"unmarked": "green", "authors": "not-others", "ceiling": "amber", "red": "named"},
     "plain": {"unmarked": "green", "authors": "not-others", "custom_objects": False},
     "marked": {"unmarked": "refuse", "authors": "not-others"},
+}
+
+GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
+PATTERNS = {
+    "md5": "[file:hashes.MD5 = '{}']",
+    "sha1": "[file:hashes.'SHA-1' = '{}']",
+    "sha256": "[file:hashes.'SHA-256' = '{}']",
+    "url": "[url:value = '{}']",
+    "domain": "[domain-name:value = '{}']",
 }
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real sets are not beside the checkout")
@@ -94,3 +105,37 @@ def test_a_misp_event_with_custom_objects_needs_a_collection_that_takes_them(kit
     report = publish(kit, "plain", event("dukes.misp.json"))
     assert 0 < len(report.failures) < report.total
     assert all("custom_objects = true" in one.message for one in report.failures)
+
+
+def plainly(name: str, marking: dict[str, Any]) -> list[Any]:
+    """Return a MISP event's attributes as indicators, and as custom objects where no pattern fits."""
+    (found,) = json.loads((DATA / "eset-ioc" / name).read_text())["response"]
+    event = found["Event"]
+    maker = f"identity--{event['Orgc']['uuid']}"
+    common = {"spec_version": "2.1", "object_marking_refs": [GREEN, marking["id"]], "created_by_ref": maker}
+    objects: list[Any] = []
+    for one in event["Attribute"]:
+        at = datetime.fromtimestamp(int(one["timestamp"]), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        times = {"created": at, "modified": at}
+        pattern = PATTERNS.get(one["type"])
+        if pattern is None:
+            kind, told = "x-misp-attribute", {"x_misp_type": one["type"], "x_misp_value": one["value"]}
+        else:
+            value = one["value"].replace("\\", "\\\\").replace("'", "\\'")
+            told = {"pattern": pattern.format(value), "pattern_type": "stix", "valid_from": at}
+            kind = "indicator"
+        objects.append({"type": kind, "id": f"{kind}--{one['uuid']}", **common, **times, **told})
+    maker_times = {"created": objects[0]["created"], "modified": objects[0]["modified"]}
+    identity = {"type": "identity", "id": maker, "name": event["Orgc"]["name"], **common, **maker_times}
+    identity.pop("created_by_ref")
+    return [*objects, identity, marking]
+
+
+@pytest.mark.parametrize(("name", "number"), [(EVENTS[0], 154), (EVENTS[1], 101)])
+def test_the_attributes_of_a_misp_event_go_through_with_markings_of_ones_own(
+    kit: HubKit, name: str, number: int
+) -> None:
+    objects = plainly(name, statement_marking())
+    report = publish(kit, "marked", objects, count=50)
+    assert report.failures == ()
+    assert report.success == len(objects) == number + 2
