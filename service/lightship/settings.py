@@ -54,6 +54,11 @@ class Settings(BaseSettings):
     log_format: LogFormat = Field("text", description="lines on stderr: `text` (key=value) or `json`")
     metrics_listen: str = Field("", description="address and port of `/metrics`, plain HTTP; empty: none")
     min_free_bytes: int = Field(256 * MIB, ge=0, description="free disk below which `/readyz` says 503")
+    publish_min_free_bytes: int = Field(
+        2048 * MIB,
+        ge=0,
+        description="free disk below which nothing is published: the rest is the access log's",
+    )
     max_connections: int = Field(
         10_000, ge=1, le=1_000_000, description="connections at a time; more are closed"
     )

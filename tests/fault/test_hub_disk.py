@@ -98,11 +98,11 @@ class Desk:
 
 
 @contextlib.contextmanager
-def desk(parent: Path, free: int = 100_000) -> Iterator[Desk]:
+def desk(parent: Path, free: int = 100_000, for_log: int = 0) -> Iterator[Desk]:
     with live_hub(parent, sample=SAMPLE, members=("uslgb", "uslax")) as hub:
         hub.stop()
         with (hub.dir / "lightship.toml").open("a") as settings:
-            settings.write(f"min_free_bytes = {free}\n")
+            settings.write(f"min_free_bytes = {free}\npublish_min_free_bytes = {for_log}\n")
         hub.start()
         path = f"collections/{hub.collection('public')}/objects/"
         with hub.client("uslgb") as publisher, hub.client("uslax") as reader:
@@ -130,6 +130,16 @@ def fill(path: Path) -> None:
             while True:
                 os.write(ballast, b"x" * size)
     os.close(ballast)
+
+
+def test_publishing_stops_while_what_is_left_is_kept_for_the_access_log(tmp_path: Path) -> None:
+    with desk(tmp_path, for_log=1 << 60) as one:
+        answer = one.post()
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+        assert "nothing is published" in answer.json()["title"]
+        assert "Audit-Receipt" in answer.headers
+        assert one.reader.get(one.path).status_code == 200
+        one.check_kept()
 
 
 def test_a_process_that_may_not_write_answers_503_and_goes_on_by_itself(tmp_path: Path) -> None:

@@ -69,7 +69,11 @@ class _Prepared:
 
 
 class Publish:
-    """Carries out posts; `on_terms` is told the next moment at which something of a post enters or goes."""
+    """Carries out posts.
+
+    `on_terms` is told the next moment at which something of a post enters or goes; `room` raises Unavailable
+    while the disk has too little room for more than the access log.
+    """
 
     def __init__(
         self,
@@ -81,7 +85,9 @@ class Publish:
         directory: Directory,
         executor: Executor,
         on_terms: Callable[[Micros], None] = lambda moment: None,
+        room: Callable[[], None] = lambda: None,
     ) -> None:
+        self._room = room
         self._reader = reader
         self._writer = writer
         self._checks = checks
@@ -98,9 +104,11 @@ class Publish:
         """Decide, before anything of the body is read, whether the principal may post here.
 
         Raises:
-            Refused, Hidden: it may not.
+            Refused, Hidden: it may not.  Unavailable: nothing is published for now.
         """
-        return permit(self._decisions, place, Action.PUBLISH, now)
+        grant = permit(self._decisions, place, Action.PUBLISH, now)
+        self._room()
+        return grant
 
     async def __call__(self, post: Post) -> Published:
         """Check, decide, write.
