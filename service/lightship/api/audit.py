@@ -105,7 +105,7 @@ class Audits:
             spans = review.spans_of(self._reader, grants, object_id)
             if not spans:
                 return review.Reviewed((), None)
-            test = review.offered_test(object_id, spans, self._key)
+            query, test = review.narrowed(query, spans), review.offered_test(object_id, spans, self._key)
         return review.look(self._access, query, mark, test)
 
 

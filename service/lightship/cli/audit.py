@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from lightship.cli.audit_export import export
+from lightship.cli.audit_retire import retire
 from lightship.cli.command import Command, Group, hub_option, json_option
 from lightship.cli.local import Time, hub_of, note
 from lightship.cli.output import print_json, print_rows, say
@@ -42,6 +43,7 @@ def audit() -> None:
 
 
 audit.add_command(export)
+audit.add_command(retire)
 
 
 @audit.command(
@@ -164,6 +166,7 @@ def _here(
         query, test = named(hub.registry, asked), None
         if filters["object"]:
             spans = _spans(hub, view, query, filters["object"])
+            query = review.narrowed(query, spans)
             test = review.offered_test(filters["object"], spans, hub.cursor_key)
         names = {one.id: one.name for one in hub.registry.credentials()}
         mark: review.Mark | None = review.Mark()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from lightship.core.access import Action, Grant, Principal
 from lightship.core.agreement import Agreement
 from lightship.core.audit import AccessEvent, AuditQuery
+from lightship.core.collection import MAX_BACKLOG
 from lightship.core.cursor import read_token
 from lightship.core.errors import MalformedRequest, Refused
 from lightship.core.ids import type_of
@@ -22,8 +23,12 @@ from lightship.core.time import Micros
 from lightship.usecases.credentials import STEWARD
 
 SCOPE_RULE = "deny-audit-scope"
-SCANNED = 20_000
+SCANNED = 10_000
 """Events that one page looks through at most; one that found less says where to go on."""
+LATE = Micros(10_000_000)
+"""How long after a withdrawal was begun a reader may still have got the object: its commit may be slow."""
+EARLY = Micros(MAX_BACKLOG + LATE)
+"""How long before its `date_added` an object may have been read: stamps lie ahead of the clock."""
 
 _ENDPOINTS = {
     "read-objects": Endpoint.OBJECTS,
@@ -172,12 +177,20 @@ def offered_test(object_id: str, spans: Spans, cursor_key: bytes) -> Test:
         if endpoint is None or event.st >= 400 or not event.n:
             return False
         reached = any(
-            event.first <= added <= event.last and (gone is None or event.at < gone)
+            event.first <= added <= event.last and (gone is None or event.at < gone + LATE)
             for added, gone in spans.get(event.col, ())
         )
         return reached and _takes(_filters_of(event.q, endpoint, cursor_key), object_id)
 
     return test
+
+
+def narrowed(query: AuditQuery, spans: Spans) -> AuditQuery:
+    """Return the search for events that `offered_test` can take: fewer to look through."""
+    first = min((added for held in spans.values() for added, _ in held), default=Micros(0))
+    collection = query.collection or (next(iter(spans)) if len(spans) == 1 else "")
+    since = max(query.since, Micros(first - EARLY))
+    return replace(query, collection=collection, since=since, outcome=query.outcome or "ok")
 
 
 def grants_of(
