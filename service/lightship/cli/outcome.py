@@ -30,8 +30,8 @@ class Stakeholders:
 
     @property
     def right(self) -> bool:
-        """True if everybody got what is theirs and nobody more."""
-        return bool(self.refusal) and self.hidden and self.pulled > 0
+        """True if nobody got more than is theirs."""
+        return bool(self.refusal) and self.hidden
 
 
 @dataclass(slots=True)
@@ -65,7 +65,8 @@ class Outcome:
     def right(self) -> bool:
         """True if what came back is what was sent, and everything else went as it should."""
         released = self.embargo is None or self.embargo.added != ""
-        return self.equal and self.stakeholders.right and released
+        read = self.stakeholders.pulled > 0 or bool(self.expired)
+        return self.equal and self.stakeholders.right and released and read
 
     def shape(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -124,17 +125,15 @@ class Outcome:
 
     def _stakeholders(self) -> list[str]:
         one = self.stakeholders
-        if not one.refusal:
-            return [_line("Stakeholders:", "took a TLP:AMBER+STRICT indicator, which is NOT for them")]
-        read = "which Los Angeles has read among the ports'" if one.read_by_port else "gone from the ports'"
+        read = "Los Angeles read it" if one.read_by_port else "Los Angeles did not read it"
+        said = [_line("Between the ports:", f"`indicators` took a TLP:AMBER+STRICT indicator; {read}")]
+        if one.refusal:
+            said += [_line("Stakeholders:", "`advisories` refused the same indicator:"), f"  {one.refusal}"]
+        else:
+            said += [_line("Stakeholders:", "`advisories` took the same indicator, which is NOT for them")]
         hidden = "404, as for what does not exist" if one.hidden else "NOT hidden"
-        return [
-            _line("Stakeholders:", f"their advisories refused an indicator, {read}:"),
-            f"  {one.refusal}",
-            _line(
-                "Drayage company:", f"read {one.pulled} advisories; asked for what the ports share: {hidden}"
-            ),
-        ]
+        told = f"read {one.pulled} advisories; what the ports have between them: {hidden}"
+        return [*said, _line("Drayage company:", told)]
 
     def _embargo(self) -> list[str]:
         if self.embargo is None:

@@ -61,7 +61,7 @@ def play(hub: Hub, secrets: Secrets, credentials: Path) -> Outcome:
     ):
         for alias, objects in scenario.items():
             _publish(publisher, alias, objects, outcome)
-        embargo = _hold_back(publisher, poller, hub.clock.now())
+        embargo = None if outcome.expired else _hold_back(publisher, poller, hub.clock.now())
         outcome.stakeholders = _stakeholders(wider, drayage, scenario)
         path = publisher.collection(f"{AGREEMENT}/indicators").path
         outcome.stakeholders.hidden = _hidden(url, ca, secrets[STAKEHOLDERS, DRAYAGE], path)

@@ -30,7 +30,7 @@ def said(outcome: Outcome, *, served: bool = False) -> str:
 
 def test_all_that_went_well_is_said_in_a_few_lines() -> None:
     assert GOOD.right
-    assert len(said(GOOD).splitlines()) == 8
+    assert len(said(GOOD).splitlines()) == 9
     assert "NOT" not in said(GOOD)
     for words in (
         "5 published in 2 collections",
@@ -65,7 +65,9 @@ def test_whatever_went_wrong_is_said_in_capitals(change: dict[str, object], word
 
 
 def test_what_has_expired_is_no_failure_and_says_how_to_start_afresh() -> None:
-    old = replace(GOOD, expired={("warnings", "note--1"), ("warnings", "note--2")}, embargo=None)
+    gone = replace(GOOD.stakeholders, pulled=0, read_by_port=False)
+    assert not replace(GOOD, stakeholders=gone).right
+    old = replace(GOOD, expired={("warnings", "note--1"), ("warnings", "note--2")}, stakeholders=gone)
     assert old.right
     assert "2 objects have expired" in said(old)
     assert "lightship run --hub run2" in said(old)
