@@ -186,7 +186,12 @@ def notes(payload: Mapping[str, Any]) -> list[Note]:
         if key in payload:
             said.append(Note((key,), text))
     if "retention_days" in payload.get("audit", {}):
-        said.append(Note(("audit", "retention_days"), "access events are kept; none is deleted yet"))
+        said.append(
+            Note(
+                ("audit", "retention_days"),
+                "the hub deletes no access event by itself: see `lightship audit retire`",
+            )
+        )
     for slug, member in payload["members"].items():
         if "admin_key" in member:
             said.append(Note(("members", slug, "admin_key"), "rosters are not read yet"))
