@@ -154,9 +154,9 @@ def receiving(question: Question, slug: str, owner: str) -> tuple[set[str], set[
 
 
 def _withheld(marks: MarkingSet, member: Member, level: str, named: bool, there: bool) -> Iterator[str]:
-    if "iep-must-not-share" in marks.closed and not (named or there):
+    if "iep-must-not-share" in marks.closed and marks.levelled and not (named or there):
         yield "deny-receive-iep"
-    if marks.ssi and (not named or member.country != "US"):
+    if marks.ssi and marks.levelled and (not named or member.country != "US"):
         yield "deny-receive-ssi"
     if marks.recipients is not None and not named:
         yield "deny-receive-recipients"
