@@ -19,7 +19,7 @@ from hubkit import HubKit, Store, make_hub
 from lightship.core.ids import UNKNOWN_ID
 from lightship.core.ports import Published, PublishRequest, Withdrawn, WithdrawRequest
 from lightship.wiring import make_app
-from stixsamples import address, indicator
+from stixsamples import address, indicator, sharing_terms
 
 STORES: tuple[Store, ...] = ("memory", "sqlite")
 COLLECTIONS: Any = {
@@ -315,3 +315,43 @@ def test_what_a_credential_sends_while_it_is_revoked_is_not_taken(kit: HubKit, m
     assert answer.headers["www-authenticate"]
     assert [event.why for event in kit.events(outcome="refused", limit=100)] == ["deny-revoked"]
     assert held(kit) == [one]
+
+
+def test_what_may_not_be_meant_to_be_shared_is_told_to_its_publisher_and_refuses_nothing(
+    kit: HubKit,
+) -> None:
+    telling = indicator(description="Booking no. MAEU12345678, call the terminal's guard")
+    status = post(kit, telling, indicator()).json()
+    check_adds_up(status, 2)
+    said, silent = status["successes"]
+    assert status["failure_count"] == 0
+    assert "commercial data" in said["message"]
+    assert "/description" in said["message"]
+    assert "MAEU12345678" not in said["message"]
+    assert "message" not in silent
+    assert [one["id"] for one in held(kit)] == [telling["id"], silent["id"]]
+    again = post(kit, telling).json()["successes"][0]["message"]
+    assert again.startswith("Already held with the same content; nothing to do. ")
+    assert "commercial data" in again
+
+
+def test_an_observable_that_is_held_back_has_the_time_of_its_post_as_version(kit: HubKit) -> None:
+    terms = sharing_terms(kit.agreement, release_at="2099-01-01T00:00:00Z")
+    waiting = address("192.0.2.44", object_marking_refs=[terms["id"]])
+    status = post(kit, terms, waiting).json()
+    check_adds_up(status, 2)
+    entry = status["successes"][1]
+    assert entry["version"] == status["request_timestamp"]
+    assert entry["message"].startswith("Held back until 2099-01-01T00:00:00.000000Z")
+    assert held(kit) == []
+
+
+def test_what_waits_counts_against_the_quota(kit: HubKit) -> None:
+    terms = sharing_terms(kit.agreement, release_at="2099-01-01T00:00:00Z")
+    under = {"object_marking_refs": [terms["id"]]}
+    assert post(kit, terms, indicator(**under), alias="small").status_code == 202
+    full = post(kit, indicator(), indicator(), alias="small")
+    assert full.status_code == 429
+    assert "deny-publish-quota" in full.text
+    assert post(kit, indicator(), alias="small").status_code == 202
+    assert post(kit, indicator(**under), alias="small").status_code == 429
