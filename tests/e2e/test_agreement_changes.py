@@ -16,6 +16,7 @@ import pytest
 
 from hubkit import HubKit, Served, agreement_text, make_hub
 from lightship.cli.main import execute
+from lightship.client.profiles import write_private
 from lightship.core.agreement.chain import key_text
 from lightship.keys.hub_key import load_hub_key
 from reference_docs import documented
@@ -172,6 +173,23 @@ def test_a_new_agreement_takes_the_rules_of_what_it_starts_from(kit: HubKit, tmp
     assert told(kit, "agreement", "apply", "twin")["rules"][0].startswith("rule `rule-no-posts` is new")
     lightship(kit, "agreement", "new", "plain", "--from", "exercise")
     assert told(kit, "agreement", "check", "plain")["rules"] == []
+
+
+def test_status_says_first_that_an_agreement_has_ended(
+    kit: HubKit, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    user, secret = kit.credential("uslax")
+    write_private(tmp_path / "secret", secret)
+    told_by = ["--ca-file", str(served.ca), "--secret-file", str(tmp_path / "secret")]
+    assert execute(["login", served.url, "--user", user, *told_by]) == 0
+    path = write(kit, MEMBERS)
+    path.write_text(f"ended = true\n{path.read_text()}")
+    lightship(kit, "agreement", "apply", "exercise")
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert execute(["status"]) == 0
+    assert "The agreement exercise has ended: nothing can be read or published" in out.getvalue()
 
 
 def test_stored_rules_that_are_not_the_signed_ones_are_found_and_not_served(kit: HubKit) -> None:

@@ -276,6 +276,9 @@ def test_status_lists_collections_and_rights(los_angeles: Desk) -> None:
         True,
     )
     assert f"{AGREEMENT}/warnings" in los_angeles.run("status").stdout
+    (agreement,) = said["agreements"]
+    assert agreement["name"] == AGREEMENT
+    assert f"{AGREEMENT}: {agreement['title']}" in los_angeles.run("status").stdout
     assert "this credential sees" in los_angeles.run("pull", "nowhere/nothing", code=3).stderr
 
 
