@@ -43,6 +43,8 @@ class Clock:
 
 store, start, out = open_store(Path(sys.argv[2]), Clock()), int(sys.argv[3]), sys.stdout
 allowed = {number: grant(store, on=number) for number in (1, 2)}
+waits = MarkingSet(release_at=Micros(START + SECOND), share_until=Micros(START + 2 * SECOND))
+hub = grant(store, None)
 for turn in range(10**6):
     sent = []
     for n in range(8):
@@ -54,12 +56,24 @@ for turn in range(10**6):
     if turn % 3 == 0:
         made = withdrawing(allowed[gone % 2 + 1], object_id(gone * 4), req=f"w{gone}")
         sent.append((-gone, store.withdraw(made)))
+    later = 10**9 + gone
+    two = [candidate(later), candidate(later + 1)]
+    made = publishing(allowed[1], two, marks=[waits, waits], req=f"p{later}")
+    sent.append((later, store.publish(made)))
+    numbers = [one.number for one in store.staged(hub, ALICE)][::2]
+    ready, past = Micros(START + SECOND), Micros(START + 2 * SECOND)
+    store.release(releasing(hub, ALICE, numbers, now=ready, req=f"r{gone}"))
+    store.expire(expiring(hub, now=past, limit=1, req=f"e{gone}"))
     for number, future in sent:
         done = future.result(30)
         first = done.outcome.added_first if number >= 0 else 0
         out.write(f"{number} {first}\\n")
     out.flush()
 """
+
+
+LATER = 10**9
+"""Numbers from here on are of objects that were staged."""
 
 
 def real_start(clock: HandClock) -> HandClock:
@@ -98,12 +112,22 @@ def check_after_crash(store: SqliteStore, acknowledged: list[tuple[int, int]]) -
         for name, _, _ in orjson.loads(statement.body).get("withdraw", [])
     }
     events = {one.req for one in store.pending()}
+    waiting = {one.candidate.id for one in store.staged(grant(store), ALICE)}
+    for number in (1, 2):
+        held = store.held_sets(grant(store, on=number))
+        live = [row for where, row in rows if where == number]
+        assert sum(one.live for one in held) == len(live)
+        assert sum(one.staged for one in held) == (len(waiting) if number == 1 else 0)
     for number, first in acknowledged:
         if number < 0:
             assert f"w{-number}" in events
             assert candidate(-number * 4).id in withdrawn
             continue
         assert f"p{number}" in events
+        if number >= LATER:
+            names = {candidate(number).id, candidate(number + 1).id}
+            assert names <= waiting | withdrawn | {name for _, name in rows}
+            continue
         assert store.status(principal(ALICE), candidate(number).id.partition("--")[2]) is not None
         for index in range(number % 4 + 1):
             one = candidate(number * 4 + index)
