@@ -187,3 +187,16 @@ def test_what_cannot_be_verified_is_wrong_use(ports: tuple[Port, Port], wrong: l
     done = lax.run("pull", "exercise/indicators", "--verify", "--state", "state", *wrong)
     assert done.returncode == 2
     assert lax.run("pull", "exercise/indicators", "--strict").returncode == 2
+
+
+def test_a_member_sees_what_the_log_says_in_its_name(ports: tuple[Port, Port]) -> None:
+    lax, lgb = ports
+    lgb.publish(marked(name="ours"))
+    lax.publish(marked(name="theirs"))
+    command = ("monitor", "exercise/indicators", "--member", "uslgb", "--state", "monitor.state", "--json")
+    done = lgb.run(*command)
+    assert done.returncode == 1, done.stderr
+    (seen,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (seen["proof"], len(seen["added"]), seen["entry"]) == ("hub-attested", 1, 1)
+    again = lgb.run(*command)
+    assert (again.returncode, again.stdout) == (0, "")

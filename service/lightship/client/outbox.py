@@ -132,16 +132,6 @@ class Outbox:
                 self._answered(under_way["number"], found, envelope, answer)
                 yield Sent(under_way["number"], found.seq, len(found.add), answer)
 
-    def delivered(self) -> dict[str, int]:
-        """Return what was logged, and what may have been: payload SHA-256 -> seq."""
-        found = {digest: seq for seq, _, digest in self._delivered()}
-        path = self.directory / SENDING
-        if path.exists():
-            publication = orjson.loads(_read(path)["body"])["publication"]
-            envelope, held = statement.read_envelope(publication, signed=True)
-            found[statement.digest_of(envelope.payload)] = held.seq
-        return found
-
     def _next(self, now: Micros) -> dict[str, Any] | None:
         """Sign the first statement whose time has come, and put it under way."""
         for number in self._queue():
@@ -240,6 +230,12 @@ class Outbox:
             yield
         finally:
             os.close(descriptor)
+
+
+def sent_payload(path: Path) -> str:
+    """Return the SHA-256 of the payload in a file of what is under way."""
+    envelope, _ = statement.read_envelope(orjson.loads(_read(path)["body"])["publication"], signed=True)
+    return statement.digest_of(envelope.payload)
 
 
 def _names(folder: Path) -> list[int]:

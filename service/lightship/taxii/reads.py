@@ -1,7 +1,7 @@
 """The GET endpoints of TAXII 2.1: HTTP on one side, use cases on the other; no rule is decided here.
 
-Pages carry the date headers of section 3.2, a strong ETag for each encoding, and may be kept by the client
-alone. HEAD is a GET whose body stays here.
+Pages carry the date headers of section 3.2, a strong ETag for each encoding and the address of the
+collection's log, and may be kept by the client alone. HEAD is a GET whose body stays here.
 """
 
 from __future__ import annotations
@@ -116,12 +116,12 @@ class Reads:
         page = await self._pull(grant, endpoint, asked)
         if page is None:
             request.done(grant.decision.rule)
-            return _answer_nothing(request, endpoint, principal)
+            return _answer_nothing(request, endpoint, principal, place.collection.id)
         first, last = stamp_of(page.key.first), stamp_of(page.last)
         request.done(grant.decision.rule, page.count, first, last)
-        return self._answer_page(request, page)
+        return self._answer_page(request, page, place.collection.id)
 
-    def _answer_page(self, request: Request, page: PageBody) -> Answer:
+    def _answer_page(self, request: Request, page: PageBody, collection: str) -> Answer:
         packs = len(page.body) > GZIP_ABOVE and accepts_gzip(request.headers.get(b"accept-encoding"))
         if b"if-none-match" not in request.headers and (known := page.shown.get(packs)) is not None:
             return cast(Answer, known)
@@ -132,6 +132,7 @@ class Reads:
             TAXII_TYPE,
             (b"x-taxii-date-added-first", page.first_text),
             (b"x-taxii-date-added-last", page.last_text),
+            _log_of(collection),
             _VARY,
             _CACHE,
         ]
@@ -144,9 +145,14 @@ class Reads:
         return answer
 
 
-def _answer_nothing(request: Request, endpoint: Endpoint, principal: Principal) -> Answer:
+def _log_of(collection: str) -> Header:
+    """Return the header that names the log of a collection (RFC 8288), for those who verify."""
+    return b"link", f'</log/{collection}/checkpoint>; rel="describedby"'.encode()
+
+
+def _answer_nothing(request: Request, endpoint: Endpoint, principal: Principal, collection: str) -> Answer:
     etag = f'"nothing-{endpoint.value}-{principal.profile}"'.encode()
     if etag_matches(request.headers.get(b"if-none-match"), etag):
         return Answer(304, headers=((b"etag", etag), _VARY, _CACHE))
     body = resources.nothing(endpoint, principal.profile)
-    return Answer(200, body, (TAXII_TYPE, (b"etag", etag), _VARY, _CACHE))
+    return Answer(200, body, (TAXII_TYPE, (b"etag", etag), _log_of(collection), _VARY, _CACHE))

@@ -12,11 +12,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from lightship.client import monitoring
 from lightship.client import outbox as module
 from lightship.client.drafts import Draft, draft_of, statements
 from lightship.client.errors import Unreachable
 from lightship.client.kept_log import Kept
 from lightship.client.log_source import LogSource
+from lightship.client.monitoring import foreign, known_payloads
 from lightship.client.outbox import Outbox, Proof, Refusal, Sent
 from lightship.client.submitting import NotProved, submit
 from lightship.client.verifying import first_look, follow
@@ -166,17 +168,30 @@ def test_a_hub_that_disagrees_about_the_chain_stops_the_outbox(desk: Desk) -> No
     assert len(set(desk.hub.posted)) == 1
 
 
-def test_the_monitor_knows_what_the_outbox_sent(desk: Desk) -> None:
+def test_the_monitor_knows_what_the_outbox_sent_and_nothing_else(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub attests what the member never posted: nobody else can tell, the member's monitor does."""
     box = desk.outbox()
     box.put([draft(1)])
-    box.put([draft(2)])
     desk.send()
-    assert sorted(box.delivered().values()) == [1, 2]
-    box.put([draft(3)])
+    box.put([draft(2)])
     desk.hub.lose_answers = 1
     with pytest.raises(Unreachable):
         desk.send()
-    assert sorted(box.delivered().values()) == [1, 2, 3]
+    forged = desk.hub.attest("uslgb", indicator(7), withdraw=[withdrawal_of(indicator(1))])
+    desk.hub.attest("uslax", indicator(8))
+    source = LogSource(connect(desk.hub), AGREEMENT, desk.hub.collection)
+    applied = follow(source, first_look(source, verify).log, desk.hub.clock())
+    (seen,) = foreign(applied, "uslgb", known_payloads(desk.directory.parent))
+    assert (seen.index, seen.signed, seen.added, seen.withdrawn) == (
+        forged,
+        False,
+        *[(one,) for one in ids(7, 1)],
+    )
+    assert [one.index for one in foreign(applied, "uslgb", set())] == [forged - 2, forged - 1, forged]
+    monkeypatch.setattr(monitoring, "_is_known", lambda one, known: True)
+    assert not list(foreign(applied, "uslgb", known_payloads(desk.directory.parent)))
 
 
 # --- proofs ---------------------------------------------------------------------------------------
@@ -239,7 +254,7 @@ def test_the_proof_of_another_statement_is_none(desk: Desk) -> None:
     spoiled(desk, swap)
     with pytest.raises(NotProved, match="another statement"):
         desk.send()
-    assert digest in box.delivered()
+    assert digest in known_payloads(desk.directory.parent)
 
 
 # --- crashes and parallel tools -------------------------------------------------------------------
