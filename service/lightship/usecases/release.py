@@ -20,7 +20,6 @@ from lightship.core.access import Action, Decision, Grant, Principal, System
 from lightship.core.agreement import Agreement
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Collection, Verdict
-from lightship.core.errors import Refused
 from lightship.core.ports import Decisions, PublishOutcome, Reader, ReleaseRequest, Staged, Writer
 from lightship.core.time import Micros
 from lightship.usecases.marks import past_sharing
@@ -143,14 +142,8 @@ class Release:
         if refused:
             await self._submit(spot, owner, (), refused, "")
         entering = [(one.number, why.rule) for one, why in decided if why.allowed]
-        if not entering:
-            return
-        numbers = tuple(number for number, _ in entering)
-        try:
-            await self._submit(spot, owner, numbers, {}, entering[0][1])
-        except Refused as full:  # a quota
-            why = f"{full} ({full.rule})"
-            await self._submit(spot, owner, (), dict.fromkeys(numbers, why), "")
+        if entering:
+            await self._submit(spot, owner, tuple(number for number, _ in entering), {}, entering[0][1])
 
     async def _submit(
         self, spot: Spot, owner: str, numbers: tuple[int, ...], refused: Mapping[int, str], permit: str

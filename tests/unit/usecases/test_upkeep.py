@@ -192,7 +192,8 @@ def test_what_another_member_posted_meanwhile_is_not_overwritten(kit: HubKit, cl
     assert held(kit) == {terms["id"], mine["id"]}
     problems = staged(kit)
     assert problems.keys() == {mine["id"]}
-    assert problems[mine["id"]]
+    assert "(deny-conflict)" in problems[mine["id"]]
+    assert [one.why for one in acts(kit, "release-refused")] == ["deny-conflict"]
     assert [(one.act, one.n) for one in acts(kit, "release", "release-refused")] == [
         ("release", 1),
         ("release-refused", 1),
