@@ -12,13 +12,17 @@ import apsw
 import pytest
 
 from lightship.core.errors import Damaged, Unavailable
+from lightship.core.marks import MarkingSet
 from lightship.core.query import Query
+from lightship.core.time import Micros
 from lightship.storage.sqlite import connection
 from lightship.storage.sqlite.connection import open_database
 from lightship.storage.sqlite.store import SqliteStore, open_store
 from storekit import (
+    ALICE,
     ALL,
     SECOND,
+    START,
     WAIT,
     HandClock,
     activate,
@@ -26,12 +30,14 @@ from storekit import (
     check_statements,
     credential,
     event,
+    expiring,
     grant,
     object_id,
     principal,
     publish,
     publishing,
     pull,
+    releasing,
     uuid_of,
     withdraw,
 )
@@ -107,6 +113,25 @@ def test_a_file_that_may_not_grow_is_a_full_disk(
         check_statements(store, 1)
     finally:
         store.close()
+
+
+def test_a_full_disk_leaves_what_waits_and_what_is_due_as_it_was(store: SqliteStore, tmp_path: Path) -> None:
+    soon = Micros(START + SECOND)
+    waits, ends = MarkingSet(release_at=soon), MarkingSet(share_until=soon)
+    many = [candidate(100 + number, size=20_000) for number in range(10)]
+    publish(store, *many, candidate(99), marks=[waits] * 10 + [ends])
+    hub, before = grant(store, None), store.state(grant(store))
+    held, waiting = store.held_sets(hub), store.staged(hub, ALICE)
+    release = releasing(hub, ALICE, [one.number for one in waiting], now=soon)
+    with file_size_limit((tmp_path / "hub.db-wal").stat().st_size + 8_192):
+        released, expired = store.release(release), store.expire(expiring(hub, now=soon))
+        assert isinstance(released.exception(WAIT), Unavailable)
+        assert isinstance(expired.exception(WAIT), Unavailable)
+        assert (store.state(hub), store.held_sets(hub), store.staged(hub, ALICE)) == (before, held, waiting)
+    assert len(store.release(release).result(WAIT).outcome.items) == 10
+    assert [row.id for row in store.expire(expiring(hub, now=soon)).result(WAIT).rows] == [object_id(99)]
+    assert not store.staged(hub, ALICE)
+    check_statements(store, 1)
 
 
 def test_data_that_may_not_be_written_is_told_and_publishing_goes_on_afterwards(
