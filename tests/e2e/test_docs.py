@@ -15,7 +15,10 @@ from lightship.cli.main import cli
 from reference_docs import DOCS, PAGES, commands, documented
 
 ROOT = DOCS.parent
-GUIDES = ("publisher.md", "consumer.md", "auditor.md", "steward.md", "operations.md", "policy.md", "agreements.md")
+GUIDES = (
+    *("publisher.md", "consumer.md", "auditor.md", "steward.md", "operations.md"),
+    *("agreements.md", "policy.md"),
+)
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -42,7 +42,15 @@ class Counting:
     def credentials(self, agreement: str | None = None) -> Sequence[Credential]:
         return self.hub.store.credentials(agreement)
 
-    def activate(self, signed: SignedAgreement, collections: Sequence[str], event: object) -> None:
+    def activate(
+        self,
+        signed: SignedAgreement,
+        collections: Sequence[str],
+        event: object,
+        *,
+        admits: object,
+        withdraw: object,
+    ) -> None:
         raise AssertionError("the directory writes nothing")
 
     def put_credential(self, credential: Credential, event: object) -> None:
@@ -149,6 +157,16 @@ def test_an_altered_agreement_is_not_served_and_the_others_are() -> None:
     assert set(view.agreements) == {"la-lb-mou"}
     assert "does not hold" in view.damaged["other"]
     assert view.collection("other", "indicators") is None
+
+
+def test_an_agreement_is_not_served_with_other_rules_than_those_that_were_signed() -> None:
+    hub = hub_with_two()
+    counting = Counting(hub)
+    (link,) = hub.store.chain("other")
+    counting.altered["other"] = (replace(link, rules=b"// looser"),)
+    view = Directory(counting, verify).view()
+    assert set(view.agreements) == {"la-lb-mou"}
+    assert "not the signed ones" in view.damaged["other"]
 
 
 def test_an_agreement_of_another_hubs_key_is_not_served_where_the_key_is_pinned() -> None:
