@@ -160,7 +160,9 @@ def _setting(name: str, before: object, after: object) -> str:
     said = f"{name} changes from {_text(before)} to {_text(after)}"
     if name == "retention_days" and after is not None:
         return f"{said}; what was added more than {after} days ago is withdrawn"
-    return f"{said}; {HELD_STAYS}" if name in {"unmarked", "authors"} else said
+    if name == "unmarked":
+        return f"{said}; it counts for unmarked objects that are held too"
+    return f"{said}; {HELD_STAYS}" if name == "authors" else said
 
 
 def _terms(old: Agreement, new: Agreement) -> Iterable[str]:

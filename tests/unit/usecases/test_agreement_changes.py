@@ -127,6 +127,25 @@ def test_an_old_version_forbids_it_as_the_latest_does(hub: Hub) -> None:
     assert found.version == "2026-01-01T00:00:00Z"
 
 
+def test_what_unmarked_objects_are_taken_for_counts_for_those_that_are_held(hub: Hub) -> None:
+    green = hub.text().replace('ceiling = "green"', 'ceiling = "green"\nunmarked = "green"')
+    hub.apply(green)
+    hold(hub, MarkingSet(), on="warnings", owner=BOB)
+    (found,) = hub.check(hub.text()).impact.breaches.named
+    assert (found.members, found.rule) == ((ALICE,), "deny-receive-unmarked")
+    taken = green.replace('unmarked = "green"', 'unmarked = "clear"')
+    said = hub.apply(taken).report.impact.sentences()
+    assert any(one.startswith("`warnings`: unmarked changes from green to clear; it counts") for one in said)
+
+
+def test_other_settings_are_about_what_is_posted_from_now_on(hub: Hub) -> None:
+    hold(hub, GREEN, on="warnings", owner=BOB)
+    stricter = hub.text().replace('ceiling = "green"', 'ceiling = "clear"\nauthors = "own"\nmax_objects = 1')
+    said = hub.apply(stricter).report.impact.sentences()
+    assert sum("what is held stays" in one for one in said) == 2
+    assert held_ids(hub, "warnings") == [object_id(1)]
+
+
 def test_what_waits_for_its_release_forbids_it_too(hub: Hub) -> None:
     hold(hub, replace(red(ALICE), release_at=Micros(NOW + 60_000_000)))
     assert held_ids(hub, "incidents") == []
