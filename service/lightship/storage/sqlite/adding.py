@@ -38,9 +38,10 @@ class Adding:
         known = self._touched.get(object_id)
         return self.txn.versions(self.head.number, object_id) if known is None else known
 
-    def judge(self, one: Candidate) -> Verdict:
-        """Judge against all that is held, and a definition against the whole agreement."""
-        known = self.held(one.id)
+    def judge(self, one: Candidate, known: list[Version] | None = None) -> Verdict:
+        """Judge against all that is held, a definition against the whole agreement; `known` as for `add`."""
+        if known is None:
+            known = self.held(one.id)
         verdict = judge([version.held for version in known], one, self.member) if known else Verdict.ADD
         if verdict is Verdict.ADD and one.type == DEFINITION:
             other = self.defined.get(one.id, one.digest) != one.digest
@@ -52,12 +53,14 @@ class Adding:
         """Return what is held under the version of a duplicate."""
         return next(other for other in self.held(one.id) if other.held.version == one.version)
 
-    def add(self, one: Candidate, marks: MarkingSet) -> Version:
-        """Let in what was judged ADD."""
+    def add(self, one: Candidate, marks: MarkingSet, known: list[Version] | None = None) -> Version:
+        """Let in what was judged ADD; `known` is what `held` said of its id just now, if that was asked."""
         held = Held(one.spec_version, one.version, one.digest, self.member)
         version = Version(held, 0, spec_bit(one.spec_version), one.version_text, one.type, len(one.body))
         versions = [version]
-        if known := self.held(one.id):
+        if known is None:
+            known = self.held(one.id)
+        if known:
             others = [other for other in known if other.held.version != one.version]
             if len(others) < len(known):  # what `judge` lets in under a known version was withdrawn
                 self._revived.append(one)
@@ -135,9 +138,13 @@ class Adding:
 
     def _reclassify(self) -> list[tuple[Version, int]]:
         """Set the classes of all versions touched; return the older rows whose class is another one now."""
-        new = {id(version) for _, _, version in self.added}
+        new: set[int] = set()
         changed = []
         for versions in self._touched.values():
+            if len(versions) == 1:  # it was just added
+                versions[0].row_class |= ALONE
+                continue
+            new = new or {id(version) for _, _, version in self.added}
             live = [version for version in versions if version.held.withdrawn is None]
             if len(live) == 1:
                 live[0].row_class |= ALONE

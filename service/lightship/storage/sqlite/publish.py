@@ -192,12 +192,13 @@ def _judge_all(adding: Adding, staged: _Staged, request: PublishRequest) -> list
         known.expect(posted, adding.judge)
     items: list[_Item] = []
     for one, marks in posted:
-        verdict = adding.judge(one)
+        held = adding.held(one.id)
+        verdict = adding.judge(one, held)
         version: Version | None = None
         if verdict is Verdict.DUPLICATE:
             version = adding.same(one)
         elif verdict is Verdict.ADD:
-            verdict = _enter(adding, staged, one, marks, known, request.now)
+            verdict = _enter(adding, staged, one, marks, known, held, request.now)
             version = adding.added[-1][2] if verdict is Verdict.ADD else None
         items.append((one, verdict, version))
     return items
@@ -209,6 +210,7 @@ def _enter(
     one: Candidate,
     marks: MarkingSet,
     known: definitions.Known | None,
+    held: list[Version],
     now: Micros,
 ) -> Verdict:
     """Add or stage what nothing live stands against."""
@@ -223,7 +225,7 @@ def _enter(
     if known is not None and not known.all_of(marks.cites):
         return Verdict.UNKNOWN_MARKING
     if marks.release_at is None or marks.release_at <= now:
-        adding.add(one, marks)
+        adding.add(one, marks, held)
         if mine is not None:
             staged.forget(mine)
             staged.touched[one.id] = [w for w in waiting if w is not mine]
