@@ -10,6 +10,8 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+import orjson
+
 from lightship.core import dsse
 from lightship.core.errors import CallerError, MalformedRequest
 from lightship.core.ids import is_slug
@@ -40,6 +42,9 @@ def read_canonical(kind: str, data: bytes, most: int) -> dict[str, Any]:
     """
     if len(data) > most:
         raise BadRecord(kind, "bytes", f"are {len(data)}, more than {most}")
+    value = _at_once(data)
+    if value is not None:
+        return value
     try:
         value = decode(data)
         same = canonical(value) == data
@@ -52,6 +57,20 @@ def read_canonical(kind: str, data: bytes, most: int) -> dict[str, Any]:
     if not same:
         raise BadRecord(kind, "JSON", "differs from its RFC 8785 form")
     return value
+
+
+def _at_once(data: bytes) -> dict[str, Any] | None:
+    """Return the object in ASCII bytes that orjson writes again as they are, else None.
+
+    Such bytes hold no duplicate member, no second spelling of anything and no other order of members. Numbers
+    that JCS would write in another way are no small integers, and so of no field of any form here.
+    """
+    try:
+        value = orjson.loads(data)
+        same = data.isascii() and orjson.dumps(value, option=orjson.OPT_SORT_KEYS) == data
+    except (orjson.JSONDecodeError, TypeError):
+        return None
+    return value if same and isinstance(value, dict) else None
 
 
 def members(kind: str, value: Any, names: Collection[str], field: str = "JSON") -> dict[str, Any]:
