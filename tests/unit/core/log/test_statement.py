@@ -186,7 +186,7 @@ def test_members_are_exactly_these() -> None:
     ],
 )
 def test_only_canonical_json_is_read(spoil: Any) -> None:
-    with pytest.raises(BadRecord, match="JSON|`seq`"):
+    with pytest.raises(BadRecord, match=r"JSON|`seq`"):
         read_payload(spoil(rfc8785.dumps(value())))
 
 
