@@ -251,18 +251,6 @@ def _checks(hub: Hub, plain: bool) -> Mapping[str, Callable[[], object]]:
     return checks if plain else checks | {"certificate": certificate}
 
 
-def _room(hub_dir: Path, least: int) -> None:
-    """Raise Unavailable while the disk has less room than what is kept for the access log."""
-    free = shutil.disk_usage(hub_dir).free
-    if free < least:
-        raise Unavailable(
-            "The disk is nearly full: nothing is published",
-            why=f"{free} bytes are free, {least} are kept for the access log",
-            todo="Try again later, or tell the hub's steward",
-            retry_after=60,
-        )
-
-
 def _probe_access_log(data: Path) -> None:
     """Write to the newest access log file."""
     files = audit_files(data)
@@ -357,7 +345,7 @@ def _publish(hub: Hub, upkeep: Upkeep) -> Publish:
         directory=hub.directory,
         executor=hub.executor,
         on_terms=upkeep.wake,
-        room=partial(_room, hub.dir, hub.settings.publish_min_free_bytes),
+        room=lambda: shutil.disk_usage(hub.dir).free - hub.settings.publish_min_free_bytes,
     )
 
 

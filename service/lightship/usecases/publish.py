@@ -16,7 +16,7 @@ from typing import Protocol
 from lightship.core.access import Action, Grant
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Candidate, CollectionSettings, Verdict
-from lightship.core.errors import Refused
+from lightship.core.errors import Refused, Unavailable
 from lightship.core.ports import Decisions, Published, PublishOutcome, PublishRequest, Reader, Writer
 from lightship.core.stix.ingest import Item, Refusal
 from lightship.core.time import Micros
@@ -71,8 +71,8 @@ class _Prepared:
 class Publish:
     """Carries out posts.
 
-    `on_terms` is told the next moment at which something of a post enters or goes; `room` raises Unavailable
-    while the disk has too little room for more than the access log.
+    `on_terms` is told the next moment at which something of a post enters or goes; `room` gives the bytes
+    that the disk has left beyond what is kept for the access log.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Publish:
         directory: Directory,
         executor: Executor,
         on_terms: Callable[[Micros], None] = lambda moment: None,
-        room: Callable[[], None] = lambda: None,
+        room: Callable[[], int] = lambda: 0,
     ) -> None:
         self._room = room
         self._reader = reader
@@ -107,7 +107,13 @@ class Publish:
             Refused, Hidden: it may not.  Unavailable: nothing is published for now.
         """
         grant = permit(self._decisions, place, Action.PUBLISH, now)
-        self._room()
+        if self._room() < 0:
+            raise Unavailable(
+                "The disk is nearly full: nothing is published",
+                why="what is left is kept for the access log",
+                todo="Try again later, or tell the hub's steward",
+                retry_after=60,
+            )
         return grant
 
     async def __call__(self, post: Post) -> Published:
