@@ -53,7 +53,11 @@ def full_disk(hub: ProbeHub) -> FullDisk:
 
 
 @pytest.mark.parametrize(
-    "place", ["/taxii2/", "root", "collections", "objects", "manifest", "object", "/nowhere/"]
+    "place",
+    [
+        *("/taxii2/", "root", "collections", "objects", "manifest", "object", "/nowhere/"),
+        *("why", "audience", "audit", "staged", "checkpoint", "version"),
+    ],
 )
 @pytest.mark.parametrize("party", ["publisher", "stranger", "nobody", "wrong secret"])
 def test_what_cannot_be_logged_is_not_answered(
