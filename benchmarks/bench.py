@@ -199,6 +199,17 @@ class Bench:
         del self._served["hub", count]
         return self.hub(count)
 
+    def hub_of_workers(self, count: int, workers: int) -> Running:
+        """Serve the same hub by so many processes, nothing in their caches; the caller stops it."""
+        directory = self.filled(count)
+        served = self._served.pop(("hub", count), None)
+        if served is not None:
+            served.stop()
+        running = self.started(targets.serve_hub(directory, workers=workers))
+        running.stamps = self._stamps[count]
+        settle([running.pid])
+        return running
+
     def hub_beside(self, count: int, kind: str) -> Running:
         """Return a hub over a copy of the filled directory.
 

@@ -20,6 +20,7 @@ from benchmarks.targets import Running
 
 POST = {"Content-Type": targets.TAXII}
 GZIP = {"Accept-Encoding": "gzip"}
+TWO = "lightship, 2 workers"
 HOT = 32
 """Connections that ask for hot pages: a busy hub has many."""
 
@@ -304,6 +305,21 @@ def cold(limit: int, *, gzip: bool = False) -> Callable[[Bench], dict[str, Measu
         return {"lightship": ours}
 
     return contestants
+
+
+def workers(bench: Bench) -> dict[str, Measure]:
+    """Cold 1000-pages of one process and of two, over connections enough for both."""
+
+    def served_by(count: int) -> Sample:
+        running = bench.hub_of_workers(bench.plan.middle, count)
+        try:
+            most = bench.plan.cold_pages[1000]
+            paths = [f"{running.root}{one}" for one in cold_paths(running.stamps, 1000, most)]
+            return fast(running, paths, seconds=bench.plan.seconds, connections=HOT, objects=1000, warm=0)
+        finally:
+            running.stop()
+
+    return {"lightship": partial(served_by, 1), TWO: partial(served_by, 2)}
 
 
 def cold_paths(stamps: list[str], limit: int, most: int) -> list[str]:

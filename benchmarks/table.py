@@ -19,6 +19,7 @@ from benchmarks.rows import (
     publish,
     pull,
     read,
+    workers,
 )
 
 
@@ -112,6 +113,8 @@ def table(plan_sizes: tuple[int, ...], pulls: tuple[int, ...], hot_size: int) ->
             Row(f"cold-{limit}", "cold", f"cold {limit}-page at {label(middle)}", cold(limit)),
         ]
     rows.append(Row("cold-1000-gzip", "cold", "cold 1000-page, gzip", cold(1000, gzip=True)))
+    title = f"cold 1000-page at {label(middle)}, {HOT} connections"
+    rows.append(Row("workers", "cold", title, workers))
     rows.append(Row("ingest-fresh", "ingest", "ingest, empty store, 4 x envelopes of 1000", ingest_fresh))
     last = plan_sizes[-1]
     rows.append(

@@ -125,12 +125,14 @@ def serve_hub(
     *,
     tls: bool = False,
     module: str = "",
+    workers: int = 1,
     settings: Mapping[str, str] | None = None,
 ) -> Running:
     """Serve a hub directory with `lightship serve`.
 
     Args:
         module: of this package, to run instead: the same command with a part replaced.
+        workers: processes that serve.
         settings: further settings for its environment.
     """
     port, scheme = free_port(), "https" if tls else "http"
@@ -142,6 +144,7 @@ def serve_hub(
     usual = [str(Path(sys.executable).parent / "lightship"), "serve"]
     command = [sys.executable, "-m", f"benchmarks.{module}"] if module else usual
     command += ["--hub", str(hub.path), "--listen", f"127.0.0.1:{port}", *([] if tls else ["--plain"])]
+    command += ["--workers", str(workers)] if workers > 1 else []
     log = hub.path / "serve.log"
     server = start("lightship", command, port, log, environment=environment, directory=HERE.parent, tls=tls)
     return Running("lightship", server, hub.root, hub.headers, scheme)

@@ -40,6 +40,7 @@ class LiveHub:
     port: int
     agreement: str
     secrets: dict[str, tuple[str, str]] = field(default_factory=dict)
+    workers: int = 1
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -103,7 +104,7 @@ class LiveHub:
         assert self.process is None
         log = (self.dir / "serve.log").open("ab")
         self.process = subprocess.Popen(
-            [LIGHTSHIP, "serve", "--hub", str(self.dir)],
+            [LIGHTSHIP, "serve", "--hub", str(self.dir), "--workers", str(self.workers)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -120,11 +121,21 @@ class LiveHub:
                 )
             time.sleep(0.02)
 
-    def kill(self) -> None:
-        """Kill the server with -9."""
+    def worker_pids(self) -> list[int]:
+        """Return the processes that the server started."""
         assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(one) for one in children.split()]
+
+    def kill(self) -> None:
+        """Kill the server with -9, its workers too."""
+        assert self.process is not None
+        workers = self.worker_pids()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=30)
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
         self.process = None
 
     def stop(self) -> int:
@@ -137,10 +148,10 @@ class LiveHub:
 
 
 @contextlib.contextmanager
-def live_hub(parent: Path, *, sample: str, members: tuple[str, ...]) -> Iterator[LiveHub]:
+def live_hub(parent: Path, *, sample: str, members: tuple[str, ...], workers: int = 1) -> Iterator[LiveHub]:
     """Make a hub with the agreement of a shipped sample in force and a credential per member; serve it."""
     port = free_port()
-    hub = LiveHub(parent / "hub", port, sample)
+    hub = LiveHub(parent / "hub", port, sample, workers=workers)
     listen = f"127.0.0.1:{port}"
     hub.command("init", "--public-url", hub.url, "--listen", listen)
     hub.command("agreement", "new", sample, "--from", sample)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
 import time
 from pathlib import Path
@@ -31,8 +33,11 @@ def one_round(hub: LiveHub, path: str, pollers: list[Poller], number: int, envel
         polling.start(poller.run, deadline, done)
     for _ in range(2):
         time.sleep(rng.uniform(0.1, 0.8))
-        hub.kill()
-        hub.start()
+        if hub.workers == 1:
+            hub.kill()
+            hub.start()
+        elif workers := hub.worker_pids():  # it is started again by itself
+            os.kill(rng.choice(workers), signal.SIGKILL)
     publishing.join(deadline)
     done.set()
     polling.join(deadline)
@@ -46,8 +51,8 @@ def one_round(hub: LiveHub, path: str, pollers: list[Poller], number: int, envel
     return len(accepted)
 
 
-def loss_test(parent: Path, rounds: int, envelopes: int) -> int:
-    with live_hub(parent, sample="reference", members=("uslgb", "uslax")) as hub:
+def loss_test(parent: Path, rounds: int, envelopes: int, workers: int = 1) -> int:
+    with live_hub(parent, sample="reference", members=("uslgb", "uslax"), workers=workers) as hub:
         path = f"collections/{hub.collection('public')}/objects/"
         pollers = [Poller(hub, "uslax", path, way, limit) for way in WAYS for limit in LIMITS]
         accepted = sum(one_round(hub, path, pollers, number, envelopes) for number in range(rounds))
@@ -58,6 +63,10 @@ def loss_test(parent: Path, rounds: int, envelopes: int) -> int:
 
 def test_nothing_is_lost_and_nothing_comes_twice(tmp_path: Path) -> None:
     assert loss_test(tmp_path, rounds=1, envelopes=3) > 1000
+
+
+def test_nothing_is_lost_by_two_processes_of_which_one_dies(tmp_path: Path) -> None:
+    assert loss_test(tmp_path, rounds=1, envelopes=3, workers=2) > 1000
 
 
 @pytest.mark.long

@@ -21,7 +21,7 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.registry import Collector
 
 from lightship import __version__
@@ -230,6 +230,11 @@ class Figures:
             encode, media_type = choose_encoder(accept)
             body = await asyncio.to_thread(encode, self._registry)
             await answer(200, media_type.encode(), b"" if scope["method"] == "HEAD" else body)
+
+    async def text(self) -> bytes:
+        """Return the figures in the text format, for who puts those of several processes together."""
+        await self.sources.ready()
+        return await asyncio.to_thread(generate_latest, self._registry)
 
 
 async def _answer(

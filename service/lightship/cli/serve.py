@@ -1,4 +1,4 @@
-"""`lightship serve`: the hub as a server in this process."""
+"""`lightship serve`: the hub as a server, in this process or in several that it starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import os
 import re
 import resource
 import socket
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +24,15 @@ from lightship.core.errors import StewardError
 
 if TYPE_CHECKING:
     from lightship.api.host import HostApp
+    from lightship.core.time import Micros
+    from lightship.settings import Settings
     from lightship.web.server import Beside, HubServer
     from lightship.wiring import Hub
 
 _log = logging.getLogger("lightship")
 COLLECT = (10_000, 20, 20)
 """Values made and not freed until the garbage collector looks, and how often it looks further back."""
+MOST_WORKERS = 64
 OTHER_FILES = 256
 """Files that a hub holds open beside its connections."""
 
@@ -38,13 +43,24 @@ OTHER_FILES = 256
     lightship serve
     lightship serve --hub /srv/hub --listen 0.0.0.0:9443
     lightship serve --plain --listen 127.0.0.1:8080
+    lightship serve --workers 4
     """,
 )
 @click.option("--listen", default=None, help="Address and port; else `listen` of lightship.toml.")
 @click.option("--plain", is_flag=True, help="Plain HTTP, on a loopback address only.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=1,
+    show_default=True,
+    help="Processes that serve; one a core at most. Limits of connections and failed logins hold for each.",
+)
+@click.option("--worker", default=None, hidden=True)
 @hub_option
 @json_option
-def serve(listen: str | None, plain: bool, hub_dir: Path, as_json: bool) -> None:
+def serve(
+    listen: str | None, plain: bool, workers: int, worker: str | None, hub_dir: Path, as_json: bool
+) -> None:
     """Serve the hub until SIGTERM or Ctrl-C; requests under way are finished first."""
     from lightship.cli.logs import start_log
     from lightship.settings import load_settings
@@ -58,7 +74,7 @@ def serve(listen: str | None, plain: bool, hub_dir: Path, as_json: bool) -> None
             raise click.UsageError("Write --listen as address:port, such as 127.0.0.1:9443.")
         settings = settings.model_copy(update={"listen": listen})
     host, port = settings.listen_address
-    bound = bind(host, port)
+    bound, control = (bind(host, port), None) if worker is None else _handed_over(worker)
     url = settings.public_url if not plain else f"http://{host}:{bound.getsockname()[1]}"
 
     def ready(_: int) -> None:
@@ -67,17 +83,56 @@ def serve(listen: str | None, plain: bool, hub_dir: Path, as_json: bool) -> None
         elif settings.log_format == "text":  # every line on stderr is JSON else
             say(f"{url} is served from {hub_dir}. Stop it with Ctrl-C.")
 
+    if workers > 1:
+        sys.exit(_supervise(workers, settings, bound, ready, hub_dir=hub_dir, plain=plain))
     hub = open_hub(hub_dir, settings=settings)
     if settings.log_level in {"debug", "info"}:
         hub.traffic.line = log.request
     fields = {"version": __version__, "pid": os.getpid(), "hub": str(hub_dir), "url": url}
     _log.info("the hub starts", extra={"fields": fields})
     try:
-        server = server_of(hub, plain=plain, ready=ready)
+        server = server_of(hub, plain=plain, ready=ready if control is None else None, control=control)
         collect_seldom()
         server.run(sockets=[bound])
     finally:
         hub.close()
+
+
+def _supervise(
+    count: int,
+    settings: Settings,
+    bound: socket.socket,
+    ready: Callable[[int], None],
+    *,
+    hub_dir: Path,
+    plain: bool,
+) -> int:
+    """Serve by several processes; return the exit code."""
+    from lightship.cli.workers import Supervisor, serve_figures, worker_command
+    from lightship.wiring import SystemClock
+
+    if not plain:
+        _renew(hub_dir, settings, SystemClock().now())
+    port = bound.getsockname()[1]
+    listen = f"{settings.listen_address[0]}:{port}"
+    arguments = ["--hub", str(hub_dir), "--listen", listen, *(["--plain"] if plain else [])]
+    supervisor = Supervisor(
+        count,
+        worker_command(arguments),
+        bound,
+        stop_within=settings.stop_timeout_s,
+        ready=partial(ready, port),
+    )
+    if settings.metrics_address is not None:
+        serve_figures(bind(*settings.metrics_address, setting="metrics_listen"), supervisor)
+    _log.info("workers are started", extra={"fields": {"workers": count, "hub": str(hub_dir)}})
+    return supervisor.run()
+
+
+def _handed_over(worker: str) -> tuple[socket.socket, socket.socket]:
+    """Return the listening socket and the control socket that the supervisor left open for this process."""
+    listening, control = (socket.socket(fileno=int(one)) for one in worker.split(","))
+    return listening, control
 
 
 def collect_seldom() -> None:
@@ -113,10 +168,18 @@ def bind(host: str, port: int, *, setting: str = "listen") -> socket.socket:
     return found
 
 
-def server_of(hub: Hub, *, plain: bool = False, ready: Callable[[int], None] | None = None) -> HubServer:
-    """Return the server of an open hub, its own certificate renewed first where that is due."""
-    from lightship.data import cert_profile
-    from lightship.keys.authority import renew_if_due
+def server_of(
+    hub: Hub,
+    *,
+    plain: bool = False,
+    ready: Callable[[int], None] | None = None,
+    control: socket.socket | None = None,
+) -> HubServer:
+    """Return the server of an open hub, its own certificate renewed first where that is due.
+
+    With `control` it is a worker, which gives its figures over that socket and ends when it closes.
+    """
+    from lightship.cli.worker import Tie
     from lightship.web.server import HubServer
     from lightship.web.tls import TlsFiles
     from lightship.wiring import bounds_of, make_app
@@ -124,11 +187,12 @@ def server_of(hub: Hub, *, plain: bool = False, ready: Callable[[int], None] | N
     host, port = hub.settings.listen_address
     tls = None
     if not plain:
-        renewal = renew_if_due(hub.dir, hub.settings.host, cert_profile, hub.clock.now())
-        if renewal is not None:
-            say(f"The server certificate was renewed: {renewal.why}.")
+        _renew(hub.dir, hub.settings, hub.clock.now())
         tls = TlsFiles(hub.settings.tls_cert, hub.settings.tls_key)
     app = make_app(hub, plain=plain)
+    tie = None
+    if control is not None and app.figures is not None:
+        tie = Tie(control, app.figures, app.upkeep)
     server = HubServer(
         app,
         host=host,
@@ -137,12 +201,24 @@ def server_of(hub: Hub, *, plain: bool = False, ready: Callable[[int], None] | N
         ready=ready,
         bounds=bounds_of(hub.settings),
         stop_within=hub.settings.stop_timeout_s,
-        beside=_figures(hub, app),
-        alongside=app.upkeep,
+        beside=_figures(hub, app) if control is None else None,
+        alongside=tie or app.upkeep,
     )
     if app.figures is not None:
         app.figures.sources.connections = server.seats
+    if tie is not None:
+        tie.stop = server.stop
     return server
+
+
+def _renew(hub_dir: Path, settings: Settings, now: Micros) -> None:
+    """Renew the hub's own certificate where that is due."""
+    from lightship.data import cert_profile
+    from lightship.keys.authority import renew_if_due
+
+    renewal = renew_if_due(hub_dir, settings.host, cert_profile, now)
+    if renewal is not None:
+        say(f"The server certificate was renewed: {renewal.why}.")
 
 
 def _figures(hub: Hub, app: HostApp) -> Beside | None:
