@@ -54,6 +54,11 @@ class Settings(BaseSettings):
     log_format: LogFormat = Field("text", description="lines on stderr: `text` (key=value) or `json`")
     metrics_listen: str = Field("", description="address and port of `/metrics`, plain HTTP; empty: none")
     min_free_bytes: int = Field(256 * MIB, ge=0, description="free disk below which `/readyz` says 503")
+    answer_unlogged: bool = Field(
+        False,
+        description="answer although the access log cannot be written, without record and receipt; the choice"
+        " is recorded at each start",
+    )
     publish_min_free_bytes: int = Field(
         2048 * MIB,
         ge=0,

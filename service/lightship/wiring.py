@@ -55,7 +55,7 @@ from lightship.policy.files import load_policy
 from lightship.settings import Settings, load_settings
 from lightship.storage.sqlite.access_log import audit_files, open_access_log
 from lightship.storage.sqlite.access_tree import Sealer
-from lightship.storage.sqlite.probe import probe
+from lightship.storage.sqlite.probe import probe, probe_access_log
 from lightship.storage.sqlite.store import open_store
 from lightship.taxii import resources
 from lightship.taxii.openapi import taxii_fragment
@@ -68,7 +68,7 @@ from lightship.usecases.explain import Explain
 from lightship.usecases.pages import Pages
 from lightship.usecases.publish import Publish
 from lightship.usecases.pull import PageLimits, Pull
-from lightship.usecases.recover import recover
+from lightship.usecases.recover import choose_unlogged, recover
 from lightship.usecases.staged import StagedObjects
 from lightship.usecases.upkeep import Upkeep
 from lightship.usecases.withdraw import Withdraw
@@ -165,7 +165,7 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
         executor=ThreadPoolExecutor(THREADS, "lightship"),
         checks={
             "store": partial(probe, hub_dir / "data" / "hub.db", hub_dir / "data" / "write.lock"),
-            "access_log": partial(_probe_access_log, hub_dir / "data"),
+            "access_log": partial(probe_access_log, hub_dir / "data"),
         },
         commits=lambda: (
             {"store": store.figures()} | ({"access_log": one} if (one := access.figures()) else {})
@@ -191,6 +191,8 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         recover(hub.writer, hub.access)
     except Unavailable as error:
         _log.error("events of before could not be recorded yet: %s", error)
+    if hub.settings.answer_unlogged:
+        choose_unlogged(hub.access, new_id().hex, hub.clock.now())
     limits = limits_of(hub.settings)
     ready = Readiness(_checks(hub, plain))
     app = HostApp(
@@ -228,6 +230,7 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         limits=limits,
         traffic=hub.traffic,
         floods=hub.floods,
+        answers_unlogged=hub.settings.answer_unlogged,
         stays_on_tls=not plain and not hub.settings.is_local,
     )
     return app
@@ -249,14 +252,6 @@ def _checks(hub: Hub, plain: bool) -> Mapping[str, Callable[[], object]]:
     if data.is_dir():
         checks["disk"] = disk
     return checks if plain else checks | {"certificate": certificate}
-
-
-def _probe_access_log(data: Path) -> None:
-    """Write to the newest access log file."""
-    files = audit_files(data)
-    if not files:
-        raise Unavailable("The access log is missing", todo="Restart the hub")
-    probe(files[-1][1], files[-1][1].with_suffix(".lock"))
 
 
 def _sources(hub: Hub, pages: Pages, publish: Publish, upkeep: Upkeep, ready: Readiness) -> Sources:

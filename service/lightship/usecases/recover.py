@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from concurrent.futures import wait
 
+from lightship.core.audit import AccessEvent
 from lightship.core.ports import Access, Writer
+from lightship.core.time import Micros
+from lightship.usecases.credentials import STEWARD
 
 
 def recover(writer: Writer, access: Access) -> int:
@@ -25,3 +28,22 @@ def recover(writer: Writer, access: Access) -> int:
     for _, done in recording:
         done.result()
     return len(kept)
+
+
+def choose_unlogged(access: Access, req: str, now: Micros) -> None:
+    """Record that the steward lets the hub answer although its access log cannot be written.
+
+    Raises:
+        Unavailable: this cannot be recorded; then the choice does not hold.
+    """
+    access.record(AccessEvent(req=req, at=now, act="answer-unlogged", cred=STEWARD, why=STEWARD)).result()
+
+
+def tell_unlogged(access: Access, req: str, now: Micros, count: int) -> None:
+    """Record how many requests were answered without a record, once the log can be written again.
+
+    Raises:
+        Unavailable: it still cannot.
+    """
+    event = AccessEvent(req=req, at=now, act="unlogged", cred=STEWARD, why="answer-unlogged", n=count)
+    access.record(event).result()

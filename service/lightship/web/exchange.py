@@ -24,7 +24,7 @@ from lightship.core.log.receipt import HEADER
 from lightship.core.ports import Access, Clock, Writer
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory, HubView
-from lightship.usecases.recover import recover
+from lightship.usecases.recover import recover, tell_unlogged
 from lightship.web.authenticate import Authenticator
 from lightship.web.floods import Floods, record
 from lightship.web.landing import Landing
@@ -50,8 +50,9 @@ _SECURITY: tuple[Header, ...] = (
 class Exchange:
     """An ASGI application that carries out the order above for the routes of a router.
 
-    `stays_on_tls` tells browsers never to use plain HTTP with this host name (RFC 6797): not for one that
-    other programs of the same machine answer to as well.
+    With `answers_unlogged` an answer leaves although the access log cannot be written; how many did is
+    recorded once it can. `stays_on_tls` tells browsers never to use plain HTTP with this host name (RFC
+    6797): not for one that other programs of the same machine answer to as well.
     """
 
     def __init__(
@@ -67,8 +68,11 @@ class Exchange:
         limits: Limits,
         traffic: Traffic,
         floods: Floods,
+        answers_unlogged: bool = False,
         stays_on_tls: bool = True,
     ) -> None:
+        self._answers_unlogged = answers_unlogged
+        self._unlogged_count = 0
         self._router = router
         self._directory = directory
         self._authenticate = authenticate
@@ -159,13 +163,14 @@ class Exchange:
         try:
             sealed = await self._landing.wait(event)
         except LightshipError as error:
-            return self._unlogged(event, error, request)
+            return self._unlogged(event, answer, error, request)
         except Exception:  # a log that fails in an unforeseen way is a log that cannot be written
             log_unknown(request.id)
-            return self._unlogged(event, Unavailable("The access log cannot be written"), request)
+            fault = Unavailable("The access log cannot be written")
+            return self._unlogged(event, answer, fault, request)
         if request.written is not None:
             self._writer.settle([event.req])
-        if self._owes_events:
+        if self._owes_events or self._unlogged_count:
             await self._pay_events()
         request.receipt = sealed.header() if sealed is not None else b""
         return answer
@@ -180,15 +185,26 @@ class Exchange:
     async def _pay_events(self) -> None:
         """Record what was committed while the log could not be written, now that it can."""
         self._owes_events = False
+        count, self._unlogged_count = self._unlogged_count, 0
         try:
             await asyncio.to_thread(recover, self._writer, self._access)
+            if count:
+                told = (self._new_id().hex, self._clock.now(), count)
+                await asyncio.to_thread(tell_unlogged, self._access, *told)
         except Unavailable:
             self._owes_events = True
+            self._unlogged_count += count
 
-    def _unlogged(self, event: AccessEvent, error: LightshipError, request: Request) -> Answer:
+    def _unlogged(
+        self, event: AccessEvent, answer: Answer, error: LightshipError, request: Request
+    ) -> Answer:
+        """Return the 503; or the answer, where the steward has chosen so, and count it."""
         self._owes_events |= request.written is not None
         fields = {"error_id": str(request.id)}
         _log.error("event %s could not be recorded: %s", event.req, error, extra={"fields": fields})
+        if self._answers_unlogged:
+            self._unlogged_count += request.written is None
+            return answer
         return answer_error(
             Unavailable(
                 "The access log cannot be written, so nothing is answered",

@@ -153,6 +153,31 @@ def test_a_write_keeps_its_event_pending_until_it_is_in_the_log(kit: HubKit) -> 
     assert kit.hub.writer.pending() == []
 
 
+def test_a_steward_who_lets_the_hub_answer_unlogged_is_on_record(kit: HubKit) -> None:
+    """The choice is an event before anything is served; how many answers had none is one afterwards."""
+    settings = kit.hub.settings.model_copy(update={"answer_unlogged": True})
+    hub = replace(kit.hub, settings=settings)
+    kit.app = make_app(hub)
+    (chosen,) = [one for one in kit.events() if one.act == "answer-unlogged"]
+    assert (chosen.agr, chosen.cred) == ("hub", "steward")
+    log = FailingLog(kit.hub.access, Unavailable("The disk is full"))
+    log.error = None
+    kit.app = make_app(replace(hub, access=log))
+    log.error = Unavailable("The disk is full")
+    lax = kit.client("uslax")
+    assert [lax.get("/taxii2/").status_code for _ in range(3)] == [200] * 3
+    assert "audit-receipt" not in lax.get("/taxii2/").headers
+    posted = kit.client("uslgb").post(kit.path("indicators", "objects/"), json={"objects": [indicator()]})
+    assert posted.status_code == 202
+    with pytest.raises(Unavailable):
+        make_app(replace(hub, access=log))  # a choice that cannot be recorded does not hold
+    log.error = None
+    assert lax.get("/taxii2/").status_code == 200
+    (told,) = [one for one in kit.events() if one.act == "unlogged"]
+    assert told.n == 4
+    assert [one.act for one in kit.events() if one.act == "publish"] == ["publish"], "made up for"
+
+
 def test_an_event_left_over_from_a_crash_is_recorded_before_anything_is_served(kit: HubKit) -> None:
     with_log(kit, Unavailable("The disk is full"))
     kit.client("uslgb").post(kit.path("indicators", "objects/"), json={"objects": [indicator()]})

@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 
 from lightship.core.errors import Unavailable
+from lightship.storage.sqlite.access_files import audit_files
 from lightship.storage.sqlite.connection import hub_error, open_database
 
 SMALL_LOG = 1_000
@@ -35,6 +36,14 @@ def probe(path: Path, lock_path: Path) -> None:
             os.close(lock)
     except (apsw.Error, OSError) as error:
         raise hub_error(error) from error
+
+
+def probe_access_log(data_dir: Path) -> None:
+    """Write to the newest access log file. Raises as `probe`."""
+    files = audit_files(data_dir)
+    if not files:
+        raise Unavailable("The access log is missing", todo="Restart the hub")
+    probe(files[-1][1], files[-1][1].with_suffix(".lock"))
 
 
 def _write(path: Path, lock: int) -> None:
