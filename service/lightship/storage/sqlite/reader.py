@@ -12,7 +12,7 @@ import threading
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakSet
@@ -26,25 +26,20 @@ from lightship.core.ports import CollectionState, Page, Row
 from lightship.core.query import DEFAULT_FILTERS, Filters, Query
 from lightship.core.time import (
     MAX_MICROS,
-    NO_INSTANT,
     Instant,
     Micros,
     format_stamp,
-    instant_micros,
     parse_instant,
 )
-from lightship.storage.sqlite.classes import spec_bits, spec_of, spec_passes, wanted
+from lightship.storage.sqlite.classes import spec_of, spec_passes, wanted
 from lightship.storage.sqlite.connection import hub_error, open_database, select
 from lightship.storage.sqlite.rows import idhash
-from lightship.storage.sqlite.stillness import UNKNOWN, Stillness
+from lightship.storage.sqlite.stillness import NEVER, UNKNOWN, Stillness
+from lightship.storage.sqlite.streams import FETCH, distinct, streams
 from lightship.storage.statements import Statement
 
 T = TypeVar("T")
 
-_MOVING = -2
-"""A change counter that is never met."""
-FETCH = 512
-"""Rows fetched at a time where keys come from several indexes."""
 
 _STATE = """
 SELECT h.epoch, c.generation, c.size, c.last_added, c.objects, c.stored_bytes
@@ -62,37 +57,6 @@ WHERE class & 5 = 5 AND key > ? AND key <= ? ORDER BY key LIMIT 1"""
 _BY_KEYS = """
 SELECT o.key, o.id, o.type, o.class, o.version, o.version_text, {body}
 FROM carray(?) AS c CROSS JOIN object AS o ON o.key = c.value"""
-_OF_CLASS = """
-SELECT key FROM object INDEXED BY object_class
-WHERE class = ? AND key > ? AND key <= ? ORDER BY key LIMIT ?"""
-_OF_TYPE = """
-SELECT key FROM object INDEXED BY object_type
-WHERE type = ? AND class = ? AND key > ? AND key <= ? ORDER BY key LIMIT ?"""
-_TYPES_OF_VERSION = """
-WITH RECURSIVE found (type) AS (
-  SELECT * FROM (SELECT type FROM object INDEXED BY object_version
-    WHERE version = ?1 AND version <> '' ORDER BY type LIMIT 1)
-  UNION ALL
-  SELECT (SELECT type FROM object INDEXED BY object_version
-    WHERE version = ?1 AND version <> '' AND type > found.type ORDER BY type LIMIT 1)
-  FROM found WHERE found.type IS NOT NULL
-)
-SELECT type FROM found WHERE type IS NOT NULL"""
-"""One seek a type, however many rows share the version."""
-_FIRSTS_OF_VERSION = """
-SELECT t.value, b.value, (SELECT key FROM object INDEXED BY object_version
-  WHERE version = ?1 AND version <> '' AND type = t.value AND class & 12 = b.value AND key > ?4 AND key <= ?5
-  ORDER BY key LIMIT 1)
-FROM carray(?2) AS t CROSS JOIN carray(?3) AS b"""
-_OF_VERSION = """
-SELECT key FROM object INDEXED BY object_version
-WHERE version = ? AND version <> '' AND type = ? AND class & 12 = ? AND key > ? AND key <= ?
-ORDER BY key LIMIT ?"""
-_OF_ID = """
-SELECT key, class FROM object INDEXED BY object_id WHERE idhash = ? AND key > ? AND key <= ?"""
-_OF_ID_AND_VERSION = """
-SELECT key FROM object INDEXED BY object_id
-WHERE idhash = ? AND key > ? AND key <= ? AND (version = '' OR version IN (SELECT value FROM carray(?)))"""
 _EXISTS = """
 SELECT 1 FROM object INDEXED BY object_id WHERE idhash = ? AND key > ? AND key <= ? AND id = ? LIMIT 1"""
 _STATEMENTS = """
@@ -114,7 +78,7 @@ class SqliteReader:
     def __init__(self, path: Path, stillness: Stillness | None = None) -> None:
         self._path = path
         self._stillness = stillness
-        self._epoch = (_MOVING, 0)
+        self._epoch = (NEVER, 0)
         self._states: dict[int, tuple[int, CollectionState]] = {}
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -128,7 +92,7 @@ class SqliteReader:
         at, epoch = self._epoch
         if at != now:
             epoch = int(self.ask(lambda db: select(db, "SELECT epoch FROM hub"))[0][0])
-            self._epoch = (now if now & 1 == 0 else _MOVING, epoch)  # the counter was read first
+            self._epoch = (now if now & 1 == 0 else NEVER, epoch)  # the counter was read first
         return epoch
 
     def state(self, grant: Grant) -> CollectionState:
@@ -277,7 +241,7 @@ class SqliteReader:
             return
         ids, classes = frozenset(filters.ids), frozenset(wanted(filters))
         instants, sql = filters.versions.instants, _BY_KEYS.format(body="o.body" if bodies else "x''")
-        keys = _distinct(merge(*_streams(db, number, filters, after, types)))
+        keys = distinct(merge(*streams(db, number, filters, after, types)))
         while some := array("q", islice(keys, min(want, FETCH))):
             for row in _rows(db, cursors, sql, some):
                 key, object_id, type_number, row_class, version = row[:5]
@@ -317,70 +281,10 @@ def _snapshot(db: apsw.Connection) -> Iterator[contextlib.ExitStack]:
         db.execute("COMMIT")
 
 
-def _streams(
-    db: apsw.Connection, number: int, filters: Filters, after: int, types: frozenset[int]
-) -> list[Iterator[int]]:
-    """Return ascending key streams that together hold every matching row, and few others.
-
-    How many there are, and so the cost, depends on the filters and on how many types there are, never on how
-    many rows share a type, a class or a version.
-    """
-    low, high = pack(number, after), pack(number, MAX_MICROS)
-    instants = filters.versions.instants
-    classes = wanted(filters)
-    dates = sorted(key for key in (_key_of(number, one) for one in instants) if key and low < key <= high)
-    if filters.ids:
-        held: list[int] = []
-        for object_id in filters.ids:
-            bounds = (idhash(number, object_id), low, high)
-            held += [key for key, row_class in select(db, _OF_ID, bounds) if row_class in classes]
-            if instants:  # an observable's version is its date_added: looked at row by row
-                dated = (*bounds, apsw.carray(tuple(sorted(instants))))
-                held += [row[0] for row in select(db, _OF_ID_AND_VERSION, dated)]
-        return [iter(sorted(held))]
-
-    if types:
-        found = [_keys(db, _OF_TYPE, (one, each), low, high) for one in sorted(types) for each in classes]
-    else:
-        found = [_keys(db, _OF_CLASS, (each,), low, high) for each in classes]
-    bits = array("q", spec_bits(filters))
-    for instant in sorted(instants):
-        known = (row[0] for row in select(db, _TYPES_OF_VERSION, (instant,)))
-        there = array("q", (one for one in known if not types or one in types))
-        if not (there and bits):  # apsw takes no empty array
-            continue
-        firsts = (instant, apsw.carray(there), apsw.carray(bits), low, high)
-        for one, passing, first in select(db, _FIRSTS_OF_VERSION, firsts):
-            if first is not None:
-                rest = _keys(db, _OF_VERSION, (instant, one, passing), first, high)
-                found.append(chain((first,), rest))
-    return [*found, iter(dates)]
-
-
-def _keys(
-    db: apsw.Connection, sql: str, values: tuple[int | str, ...], after: int, high: int
-) -> Iterator[int]:
-    """Yield ascending keys, some at a time: many streams at once share one statement, and keep none open."""
-    want = 1
-    while some := [row[0] for row in select(db, sql, (*values, after, high, want))]:
-        yield from some
-        if len(some) < want:
-            return
-        after, want = some[-1], min(8 * want, FETCH)
-
-
 def _rows(db: apsw.Connection, cursors: contextlib.ExitStack, sql: str, keys: array[int]) -> Iterator[_Raw]:
     cursor = db.execute(sql, (apsw.carray(keys),))
     cursors.callback(cursor.close)
     yield from cursor
-
-
-def _distinct(keys: Iterator[int]) -> Iterator[int]:
-    last = -1
-    for key in keys:
-        if key != last:
-            yield key
-        last = key
 
 
 def _type_numbers(db: apsw.Connection, names: Sequence[str]) -> frozenset[int]:
@@ -391,11 +295,3 @@ def _type_numbers(db: apsw.Connection, names: Sequence[str]) -> frozenset[int]:
 def _instant(key: int, version: str) -> Instant:
     """Return a row's version as clients see it."""
     return Instant(version) or parse_instant(format_stamp(stamp_of(key)))
-
-
-def _key_of(number: int, instant: Instant) -> int:
-    """Return the key of an object without a version that was added at `instant`, 0 if none can be."""
-    if instant == NO_INSTANT:
-        return 0
-    micros = instant_micros(instant)
-    return pack(number, micros) if 0 < micros <= MAX_MICROS else 0

@@ -15,6 +15,8 @@ from threading import Lock
 
 UNKNOWN = -1
 """An odd number that no counter has."""
+NEVER = -2
+"""What is never met, not even `UNKNOWN`."""
 _SIZE = 8
 _WRAP = (1 << 64) - 1
 
