@@ -54,7 +54,7 @@ from lightship.core.query import Filters, Query, Versions
 from lightship.core.time import Micros, format_stamp, parse_instant
 from lightship.storage.memory import MemoryStore
 from lightship.storage.sqlite import held as held_reads
-from lightship.storage.sqlite import reader, transaction
+from lightship.storage.sqlite import reader, streams, transaction
 from lightship.storage.sqlite.store import open_store
 from storekit import (
     ALICE,
@@ -424,6 +424,7 @@ def test_nor_where_all_ids_of_all_collections_share_two_hash_values(monkeypatch:
         return -(2**63) if name.endswith("1") else 2**63 - 1
 
     monkeypatch.setattr(reader, "idhash", colliding)
+    monkeypatch.setattr(streams, "idhash", colliding)
     monkeypatch.setattr(transaction, "idhash", colliding)
     monkeypatch.setattr(held_reads, "idhash", colliding)
     run_state_machine_as_test(Twins, settings=BOUNDED)
