@@ -96,7 +96,7 @@ def test_a_token_carries_its_filters(types: tuple[str, ...], offered: bool) -> N
     "over", [{"col": "col-2"}, {"st": 403}, {"n": 0}, {"first": MAY + 1, "last": MAY + 2}]
 )
 def test_what_did_not_reach_it_did_not_offer_it(over: dict[str, object]) -> None:
-    assert not offered_test(X, SPANS, KEY)(replace(read(), **over))  # type: ignore[arg-type]  # its names
+    assert not offered_test(X, SPANS, KEY)(replace(read(), **over))  # type: ignore[arg-type]  # names of AccessEvent
 
 
 def test_after_a_withdrawal_nothing_is_offered() -> None:
