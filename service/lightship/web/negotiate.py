@@ -21,7 +21,7 @@ _PARAMETER = re.compile(rf"\s*;\s*(?:({_TOKEN})\s*=\s*({_TOKEN}|{_QUOTED}))?\s*"
 _Q = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 _ETAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _GZIP_NAMES = ("gzip", "x-gzip")
-_PLAIN_JSON = ({}, {"charset": "utf-8"}, {"charset": "utf8"})
+_PLAIN_JSON: tuple[dict[str, str], ...] = ({}, {"charset": "utf-8"}, {"charset": "utf8"})
 MAX_HEADER = 4_096
 """Bytes of one negotiation header that are looked at; a longer one agrees to nothing."""
 
