@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +166,11 @@ def test_wrong_versions_of_them_are_never_looser_than_the_shipped_rules() -> Non
         for slug, marks in asked:
             allowed = RULES.receive(slug, SHARED, world, "uslax", marks).allowed
             assert allowed or not mutant.receive(slug, SHARED, world, "uslax", marks).allowed
+
+
+@pytest.mark.parametrize("page", ["policy.md", "agreements.md"])
+def test_the_examples_of_the_docs_are_rules_that_an_agreement_can_have(page: str) -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / page).read_text()
+    examples = re.findall(r"^```cedar\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert examples
+    assert all(RULES.read_agreement_rules(one, page) for one in examples)
