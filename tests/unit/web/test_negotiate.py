@@ -13,7 +13,9 @@ from lightship.web.negotiate import (
     accepts_gzip,
     body_is_gzip,
     check_accept,
+    check_accept_json,
     check_content_type,
+    check_json_content_type,
     etag_matches,
     split_list,
 )
@@ -162,3 +164,59 @@ def test_endless_headers_agree_to_nothing() -> None:
     with pytest.raises(UnsupportedMedia):
         check_content_type(b"application/taxii+json" + b";" * 5_000)
     assert not accepts_gzip(b"gzip," * 2_000)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        *(None, b"", b" ", b"*/*", b"application/*", b"application/json", b"Application/JSON; charset=utf-8"),
+        *(
+            b"text/html, application/json;q=0.1",
+            b"text/html, */*;q=0.1",
+            b"application/json;q=0.001, */*;q=0",
+        ),
+    ],
+)
+def test_accept_that_allows_json(accept: bytes | None) -> None:
+    check_accept_json(accept)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        *(
+            b"text/html",
+            b"application/taxii+json;version=2.1",
+            b"application/json;q=0",
+            b"application/json;v=1",
+        ),
+        *(b"application/json;q=0, */*", b"application/json;q=0, application/*", b"nonsense", b"*/*;q=0"),
+        b"application/json," + b"x" * 5_000,
+    ],
+)
+def test_accept_that_does_not_allow_json_is_refused(accept: bytes) -> None:
+    with pytest.raises(NotAcceptable, match="application/json"):
+        check_accept_json(accept)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"application/json", b"application/json; charset=UTF-8", b"application/taxii+json;version=2.1"),
+        *(b"application/stix+json;version=2.1", b"application/stix+json"),
+    ],
+)
+def test_content_types_of_a_question(value: bytes) -> None:
+    check_json_content_type(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, b"", b"text/plain", b"application/json;charset=latin-1", b"application/json;version=2.1"),
+        *(b"application/taxii+json;version=2.0", b"application/json," + b"x" * 5_000),
+    ],
+)
+def test_content_types_that_bring_no_question(value: bytes | None) -> None:
+    with pytest.raises(UnsupportedMedia, match="application/json"):
+        check_json_content_type(value)
