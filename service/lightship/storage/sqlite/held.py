@@ -125,8 +125,11 @@ class HeldReader:
 
     def due(self, grant: Grant, now: Micros, *, failed: bool, after: int, limit: int) -> list[Staged]:
         """Return staged objects whose release is not after `now`, by number."""
-        where = "s.collection = ? AND s.release_at <= ? AND s.number > ?"
-        where += ("" if failed else " AND s.problem = ''") + " ORDER BY s.number LIMIT ?"
+        where = (
+            "s.number IN (SELECT number FROM staged WHERE collection = ? AND release_at <= ? AND number > ?"
+        )
+        where += "" if failed else " AND problem = ''"
+        where += " ORDER BY number LIMIT ?) ORDER BY s.number"  # bodies are no part of the sorting
         values = (grant.collection.number, now, after, limit)
         return self._ask(lambda db: read_staged(db, where, values))
 
