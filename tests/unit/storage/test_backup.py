@@ -23,12 +23,24 @@ import pytest
 from fsckhub import AUDIT, DiskHub, damage, make_hub, stix
 from lightship.core.audit import AuditQuery
 from lightship.core.errors import BadFile, Conflict, Damaged, NewerStore, Unavailable
+from lightship.core.marks import MarkingSet
 from lightship.core.time import Micros
 from lightship.storage.archive import open_archive
 from lightship.storage.backup import backup
 from lightship.storage.migrate import Kind, load
 from lightship.storage.restore import restore
-from storekit import ALL, START, object_id, pull
+from storekit import (
+    ALICE,
+    ALL,
+    SECOND,
+    START,
+    WAIT,
+    expiring,
+    grant,
+    object_id,
+    pull,
+    releasing,
+)
 
 FILES = {
     "lightship.toml": 0o644,
@@ -102,6 +114,30 @@ def test_a_restored_hub_holds_what_was_backed_up(sound: Path, tmp_path: Path, na
     assert list(after.access.search(AuditQuery())) == list(before.access.search(AuditQuery()))
     before.close()
     after.close()
+
+
+def test_what_waits_and_what_ends_is_restored_and_goes_on(tmp_path: Path) -> None:
+    furnish(tmp_path / "old")
+    soon = Micros(START + SECOND)
+    hub = DiskHub(tmp_path / "old" / "data")
+    hub.activate(1, "")
+    hub.publish(stix(1), stix(2), marks=[MarkingSet(release_at=soon), MarkingSet(share_until=soon)])
+
+    def held(hub: DiskHub) -> list[object]:
+        here = grant(hub.store)
+        sets, due = hub.store.held_sets(here), hub.store.next_due([here], Micros(0))
+        return [list(sets), list(hub.store.staged(here, "")), due]
+
+    before = held(hub)
+    hub.close()
+    backup(tmp_path / "old", tmp_path / "hub.tar", START)
+    assert restore(tmp_path / "hub.tar", tmp_path / "new", START).fsck.findings == ()
+    hub = DiskHub(tmp_path / "new" / "data")
+    assert held(hub) == before
+    allowed = grant(hub.store, None)
+    assert len(hub.store.release(releasing(allowed, ALICE, [1], now=soon)).result(WAIT).outcome.items) == 1
+    assert len(hub.store.expire(expiring(allowed, now=soon)).result(WAIT).rows) == 1
+    hub.close()
 
 
 def test_a_backup_is_one_private_file_and_leaves_nothing_else(sound: Path, tmp_path: Path) -> None:
