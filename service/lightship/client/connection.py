@@ -23,6 +23,7 @@ import orjson
 
 from lightship import __version__
 from lightship.client.errors import NotTaxii, NotTrusted, Unreachable, error_of
+from lightship.client.receipts import keeper
 from lightship.core.errors import BadFile, LightshipError, MalformedRequest
 
 ACCEPT = "application/taxii+json;version=2.1"
@@ -97,6 +98,7 @@ class Connection:
         user, secret: the credential, sent as HTTP Basic.
         ca: the CA file to trust; None = the system's store.
         limits: time-outs and number of attempts.
+        receipts: file to which the receipt of each answer is appended; None keeps none.
         transport: replaces the network (tests).
         sleep, chance: waiting and the jitter of it (tests).
     """
@@ -109,6 +111,7 @@ class Connection:
         *,
         ca: Path | None = None,
         limits: Limits | None = None,
+        receipts: Path | None = None,
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = random.random,
@@ -126,6 +129,7 @@ class Connection:
             trust_env=not local,  # proxies; an explicit `verify` is not touched by the environment
             timeout=httpx2.Timeout(self.limits.read_s, connect=self.limits.connect_s),
             follow_redirects=False,
+            event_hooks={"response": [keeper(receipts)]} if receipts is not None else {},
             transport=transport,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from lightship.client import publishing, pulling, waiting
 from lightship.client.connection import Connection, Limits
 from lightship.client.errors import NotTaxii
 from lightship.client.profiles import Profile
+from lightship.client.receipts import VARIABLE
 from lightship.client.waiting import Held
 from lightship.core.errors import NotFound
 
@@ -76,13 +78,17 @@ class Client:
     def of(
         cls, profile: Profile, *, environ: Mapping[str, str] | None = None, limits: Limits | None = None
     ) -> Self:
-        """Return the client of a profile; the secret is read now.
+        """Return the client of a profile; the secret is read now. LIGHTSHIP_RECEIPTS names a receipts' file.
 
         Raises:
             BadFile, NotFound: the profile's secret or CA file cannot be used.
         """
-        secret = profile.secret(os.environ if environ is None else environ)
-        return cls(Connection(profile.url, profile.user, secret, ca=profile.ca, limits=limits))
+        environ = os.environ if environ is None else environ
+        secret, named = profile.secret(environ), environ.get(VARIABLE)
+        receipts = Path(named) if named else None
+        return cls(
+            Connection(profile.url, profile.user, secret, ca=profile.ca, limits=limits, receipts=receipts)
+        )
 
     def __enter__(self) -> Self:
         return self
