@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lightship.client import Client, Connection
 from livehub import TAXII, LiveHub, live_hub
 from reference_docs import documented
 from stixsamples import indicator
@@ -51,6 +52,14 @@ def use(hub: LiveHub) -> list[str]:
     return given
 
 
+def pull(hub: LiveHub, kept: Path) -> int:
+    """Pull with the SDK, which keeps receipts; return how many."""
+    user, secret = hub.secrets["uslax"]
+    with Client(Connection(hub.url, user, secret, ca=Path(hub.ca), receipts=kept)) as client:
+        assert sum(len(page.objects) for page in client.pull(f"{hub.agreement}/public")) == 5
+    return len(kept.read_bytes().splitlines())
+
+
 def verify(place: Path, *arguments: str) -> tuple[int, list[str]]:
     """Run `lightship verify` in a folder that knows no hub, without network; return exit code and lines."""
     done = subprocess.run(
@@ -78,6 +87,7 @@ def export(hub: LiveHub, out: Path) -> str:
 def test_an_auditor_verifies_and_one_byte_changed_is_named(hub: LiveHub, tmp_path: Path) -> None:
     receipts = use(hub)
     (tmp_path / "receipts").write_text("\n".join([*receipts, ""]))
+    pulled = pull(hub, tmp_path / "receipts.ndjson")
     key = export(hub, tmp_path / "first")  # while it serves
     (tmp_path / "hub.keys").write_text(key + "\n")
 
@@ -86,6 +96,9 @@ def test_an_auditor_verifies_and_one_byte_changed_is_named(hub: LiveHub, tmp_pat
     assert lines[0].startswith("OK: ")
     assert lines[0].endswith(f"authority: steward alone (1 of 1), {len(receipts)} receipts hold")
     assert set(json.loads(lines[-1])) <= {"cli", "client", "core", "crypto", "httpx2"}  # the SDK's own
+
+    code, lines = verify(tmp_path, "first", "--root", "hub.keys", "--receipts", "receipts.ndjson")
+    assert lines[0].endswith(f"{pulled} receipts hold")
 
     code, lines = verify(tmp_path, "first", "--root", "hub.keys", "--json")
     report = json.loads(lines[0])
