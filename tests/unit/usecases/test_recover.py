@@ -12,6 +12,7 @@ from audit_samples import event
 from fsckhub import DiskHub, stix
 from lightship.core.audit import AccessEvent, AuditQuery
 from lightship.core.errors import Unavailable
+from lightship.core.log.receipt import Sealed
 from lightship.storage.fsck import fsck
 from lightship.storage.memory_access import MemoryAccessLog
 from lightship.usecases.recover import recover
@@ -38,10 +39,10 @@ class Failing(MemoryAccessLog):
         super().__init__()
         self.req = req
 
-    def record(self, event: AccessEvent) -> Future[None]:
+    def record(self, event: AccessEvent) -> Future[Sealed | None]:
         if event.req != self.req:
             return super().record(event)
-        failed: Future[None] = Future()
+        failed: Future[Sealed | None] = Future()
         failed.set_exception(Unavailable("The disk is full"))
         return failed
 
