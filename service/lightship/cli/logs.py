@@ -20,6 +20,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -136,7 +137,7 @@ class LineLog(logging.Handler):
         with contextlib.suppress(IndexError):
             while True:
                 line = self._lines.popleft()
-                pieces.append(self._form(_request_fields(line) if isinstance(line, tuple) else line))
+                pieces.append(self._of_request(line) if isinstance(line, tuple) else self._form(line))
         dropped, self._dropped = self._dropped, 0
         if dropped:
             told = {"time": _time(time.time()), "level": "warning", "logger": "lightship"}
@@ -144,6 +145,9 @@ class LineLog(logging.Handler):
         if pieces:
             with contextlib.suppress(OSError):  # nobody can be told
                 self._write(b"".join(pieces))
+
+    def _of_request(self, line: tuple[Any, ...]) -> bytes:
+        return _request_text(line) if self._form is as_text else self._form(_request_fields(line))
 
     def _exception(self, error: BaseException) -> dict[str, Any]:
         chain = [error]
@@ -177,8 +181,27 @@ def _request_fields(line: tuple[Any, ...]) -> Fields:
     }
 
 
+def _request_text(line: tuple[Any, ...]) -> bytes:
+    """Return `as_text(_request_fields(line))` with less work: there is one for every request."""
+    at, request_id, method, route, status, micros, agreement, member, credential = line
+    return (
+        f"time={_time(at)} level=info logger=lightship.request event=request request={request_id.hex}"
+        f" method={_known(method)} route={_known(route)} status={status} ms={round(micros / 1000, 1)!r}"
+        f" agreement={_known(agreement)} member={_known(member)} credential={_known(credential)}\n"
+    ).encode("ascii")
+
+
+_known = lru_cache(1_000)(_word)
+"""The same few words stand in all lines."""
+
+
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03}Z"
+
+
+@lru_cache(2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def start_log(level: str, form: str) -> LineLog:

@@ -27,6 +27,7 @@ from lightship.usecases.status import Failure, render_status
 
 INLINE_BYTES = 16_384
 """Bodies up to this size are checked in the event loop, larger ones in the executor."""
+_TAKEN = {Verdict.ADD: "added", Verdict.DUPLICATE: "duplicate", Verdict.STAGED: "staged"}
 _RULES = {
     Verdict.CONFLICT: "deny-conflict",
     Verdict.NOT_OWNER: "deny-owner",
@@ -95,7 +96,7 @@ class Publish:
         self._directory = directory
         self._executor = executor
         self._on_terms = on_terms
-        self.counts = dict.fromkeys(("added", "duplicate", "staged"), 0)
+        self.counts = dict.fromkeys(_TAKEN.values(), 0)
         """Objects taken so far, by what became of them."""
         self.refused: dict[str, int] = {}
         """Objects refused so far, by rule."""
@@ -144,14 +145,13 @@ class Publish:
         return published
 
     def _count(self, outcome: PublishOutcome, rules: Sequence[str]) -> None:
-        for item in outcome.items:
-            if item.verdict is Verdict.ADD:
-                self.counts["added"] += 1
-            elif item.verdict is Verdict.DUPLICATE:
-                self.counts["duplicate"] += 1
-            elif item.verdict is Verdict.STAGED:
-                self.counts["staged"] += 1
-        for rule in (*rules, *(_RULES[one.verdict] for one in outcome.items if one.verdict in _RULES)):
+        verdicts = [item.verdict for item in outcome.items]
+        for verdict, word in _TAKEN.items():
+            self.counts[word] += verdicts.count(verdict)
+        for verdict, rule in _RULES.items():
+            if number := verdicts.count(verdict):
+                self.refused[rule] = self.refused.get(rule, 0) + number
+        for rule in rules:
             self.refused[rule] = self.refused.get(rule, 0) + 1
 
     async def _prepared(self, post: Post, grant: Grant) -> _Prepared:
