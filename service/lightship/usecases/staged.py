@@ -12,8 +12,17 @@ from collections.abc import Callable, Sequence
 from lightship.core.access import Action, Grant, Principal, System
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Collection, WithdrawReason
-from lightship.core.errors import NotFound
-from lightship.core.ports import Decisions, Reader, Row, Staged, Withdrawn, WithdrawRequest, Writer
+from lightship.core.errors import NotFound, Unavailable
+from lightship.core.ports import (
+    Decisions,
+    EpochChanged,
+    Reader,
+    Row,
+    Staged,
+    Withdrawn,
+    WithdrawRequest,
+    Writer,
+)
 from lightship.core.query import SPEC_VERSIONS, Filters, Versions
 from lightship.core.time import Micros
 from lightship.usecases.credentials import STEWARD
@@ -102,7 +111,7 @@ def cancel_for(
 
     Raises:
         NotFound: nothing of it waits.
-        EpochChanged: the rules changed meanwhile; nothing more was taken back.
+        Unavailable: the rules changed meanwhile, or nothing can be written; nothing more was taken back.
     """
     waiting = [one for one in all_staged(reader, collection, epoch) if one.candidate.id == object_id]
     if not waiting:
@@ -135,5 +144,8 @@ def cancel_for(
             now=now,
             staged_only=True,
         )
-        cancelled += writer.withdraw(request).result().cancelled
+        try:
+            cancelled += writer.withdraw(request).result().cancelled
+        except EpochChanged:
+            raise Unavailable("The hub's rules changed meanwhile", todo="Try again") from None
     return cancelled

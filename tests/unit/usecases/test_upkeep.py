@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from hubkit import Date, HubKit, StoppedClock, Store, make_hub
 from lightship.core.audit import AccessEvent
-from lightship.core.errors import Unavailable
+from lightship.core.errors import NotFound, Unavailable
+from lightship.core.ports import Row
 from lightship.core.time import Micros, format_stamp
 from lightship.usecases import upkeep as upkeep_module
+from lightship.usecases.staged import cancel_for
 from lightship.usecases.upkeep import Upkeep
 from lightship.wiring import make_app, open_hub
 from stixsamples import Stix, indicator, sharing_terms, statement_marking
@@ -434,3 +437,42 @@ def test_events_of_the_hub_itself_have_requests_of_their_own(kit: HubKit, clock:
     reqs = [one.req for one in kit.events()]
     assert len(set(reqs)) == len(reqs)
     assert len(acts(kit, "release")) == 3
+
+
+def test_the_steward_takes_back_what_anybody_has_waiting(kit: HubKit, clock: StoppedClock) -> None:
+    terms, mine = under(kit, release_at=moment(clock, 5))
+    post(kit, terms, mine)
+    theirs = indicator(
+        id=mine["id"], name="Another's", object_marking_refs=[own := terms_of_los_angeles(kit, clock)]
+    )
+    post(kit, theirs, member="uslax")
+    hub, collection = kit.hub, kit.collection_value("indicators")
+
+    def cancel(epoch: int) -> list[Row]:
+        return cancel_for(
+            hub.reader,
+            hub.writer,
+            collection,
+            epoch,
+            mine["id"],
+            now=hub.clock.now(),
+            new_request=lambda: uuid4().hex,
+        )
+
+    epoch = hub.registry.epoch()
+    with pytest.raises(Unavailable, match="rules changed"):
+        cancel(epoch - 1)
+    assert [row.id for row in cancel(epoch)] == [mine["id"]] * 2
+    with pytest.raises(NotFound):
+        cancel(epoch)
+    assert staged(kit).keys() == {terms["id"]}
+    assert staged(kit, member="uslax").keys() == {own}
+    pending = [one for one in hub.writer.pending() if one.act == "cancel-staged"]
+    assert [(one.who, one.cred) for one in pending] == [("uslax", "steward"), ("uslgb", "steward")]
+
+
+def terms_of_los_angeles(kit: HubKit, clock: StoppedClock) -> str:
+    """Post terms of Los Angeles under an embargo; return their id."""
+    terms = sharing_terms(kit.agreement, release_at=moment(clock, 50))
+    post(kit, terms, member="uslax")
+    return str(terms["id"])
