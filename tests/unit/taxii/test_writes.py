@@ -348,7 +348,7 @@ def test_an_observable_that_is_held_back_has_the_time_of_its_post_as_version(kit
 
 def test_what_waits_counts_against_the_quota(kit: HubKit) -> None:
     terms = sharing_terms(kit.agreement, release_at="2099-01-01T00:00:00Z")
-    under = {"object_marking_refs": [terms["id"]]}
+    under: dict[str, Any] = {"object_marking_refs": [terms["id"]]}
     assert post(kit, terms, indicator(**under), alias="small").status_code == 202
     full = post(kit, indicator(), indicator(), alias="small")
     assert full.status_code == 429
