@@ -161,7 +161,8 @@ def test_what_leaves_while_it_is_pulled_is_no_failure(hub: Simulator, consumer: 
     report = consumer.pull()
     assert report.ok
     assert {one.id for one in report.gone} == {indicator(n)["id"] for n in (10, 15)}
-    assert [one.id for one in report.delivered] == [indicator(n)["id"] for n in (10, 11, 12, 13, 14, 20)]
+    assert [one.id for one in report.delivered] == [indicator(n)["id"] for n in (11, 12, 13, 14, 20)]
+    assert not consumer.pull().delivered
 
 
 def test_duplicate_json_members(hub: Simulator, consumer: Consumer, monkeypatch: Patch) -> None:

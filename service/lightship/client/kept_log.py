@@ -36,13 +36,15 @@ class Kept:
 
     Args:
         log: as it was verified last.
-        reached: `date_added` of the newest object that was handed to the consumer.
+        reached: what the log had up to this stamp was handed to the consumer, or is owed.
         owed: (id, digest) of objects that the log has and the hub has not handed out so far.
+        early: what was handed on although its `date_added` is later: (id, digest) -> that stamp.
     """
 
     log: TrustedLog
     reached: Micros = Micros(0)
     owed: set[tuple[str, str]] = field(default_factory=set)
+    early: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 def save(path: Path, kept: Kept) -> None:
@@ -105,6 +107,7 @@ def _dump(kept: Kept) -> dict[str, Any]:
         "objects": [_row(held) for held in sorted(log.ledger.held, key=lambda one: one.stamp)],
         "reached": kept.reached,
         "owed": sorted(kept.owed),
+        "early": sorted([*key, stamp] for key, stamp in kept.early.items()),
     }
 
 
@@ -131,7 +134,8 @@ def _load(value: dict[str, Any], verify: Verify) -> Kept:
         held = _held(row)
         log.ledger.held.put(held, parse_instant(held.version) if held.version else NO_INSTANT)
     owed = {(object_id, digest) for object_id, digest in value["owed"]}
-    return Kept(log, Micros(value["reached"]), owed)
+    early = {(object_id, digest): stamp for object_id, digest, stamp in value["early"]}
+    return Kept(log, Micros(value["reached"]), owed, early)
 
 
 def _row(one: Held) -> list[Any]:

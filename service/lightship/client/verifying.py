@@ -48,7 +48,7 @@ class Report:
         findings: entries of the log that do not hold.  warnings: what a strict consumer does not put up with.
         gone: object versions that left the collection since the last pull.
         size: entries of the log now.  authority: who signed the agreement.
-        reached: `date_added` of the newest object that was handed out so far.
+        reached: everything with a `date_added` up to this was handed on, or is missing.
     """
 
     delivered: tuple[Outcome, ...]
@@ -198,8 +198,9 @@ def _pull(
     received: Received,
 ) -> VerifiedPull:
     log, start = kept.log, _window(kept)
-    before = log.size
+    before, upto = log.size, log.last_at
     _receive(connection, path, start, sum(1 for _ in log.ledger.held) + MARGIN, received)
+    there = {key for key in received.keys if any(one.digest == key[1] for one in log.ledger.held.of(key[0]))}
     second = follow(source, log, now())
     warnings = log.warnings(now())
     witnessed = all(one.failure is not Failure.NOT_WITNESSED for one in warnings)
@@ -214,9 +215,14 @@ def _pull(
         gone=(*first.gone, *second.gone),
         size=log.size,
         authority=log.chain.last.root.text if log.chain.last else "",
-        reached=max(kept.reached, found.reached),
+        reached=upto,
     )
-    kept.reached = report.reached
+    kept.reached = upto
+    kept.early = {
+        (one.id, one.digest): one.held.stamp
+        for one, want in zip(found.received, wanted, strict=True)
+        if want and one.held is not None and one.held.index >= before and (one.id, one.digest) not in there
+    }
     kept.owed = {(one.id, one.digest) for one in found.missing}
     return VerifiedPull(report, kept, received, wanted)
 
@@ -233,11 +239,19 @@ def _window(kept: Kept) -> Micros:
 
 
 def _wanted(outcomes: Sequence[Outcome], kept: Kept) -> list[bool]:
+    """Which are handed on: what is good, still there, and was not handed on before.
+
+    What left and came back while it was pulled comes once more with the next pull: which of the two came
+    cannot be told.
+    """
     wanted, given = [], set()
     for one in outcomes:
         key = (one.id, one.digest)
-        fresh = one.held is not None and (one.held.stamp > kept.reached or key in kept.owed)
-        wanted.append(one.good and fresh and key not in given)
+        held = one.held
+        fresh = held is not None and (
+            key in kept.owed or (held.stamp > kept.reached and kept.early.get(key) != held.stamp)
+        )
+        wanted.append(one.good and held is not None and held.live and fresh and key not in given)
         given.add(key)
     return wanted
 

@@ -1,7 +1,8 @@
 """Was everything handed out that the log says, and nothing else? Objects received against a verified log.
 
-The log is read up to a checkpoint before the objects are asked for and up to another one afterwards. What was
-live throughout must have come with its digest; what came and is not live must have left in between.
+The log is read up to a checkpoint before the objects are asked for and up to another one afterwards. What
+was live throughout must have come with its digest; what came and is not live must have left in between.
+What was added in between may have come or not: it is due the next time.
 """
 
 from __future__ import annotations
@@ -41,11 +42,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """Objects received, in their order; what should have come and did not; the stamp that was reached."""
+    """Objects received, in their order, and what should have come and did not."""
 
     received: tuple[Outcome, ...]
     missing: tuple[Held, ...]
-    reached: Micros
 
 
 def compare(
@@ -66,11 +66,9 @@ def compare(
         witnessed: False if the checkpoint lacks cosignatures that it needs.
     """
     outcomes = tuple(_outcome(holdings, *one, before=before, witnessed=witnessed) for one in received)
-    stamps = [one.held.stamp for one in outcomes if one.good and one.held is not None]
-    reached = max([after, *stamps])
     got = {id(one.held) for one in outcomes if one.good}
-    due = (one for one in holdings.after(after) if one.index < before or one.stamp <= reached)
-    return Completeness(outcomes, tuple(one for one in due if _is_missing(one, got)), reached)
+    due = (one for one in holdings.after(after) if one.index < before)
+    return Completeness(outcomes, tuple(one for one in due if _is_missing(one, got)))
 
 
 def _is_missing(held: Held, got: Collection[int]) -> bool:
