@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hubkit import HubKit, make_hub
 from lightship.cli.serve import server_of
+from lightship.cli.workers import Supervisor
 from lightship.core.agreement.chain import key_text
 from lightship.keys.hub_key import load_hub_key
 from lightship.settings import Settings
@@ -140,6 +142,12 @@ def test_they_are_served_on_their_own_address_and_never_on_the_hubs(kit: HubKit)
     assert not thread.is_alive()
 
 
+def supervisor_figures() -> str:
+    """Return what a supervisor adds to the figures of its workers."""
+    with socket.socket() as bound:
+        return Supervisor(1, [], bound, stop_within=1, ready=lambda: None).figures()
+
+
 def test_every_figure_is_in_the_guide_and_the_guide_names_no_other(kit: HubKit) -> None:
     text, _ = scrape(kit)
     served = set(re.findall(r"^# TYPE (lightship_\w+) ", text, re.MULTILINE))
@@ -147,7 +155,9 @@ def test_every_figure_is_in_the_guide_and_the_guide_names_no_other(kit: HubKit) 
     named = set(re.findall(r"`(lightship_\w+)`", guide.partition("Worth an alert")[0]))
     behind_a_server = {name for name in named if "connections" in name or "handshakes" in name}
     assert len(behind_a_server) == 3
-    assert served == named - behind_a_server
+    of_the_supervisor = set(re.findall(r"# TYPE (lightship_\w+) ", supervisor_figures()))
+    assert len(of_the_supervisor) == 2
+    assert served == named - behind_a_server - of_the_supervisor
 
 
 def test_every_setting_that_the_guide_names_exists() -> None:
