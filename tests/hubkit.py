@@ -368,7 +368,9 @@ def _open(hub_dir: Path, store: Store, settings: Settings, clock: Clock) -> Hub:
         else open_store(hub_dir / "data", clock, sealer=sealer)
     )
     rules = cedar_rules()
-    access: Any = MemoryAccessLog() if store == "memory" else open_access_log(hub_dir / "data", clock)
+    access: Any = (
+        MemoryAccessLog() if store == "memory" else open_access_log(hub_dir / "data", clock, sealer=sealer)
+    )
     return Hub(
         dir=hub_dir,
         settings=settings,

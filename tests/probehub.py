@@ -131,7 +131,7 @@ class ProbeHub:
         if os.environ.get("PROBE_STORE") == "sqlite":
             folder = tempfile.TemporaryDirectory()
             self.store = open_store(Path(folder.name), self.clock, sealer=sealer)
-            self.access = open_access_log(Path(folder.name), self.clock)
+            self.access = open_access_log(Path(folder.name), self.clock, sealer=sealer)
             self._remove = folder.cleanup
         else:
             self.store, self.access = MemoryStore(self.clock, sealer), MemoryAccessLog()

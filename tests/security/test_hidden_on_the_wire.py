@@ -105,5 +105,6 @@ def test_hidden_and_missing_are_the_same_bytes(
     )
     assert hidden == missing
     assert hidden.startswith(b"HTTP/1.1 ")
+    assert b"audit-receipt: *" in hidden.lower()
     assert (b"connection: close" in hidden) != hidden.endswith(b"<open>")
     assert hidden.split(b" ", 2)[1] in {b"204", b"401", b"404", b"405"}
