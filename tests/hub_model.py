@@ -48,6 +48,20 @@ class Version:
         return instant(self.text)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """What is held back from one collection until `release`, microseconds."""
+
+    body: Stix
+    owner: str
+    alias: str
+    release: int
+
+    @property
+    def id(self) -> str:
+        return str(self.body["id"])
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """Filters of a read. An empty tuple does not filter; no `versions` means the last one."""

@@ -8,6 +8,7 @@ from any time go on from where they were; refused requests change nothing. At th
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -26,12 +27,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from hub_model import WHOLE, Ask, Shelf, Version
+from hub_model import WHOLE, Ask, Shelf, Version, Waiting
 from hubkit import HEADERS, HubKit, StoppedClock, make_hub
-from lightship.core.time import format_stamp
+from lightship.core.time import Micros, format_stamp
 from lightship.storage.fsck import fsck
 from lightship.usecases import credentials
-from stixsamples import CREATED
+from stixsamples import CREATED, sharing_terms
 
 UUID = "8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3"
 VERSIONS = (
@@ -237,6 +238,8 @@ class Hub(RuleBasedStateMachine):
         self.http = self.kit.client(None)
         definitions: dict[str, str] = {}
         self.shelves = {alias: Shelf(definitions=definitions) for alias in ALIASES}
+        self.waiting: list[Waiting] = []
+        self.embargoes = 0
         self.pollers = {(alias, kind): Poller() for alias in ALIASES for kind in ("next", "last", "clock")}
         self.kept: list[Kept] = []
         self.etags: dict[str, tuple[str, bytes]] = {}
@@ -360,6 +363,67 @@ class Hub(RuleBasedStateMachine):
             assert entry["date_added"] > last
             one.stamp = entry["date_added"]
 
+    @rule(member=members, alias=aliases, seconds=st.sampled_from([0.3, 2, 90]))
+    def holds_something_back(self, member: str, alias: str, seconds: float) -> None:
+        """Post an object with its terms: nobody else sees it before its time."""
+        self.embargoes += 1
+        tail = uuid.UUID(int=self.number << 32 | self.embargoes, version=4)
+        release = self.clock.now() + int(seconds * 1_000_000)
+        terms = sharing_terms(self.kit.agreement, release_at=format_stamp(Micros(release)))
+        terms["id"] = f"marking-definition--{tail}"
+        held = indicator(3, VERSIONS[0], "held back", "2.1") | {"id": f"indicator--{tail}"}
+        held["object_marking_refs"] = [*held.get("object_marking_refs", ()), terms["id"]]
+        posted = [held, terms]
+        answer = self.ask("POST", f"{alias}/objects/", self.secrets[member], json={"objects": posted})
+        if refused := self.refusal(member, alias, "write"):
+            assert answer.status_code == refused, answer.text
+            return
+        told = answer.json()
+        assert [one["id"] for one in told["successes"]] == [held["id"], terms["id"]], told
+        assert all("Held back until" in one["message"] for one in told["successes"])
+        self.waiting += [Waiting(one, member, alias, release) for one in posted]
+
+    @precondition(lambda self: self.waiting)
+    @rule()
+    def what_was_held_back_is_released(self) -> None:
+        """All that is due and may still enter, with stamps after all others."""
+        assert self.kit.app.upkeep is not None
+        self.kit.loop.run_until_complete(self.kit.app.upkeep.round())
+        now = self.clock.now()
+        for alias, shelf in self.shelves.items():
+            due = [one for one in self.waiting if one.alias == alias and one.release <= now]
+            due = [one for one in due if self.may(one.owner, alias, "write") and self.is_member(one.owner)]
+            self.waiting = [one for one in self.waiting if one not in due]
+            stamps = {one["id"]: one["date_added"] for one in self.everything(alias, "manifest")}
+            last = max((one.stamp for one in shelf.added), default="")
+            new = [Version(one.body, one.owner, stamps[one.id]) for one in due]
+            assert all(one.stamp > last for one in new)
+            shelf.added += sorted(new, key=lambda one: one.stamp)
+
+    @precondition(lambda self: self.waiting)
+    @rule(which=st.integers(0, 12), member=members)
+    def takes_back_what_waits(self, which: int, member: str) -> None:
+        """Its publisher can, unless it marks something; for others it is not there."""
+        one = self.waiting[which % len(self.waiting)]
+        answer = self.ask("DELETE", f"{one.alias}/objects/{one.id}/", self.secrets[member])
+        if refused := self.refusal(member, one.alias, "both"):
+            assert answer.status_code == refused, answer.text
+        elif member != one.owner:
+            assert answer.status_code == 404, answer.text
+        elif self.marks_something(one.id):
+            assert answer.status_code == 409, answer.text
+        else:
+            assert answer.status_code == 200, answer.text
+            self.waiting = [other for other in self.waiting if other is not one]
+
+    def is_member(self, member: str) -> bool:
+        return member != "uslax" or self.inside
+
+    def marks_something(self, definition: str) -> bool:
+        bodies = [one.body for shelf in self.shelves.values() for one in shelf.live]
+        bodies += [one.body for one in self.waiting]
+        return any(definition in body.get("object_marking_refs", ()) for body in bodies)
+
     @rule(orders=st.lists(orders, min_size=1, max_size=3))
     def withdraw(self, orders: list[Order]) -> None:
         for order in orders:
@@ -382,6 +446,8 @@ class Hub(RuleBasedStateMachine):
             assert answer.status_code == 404, answer.text
         elif any(one.owner != member for one in gone):
             assert answer.status_code == 403, answer.text
+        elif self.marks_something(object_id):
+            assert answer.status_code == 409, answer.text
         else:
             assert answer.status_code == 200, answer.text
             for one in gone:
