@@ -32,6 +32,7 @@ COLLECTIONS: dict[str, dict[str, Any]] = {
     "bay": {"ceiling": "red", "audience": BAY, "red": "audience", "ssi": "named", **_OWN},
     "named": {"ceiling": "red", "audience": BAY, "red": "named", **_OWN},
     "strict": {"ceiling": "amber", "audience": BAY, **_OWN},
+    "quay": {"ceiling": "amber", "audience": BAY, "publishers": BAY, "unmarked": "green", "authors": "any"},
     "mirror": {"ceiling": "green", "unmarked": "green", "authors": "any"},
 }
 GREEN, AMBER, RED = (TLP2_IDS[level] for level in (Level.GREEN, Level.AMBER, Level.RED))
@@ -146,6 +147,31 @@ def test_my_definition_counts_in_another_collection_and_that_of_an_open_one_for_
     value = indicator(object_marking_refs=[AMBER, mine["id"], anybodys["id"]])
     assert not post(kit, "strict", value)
     assert "(deny-receive-country)" in post(kit, "all", {**value, "id": new_id("indicator")}).popitem()[1]
+
+
+def test_an_open_collection_that_i_cannot_read_does_not_tell_what_it_holds(kit: HubKit) -> None:
+    held = terms(only_countries=["US", "JP"])
+    assert not post(kit, "quay", held, member="uslax")
+    said = []
+    for marking in (held["id"], new_id("marking-definition")):
+        citing = indicator(object_marking_refs=[AMBER, marking])
+        message = post(kit, "all", citing, member="jptyo")[citing["id"]]
+        with kit.client("jptyo", headers={"Accept": "application/json"}) as client:
+            why = client.post("/why/exercise/all/", json=citing).text
+        said.append((message + why).replace(marking, "ID").replace(citing["id"], "ID"))
+    assert said[0] == said[1], "nobody can try out which markings are held there"
+    assert not post(kit, "all", indicator(object_marking_refs=[AMBER, held["id"]]), member="uslgb")
+
+
+def test_a_refused_definition_is_not_replaced_by_a_looser_one_of_the_same_id(kit: HubKit) -> None:
+    loose = terms(only_countries=["US", "JP"])
+    assert not post(kit, "bay", loose)
+    strict = {**terms(only_countries=["US"]), "id": loose["id"], "object_marking_refs": [RED]}
+    citing = indicator(object_marking_refs=[AMBER, loose["id"]])
+    said = post(kit, "strict", strict, citing)
+    assert "(deny-publish-ceiling)" in said[strict["id"]]
+    assert "(deny-unknown-marking)" in said[citing["id"]], "it was meant under the stricter terms"
+    assert not post(kit, "strict", citing), "cited alone, the id means what is held"
 
 
 def test_what_says_that_it_is_tlp_and_is_not_is_refused_with_what_cites_it(kit: HubKit) -> None:

@@ -159,14 +159,14 @@ def usable(
 ) -> dict[str, Definition]:
     """Return the definitions that a member may cite, by id; shipped ones are known without.
 
-    Its own, those where everybody may post (`authors = "any"`) unless they wait for their release, and those
-    of the same post. Not another member's: who posted an id first could have given it looser terms.
+    Its own, those that it can read where every author is taken (`authors = "any"`) unless they wait for their
+    release, and those of the same post. Not another member's: who posted an id first could have given it looser terms.
 
     Args:
         held: what the agreement's collections hold under the cited ids.
         posted: objects of the same post that may enter; only marking definitions count.
         member: who posts.
-        open_collections: numbers of the agreement's collections that take every author.
+        open_collections: numbers of the agreement's collections that take every author and that it reads.
     """
     found = {
         one.id: one

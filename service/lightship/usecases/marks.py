@@ -107,9 +107,11 @@ class _Case:
     def _look_up(self, reader: Definitions, grant: Grant) -> None:
         collections = self._agreement.collections
         found = reader.definitions(grant, [one.number for one in collections], list(self._citing))
-        anybodys = {one.number for one in collections if one.settings.authors == "any"}
-        posted = [one for one in self._candidates if one.type == DEFINITION and one.id in self._citing]
         member = self._principal.member
+        anybodys = {
+            one.number for one in collections if one.settings.authors == "any" and member in one.audience
+        }
+        posted = [one for one in self._candidates if one.type == DEFINITION and one.id in self._citing]
         self._held = usable(found, [], member, anybodys)
         self._definitions = usable(found, posted, member, anybodys) if posted else dict(self._held)
         self._posted = {one.id for one in posted}
@@ -146,14 +148,16 @@ class _Case:
                         gone.append(candidate.id)
 
     def _forget(self, definition: str) -> bool:
-        """Let a definition of the post count no more; False if it was not counted."""
+        """Let a definition of the post count no more; False if it was not counted.
+
+        Who posted other bytes than are held meant other terms: the held ones do not stand in for them.
+        """
         if definition not in self._posted:
             return False
         self._posted.discard(definition)
-        if definition in self._held:
-            self._definitions[definition] = self._held[definition]
-        else:
-            self._definitions.pop(definition, None)
+        posted, held = self._definitions.pop(definition), self._held.get(definition)
+        if held is not None and held.digest == posted.digest:
+            self._definitions[definition] = held
         self._known.clear()
         return True
 
@@ -184,8 +188,15 @@ class _Case:
 
 
 def past_sharing(marks: MarkingSet, now: Micros) -> Decision | None:
-    """Return the refusal of what its terms let nobody have any more at `now`; None if they do not."""
-    if marks.share_until is None or marks.share_until > now:
+    """Return the refusal of what its terms let nobody have any more at `now`, or never will; None if neither.
+
+    Several terms together may end before they begin: then it would wait for a release that cannot be.
+    """
+    end, release = marks.share_until, marks.release_at
+    if end is None or end > max(now, release or 0):
         return None
-    say = f"Its `share_until`, {format_stamp(marks.share_until)}, has passed. Publish it under new terms."
+    why = "has passed"
+    if end > now and release is not None:
+        why = f"is not after its `release_at`, {format_stamp(release)}: nobody could ever have it"
+    say = f"Its `share_until`, {format_stamp(end)}, {why}. Publish it under new terms."
     return Decision(False, PAST_RULE, say)

@@ -213,7 +213,7 @@ def test_what_may_not_be_shared_any_more_when_its_moment_comes_stays_outside(
     kit: HubKit, clock: StoppedClock
 ) -> None:
     late = sharing_terms(kit.agreement, release_at=moment(clock, 20))
-    brief = sharing_terms(kit.agreement, share_until=moment(clock, 10))
+    brief = sharing_terms(kit.agreement, share_until=moment(clock, 25))
     both = indicator(object_marking_refs=[late["id"], brief["id"]])
     post(kit, late, brief, both)
     clock.advance(30)
@@ -242,6 +242,21 @@ def test_what_was_to_be_shared_until_before_now_never_enters(kit: HubKit, clock:
     assert status["success_count"] == 1
     assert all("(deny-share-until)" in one["message"] for one in status["failures"])
     assert len(status["failures"]) == 2
+
+
+def test_terms_that_end_before_they_begin_are_refused_at_once_and_nothing_waits(
+    kit: HubKit, clock: StoppedClock
+) -> None:
+    late = sharing_terms(kit.agreement, release_at=moment(clock, 20))
+    brief = sharing_terms(kit.agreement, share_until=moment(clock, 20))
+    both = indicator(object_marking_refs=[late["id"], brief["id"]])
+    status = post(kit, late, brief, both)
+    assert status["success_count"] == 2
+    (refused,) = status["failures"]
+    assert refused["id"] == both["id"]
+    assert "nobody could ever have it" in refused["message"]
+    assert "(deny-share-until)" in refused["message"]
+    assert staged(kit).keys() == {late["id"]}
 
 
 def test_retention_ends_in_a_withdrawal_and_spares_what_is_still_cited(
