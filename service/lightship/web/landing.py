@@ -81,8 +81,8 @@ class _Strip:
         """Let what has gathered leave if this round brought no more, unless a batch is under way."""
         count = len(self._events)
         if count < MOST:
-            if self._under_way:
-                self._looking = False  # until it has landed
+            if self._under_way or not count:  # until it has landed; all has left
+                self._looking = False
                 return
             if count != self._seen:
                 self._seen = count
