@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from lightship.client import Client, Connection
-from livehub import TAXII, LiveHub, live_hub
+from livehub import LIGHTSHIP, TAXII, LiveHub, live_hub
 from reference_docs import documented
 from stixsamples import indicator
 
@@ -94,11 +95,11 @@ def test_an_auditor_verifies_and_one_byte_changed_is_named(hub: LiveHub, tmp_pat
     code, lines = verify(tmp_path, "first", "--root", "hub.keys", "--receipts", "receipts")
     assert code == 0
     assert lines[0].startswith("OK: ")
-    assert lines[0].endswith(f"authority: steward alone (1 of 1), {len(receipts)} receipts hold")
+    assert lines[0].endswith(f"authority: steward alone (1 of 1), {len(receipts)} receipts found")
     assert set(json.loads(lines[-1])) <= {"cli", "client", "core", "crypto", "httpx2"}  # the SDK's own
 
     code, lines = verify(tmp_path, "first", "--root", "hub.keys", "--receipts", "receipts.ndjson")
-    assert lines[0].endswith(f"{pulled} receipts hold")
+    assert lines[0].endswith(f"{pulled} receipts found")
 
     code, lines = verify(tmp_path, "first", "--root", "hub.keys", "--json")
     report = json.loads(lines[0])
@@ -128,6 +129,31 @@ def test_an_auditor_verifies_and_one_byte_changed_is_named(hub: LiveHub, tmp_pat
     assert code == 1
     assert lines[0].startswith(f"FAILED: {hub.agreement} ")
     assert f"entry {number}: it was altered" in lines[0]
+
+
+def refused(hub: LiveHub, *arguments: str) -> tuple[int, str]:
+    """Run a command of the steward's; return exit code and what it said."""
+    done = subprocess.run(
+        [LIGHTSHIP, *arguments, "--hub", str(hub.dir)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_what_cannot_be_exported_or_deleted_is_refused_with_its_reason(hub: LiveHub, tmp_path: Path) -> None:
+    year = f"{datetime.now(UTC):%Y}"
+    code, said = refused(hub, "audit", "export", "nobody", "--out", str(tmp_path / "out"))
+    assert (code, "no agreement `nobody`" in said) == (3, True)
+    code, said = refused(hub, "audit", "export", hub.agreement, "--out", str(tmp_path))
+    assert (code, "exists" in said) == (3, True)
+    code, said = refused(hub, "audit", "retire", year, "--delete")
+    assert (code, "is kept until" in said) == (3, True)
+    assert list((hub.dir / "data").glob(f"audit-{year}.db"))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

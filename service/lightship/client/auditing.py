@@ -88,16 +88,18 @@ class AuditReport:
         """The outcome in one line."""
         if self.findings.count:
             first, others = self.findings.listed[0], self.findings.count - 1
-            more = f" ({others} further findings)" if others else ""
+            more = f" ({_several(others, 'further finding', 'further findings')})" if others else ""
             return f"FAILED: {first.where}: {first.what}{more}"
         years = ", ".join(str(log.year) for log in self.logs)
-        what = f"{self.entries:,} entries of {self.agreement}, {years}"
+        count = _several(self.entries, "entry", "entries")
+        what = f"{count} of {self.agreement}, {years}"
         if self.member:
-            what = f"{self.entries:,} entries of {self.member} are in the log of {self.agreement}, {years}"
+            what = f"{count} of {self.member} in the log of {self.agreement}, {years}"
         late = sum(log.late for log in self.logs)
         facts = [f"authority: {self.authority}"]
-        facts += [f"{self.receipts:,} receipts hold"] if self.receipts else []
-        facts += [f"consistent with {self.older} older checkpoints"] if self.older else []
+        facts += [f"{_several(self.receipts, 'receipt', 'receipts')} found"] if self.receipts else []
+        older = _several(self.older, "older checkpoint", "older checkpoints")
+        facts += [f"consistent with {older}"] if self.older else []
         facts += [f"{late:,} recorded late"] if late else []
         facts += ["whether these are all is not shown by a part"] if self.member else []
         if self.pinned:
@@ -106,6 +108,10 @@ class AuditReport:
             f"NOT PINNED: {what} hold together, {', '.join(facts)}; but the key is only what came with them "
             f"({self.keyid}): name the hub's own with --root"
         )
+
+
+def _several(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def verify_export(

@@ -33,7 +33,7 @@ def test_a_whole_log_is_ok_and_its_receipts_hold(lab: AuditLab) -> None:
     given = lab.record(hub_events(3, 30))
     report = lab.verify(receipts=[(f"receipt {one.index}", one) for one in given])
     assert report.ok
-    assert report.verdict == "OK: 33 entries of hub, 2026, authority: the hub's own key, 3 receipts hold"
+    assert report.verdict == "OK: 33 entries of hub, 2026, authority: the hub's own key, 3 receipts found"
     (log,) = report.logs
     assert (log.origin, log.size, log.begin, log.late) == (ORIGIN, 33, 0, 0)
 
@@ -63,7 +63,7 @@ def test_a_members_part_shows_its_entries_and_what_it_asked_for(lab: AuditLab) -
     out = lab.export(member="uslgb")
     report = lab.verify(out)
     assert report.ok
-    assert report.verdict.startswith("OK: 5 entries of uslgb are in the log of hub, 2026")
+    assert report.verdict.startswith("OK: 5 entries of uslgb in the log of hub, 2026")
     assert report.verdict.endswith("whether these are all is not shown by a part")
     text = (out / "2026" / "part.ndjson").read_text()
     assert '["' in text
