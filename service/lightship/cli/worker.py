@@ -38,6 +38,11 @@ class Tie:
         self._beside = beside
         self.stop: Callable[[], None] = _nothing
 
+    async def prepare(self) -> None:
+        """Let the other work do what comes before connections are taken."""
+        if self._beside is not None:
+            await self._beside.prepare()
+
     async def run(self, end: asyncio.Event) -> None:
         """Serve the socket until the server ends."""
         work = None if self._beside is None else asyncio.create_task(self._beside.run(end))

@@ -214,7 +214,7 @@ def _prepare(ground: Ground, draft: Draft, hub_key: bytes, now: Micros) -> _Prep
     name, own = written["id"], own_rules(ground, draft)
     links = registry.chain(name)
     chain, old = _replay(name, links, ground.verify)
-    problems = [*_key_problems(written, hub_key), *_taken(registry, written)]
+    problems = [*_key_problems(written, hub_key), *_taken(registry, written), *_strangers(links, written)]
     if problems:
         raise BadAgreement(draft.path, toml_lines.index(draft.text), problems)
     last = chain.last
@@ -338,6 +338,29 @@ def _taken(registry: Registry, written: dict[str, Any]) -> list[Problem]:
             for key, alias in mine.items()
             if key in held
         ]
+    return found
+
+
+def _strangers(links: Sequence[SignedAgreement], written: dict[str, Any]) -> list[Problem]:
+    """Find members that come under a name which another organisation had before it left.
+
+    What that one owns, its credentials and objects that were TLP:RED to it go by the name.
+    """
+    found, known = [], dict[str, tuple[int, frozenset[str]]]()
+    for link in links:
+        members = json.loads(link.payload)["members"]
+        known |= {slug: (link.version, frozenset(one["identities"])) for slug, one in members.items()}
+    for slug, one in written["members"].items():
+        version, identities = known.get(slug, (0, frozenset[str]()))
+        if version and version < links[-1].version and identities.isdisjoint(one["identities"]):
+            found.append(
+                Problem(
+                    ("members", slug, "identities"),
+                    f"The name `{slug}` was another member's until version {version}",
+                    "objects, credentials and access events of that one go by the name",
+                    "Give the new member a name of its own; one that returns keeps an identity that it had",
+                )
+            )
     return found
 
 

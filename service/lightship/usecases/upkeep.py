@@ -1,6 +1,7 @@
 """What the hub does by itself when a moment has come: it releases, and takes out what may stay no longer.
 
-Runs beside the server, and catches up when it starts. It sleeps until the next moment that it knows of, a
+Runs beside the server, and catches up when it starts; what was to be shared until before then is out before
+anybody is served. It sleeps until the next moment that it knows of, a
 minute at most, since another process may have changed something. A post with a nearer moment wakes it, and a
 change of the rules, after which everything that could not be released is tried again. Several processes may
 do this on one store. Faults are logged and tried again; the event loop never waits for the store.
@@ -23,7 +24,7 @@ from lightship.core.errors import LightshipError
 from lightship.core.ports import Access, Clock, Decisions, EpochChanged, Reader, Writer
 from lightship.core.query import SPEC_VERSIONS, Filters, Versions
 from lightship.core.time import Micros
-from lightship.usecases.directory import Directory
+from lightship.usecases.directory import Directory, HubView
 from lightship.usecases.expire import RETENTION, SHARE_UNTIL, Expire, cutoff_of
 from lightship.usecases.recover import recover
 from lightship.usecases.release import Release, Spot, landed
@@ -92,6 +93,20 @@ class Upkeep:
             "expired": self._expire.expired,
         }
 
+    async def prepare(self) -> None:
+        """Take out what was to be shared until before now; done before anybody is served.
+
+        What fails is logged, and `run` tries it again.
+        """
+        try:
+            view = await asyncio.to_thread(self._directory.view)
+            spots = self._spots(view, self._clock.now())
+            for one in await asyncio.to_thread(self._look, spots, False):
+                if one.timed:
+                    await self._expire(one.spot, SHARE_UNTIL)
+        except (EpochChanged, LightshipError) as error:
+            _log.error("what has expired could not be taken out: %s", error)
+
     async def run(self, end: asyncio.Event) -> None:
         """Do what is due and sleep until the next moment, until `end`; then finish what is under way."""
         woken, failures = asyncio.Event(), 0
@@ -147,11 +162,7 @@ class Upkeep:
         now = self._clock.now()
         rules = (view.epoch, [one.status(now) for one in view.agreements.values()])
         again = rules != self._rules
-        spots = [
-            Spot(agreement, collection, view.epoch, now)
-            for agreement in view.agreements.values()
-            for collection in agreement.collections
-        ]
+        spots = self._spots(view, now)
         try:
             for one in await asyncio.to_thread(self._look, spots, again):
                 for work in self._works(one, again):
@@ -162,6 +173,13 @@ class Upkeep:
             return _EVER
         self._rules = rules
         return await asyncio.to_thread(self._following, spots, now)
+
+    def _spots(self, view: HubView, now: Micros) -> list[Spot]:
+        return [
+            Spot(agreement, collection, view.epoch, now)
+            for agreement in view.agreements.values()
+            for collection in agreement.collections
+        ]
 
     def _works(self, due: _Due, again: bool) -> Iterator[Callable[[], Awaitable[None]]]:
         if due.timed:

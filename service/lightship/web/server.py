@@ -50,8 +50,9 @@ class Beside:
 
 
 class Alongside(Protocol):
-    """Work that is done as long as the server runs, in its event loop, until `end`."""
+    """Work in the server's event loop: `prepare` before connections are taken, `run` until `end`."""
 
+    async def prepare(self) -> None: ...
     async def run(self, end: asyncio.Event) -> None: ...
 
 
@@ -108,7 +109,9 @@ class HubServer(uvicorn.Server):
         return int(self.servers[0].sockets[0].getsockname()[1])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Bind, then say so."""
+        """Prepare, bind, then say so."""
+        if self._alongside is not None:
+            await self._alongside.prepare()
         bound = sockets or [_bind(self.config.host, self.config.port)]
         context = self._live.context if self._live is not None else None
         listeners: list[Any] = [

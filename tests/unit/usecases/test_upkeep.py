@@ -295,6 +295,40 @@ def test_a_hub_that_was_away_catches_up_when_it_starts(on_disk: HubKit, clock: S
         assert held(reopened, "kept") == set()
 
 
+def test_what_ended_while_the_hub_was_away_is_out_before_anybody_is_served(
+    on_disk: HubKit, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object) -> None:
+        """The work that goes on while the hub is served."""
+
+    kit = on_disk
+    brief, stays = under(kit, share_until=moment(clock, 60)), indicator()
+    post(kit, *brief, stays)
+    clock.advance(61)
+    monkeypatch.setattr(Upkeep, "run", nothing)
+    with kit.serve() as served, served.client("uslax") as client:
+        assert client.get(kit.path("indicators", f"objects/{brief[1]['id']}/")).status_code == 404
+        assert client.get(kit.path("indicators", f"objects/{stays['id']}/")).status_code == 200
+
+
+def test_what_cannot_be_taken_out_at_the_start_is_tried_again(
+    kit: HubKit, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def full(*_: object) -> None:
+        raise Unavailable("The disk is full")
+
+    brief = under(kit, share_until=moment(clock, 60))
+    post(kit, *brief)
+    clock.advance(61)
+    assert kit.app.upkeep is not None
+    with monkeypatch.context() as patch:
+        patch.setattr("lightship.usecases.upkeep.Expire.__call__", full)
+        kit.loop.run_until_complete(kit.app.upkeep.prepare())
+    assert "could not be taken out: The disk is full" in caplog.text
+    look(kit)
+    assert held(kit) == set()
+
+
 def test_two_processes_on_one_store_release_and_withdraw_once(on_disk: HubKit, clock: StoppedClock) -> None:
     kit = on_disk
     marking = sharing_terms(kit.agreement, release_at=moment(clock, 1))
