@@ -145,5 +145,6 @@ def test_the_access_log_goes_on_over_a_jump(kit: HubKit, clock: StoppedClock) ->
         clock.at += jump
         dates(kit)
         post(kit)
-    assert len(kit.events()) == count + 6
-    assert sorted(event.st for event in kit.events())[-2:] == [503, 503]
+    found = [event for event in kit.events() if event.act != "log-late"]  # says which ones were out of order
+    assert len(found) == count + 6
+    assert sorted(event.st for event in found)[-2:] == [503, 503]
