@@ -152,8 +152,8 @@ def _acs(content: Any, where: str) -> Terms:
     classification = controls.get("classification") if isinstance(controls, dict) else None
     if not isinstance(controls, dict) or not isinstance(classification, str):
         raise UnreadableTerms("its ACS marking has no classification", f"{where}/control_set/classification")
-    formal = controls.get("formal_determination")
-    foreign = classification != "NF" and not (isinstance(formal, list) and "NF" in formal)
+    formal = _words(controls, "formal_determination", f"{where}/control_set") or frozenset()
+    foreign = "NF" not in {classification, *(one.upper() for one in formal)}
     return Terms(
         only_countries=None if foreign else _NO_FOREIGN,
         closed=frozenset() if classification in {"U", "NF"} else frozenset({ACS_CLASSIFIED}),
