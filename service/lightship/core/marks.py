@@ -160,7 +160,8 @@ def usable(
     """Return the definitions that a member may cite, by id; shipped ones are known without.
 
     Its own, those that it can read where every author is taken (`authors = "any"`) unless they wait for their
-    release, and those of the same post. Not another member's: who posted an id first could have given it looser terms.
+    release, and those of the same post. Not another member's: who posted an id first could have given it
+    looser terms.
 
     Args:
         held: what the agreement's collections hold under the cited ids.
