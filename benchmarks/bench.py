@@ -86,8 +86,8 @@ QUICK = Plan(
 REPLACED = {"no log": "without_log", "always allowed": "always_allowed"}
 """Which module serves a hub of this kind."""
 PEERS = ("medallion", "opentaxii")
-KEPT_FROM = 50_000
-"""A filled peer of this size on is kept for later runs: it takes minutes to fill."""
+KEPT_FROM = 5_000
+"""A filled OpenTAXII of this size on is kept for later runs: it takes minutes to fill."""
 
 
 @dataclass

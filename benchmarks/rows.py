@@ -119,18 +119,10 @@ def pull(count: int, limit: int) -> Callable[[Bench], dict[str, Measure]]:
                 running.stop()
             return sample
 
-        peer = bench.peers(count)["opentaxii"]
-
-        def opentaxii() -> Sample:
-            sample, _ = client(
-                peer(), "pull", limit=limit, seconds=bound, request_timeout=bound, timeout=bound * 4
-            )
-            return sample
-
         return {
             "lightship": ours,
             "medallion": lambda: theirs(lambda: bench.medallion(count)),
-            "opentaxii": opentaxii,
+            "opentaxii": lambda: theirs(lambda: bench.opentaxii(count)),
         }
 
     return contestants
