@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from base64 import b64decode
 from collections.abc import Callable
@@ -173,6 +174,7 @@ def without_rehashing(patch: pytest.MonkeyPatch) -> None:
 
 def without_seals(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(audit_check.LogCheck, "_seal", lambda self, index, digest: None)
+    patch.setattr(auditing, "read_seals", lambda *given: {})
 
 
 def without_order_of_times(patch: pytest.MonkeyPatch) -> None:
@@ -236,6 +238,7 @@ def test_the_attack_is_not_found_with_its_mechanism_switched_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mechanism(monkeypatch)
+    monkeypatch.setattr("lightship.storage.sqlite.access_vouch.is_vouched", lambda *given: True)
     done = attack(lab)
     report = lab.verify(done.out, **done.given)
     assert report.ok, report.findings.listed
@@ -281,6 +284,71 @@ def test_the_hub_signs_no_checkpoint_over_what_was_written_behind_it(
     if watched:
         assert "entry 0: it is not what the hub signed when it was recorded" in report.verdict
         assert any("hub event 0: it is not what the hub signed" in one for one in lab.fsck())
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_checkpoint_of_an_export_cannot_be_put_among_those_that_the_hub_kept(
+    watched: bool, lab: AuditLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else any export over forged entries, a member's part above all, would launder them for the next one."""
+    if not watched:
+        monkeypatch.setattr("lightship.storage.sqlite.access_vouch.is_vouched", lambda *given: True)
+    leaf = to_leaf(event(17, agr="hub", who="uslgb"), Salts(b"q" * 16, b"i" * 16))
+    lab.edit(lambda db: db.execute("UPDATE event SET leaf = ? WHERE idx = 17", (leaf,)), rebuild=True)
+    part = lab.export(member="uslgb")
+    note = (part / "2026/checkpoint").read_bytes()
+    assert lab.verify(part).ok is not watched
+    lab.edit(
+        lambda db: db.execute(
+            "INSERT INTO checkpoint SELECT id, ?, ? FROM word WHERE text = 'hub'", (COUNT, note)
+        )
+    )
+    report = lab.verify()
+    assert report.ok is not watched
+    if watched:
+        assert any(one.where == "2026/checkpoint" for one in report.findings.listed)
+
+
+def test_nothing_in_an_export_is_passed_over(lab: AuditLab) -> None:
+    out = lab.export()
+    assert lab.verify(out).ok
+    for name in ("notes.txt", "2026/part.ndjson", "2026 "):
+        (out / name).write_text("?\n")
+        report = lab.verify(out)
+        assert [one.where for one in report.findings.listed] == [name]
+        (out / name).unlink()
+    seals = out / "2026/seals"
+    kept = seals.read_text()
+    seals.write_text(kept + kept.splitlines()[0].replace("0 ", "3 ", 1) + "\n")
+    assert "entry 3: a signature over a group is given for it" in lab.verify(out).verdict
+
+
+@pytest.mark.parametrize(
+    "name", ["export.json", "keys", "2026/checkpoint", "2026/entries.ndjson", "2026/hashes"]
+)
+def test_pipes_and_links_in_an_export_are_refused_and_never_waited_for(name: str, lab: AuditLab) -> None:
+    out = lab.export()
+    (out / name).rename(out.with_name("elsewhere"))
+    (out / name).symlink_to(out.with_name("elsewhere"))
+    assert lab.verify(out).verdict == f"FAILED: {name}: it is a link"
+    (out / name).unlink()
+    os.mkfifo(out / name)
+    assert lab.verify(out).verdict == f"FAILED: {name}: it is no plain file"
+    (out / name).unlink()
+    assert f"FAILED: {name}: " in lab.verify(out).verdict
+
+
+def test_the_first_entry_of_a_year_does_not_vouch_for_what_was_forged_in_the_year_before(
+    tmp_path: Path,
+) -> None:
+    lab = AuditLab(tmp_path)
+    lab.record(hub_events(COUNT))
+    leaf = to_leaf(event(17, agr="hub", who="uslgb"), Salts(b"q" * 16, b"i" * 16))
+    lab.edit(lambda db: db.execute("UPDATE event SET leaf = ? WHERE idx = 17", (leaf,)), rebuild=True)
+    year = 366 * 86_400_000_000
+    lab.record([event(99, agr="hub", at=Micros(MAY + year))], now=MAY + year)
+    said = [f"{one.where}: {one.what}" for one in lab.verify().findings.listed]
+    assert any("hub 2027, entry 0: the checkpoint in it is one of" in one for one in said), said
 
 
 def test_two_processes_vouch_for_each_others_entries(tmp_path: Path) -> None:

@@ -6,13 +6,16 @@ What a caller gives (keys, receipts) is refused as a usage error instead.
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterator
 from dataclasses import dataclass
+from errno import ELOOP
 from pathlib import Path
-from typing import Any
+from stat import S_ISREG
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -29,6 +32,10 @@ _YEAR = re.compile(r"\d{4}", re.ASCII)
 _KEYID = re.compile(r"[0-9a-f]{64}")
 _MAX_LINE = 8 * MAX_LEAF
 _MAX_SMALL = 64 * 1024
+_PART_FILES = frozenset({"checkpoint", "part.ndjson"})
+_LOG_FILES = frozenset(
+    {"checkpoint", "checkpoints.ndjson", "entries.ndjson", "hashes", "seals", "start.json"}
+)
 
 
 class BadExport(CallerError):
@@ -61,6 +68,23 @@ class PartEntry:
     values: tuple[tuple[str, str, bytes, str], ...]
 
 
+def open_plain(path: Path, name: str) -> BinaryIO:
+    """Open a file to read: a plain one, no link that leads elsewhere and no pipe that never ends.
+
+    Raises:
+        BadExport: it is missing, something else, or cannot be read.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if not S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise BadExport(name, "it is no plain file")
+    except OSError as error:
+        what = "it is a link" if error.errno == ELOOP else error.strerror
+        raise BadExport(name, what or "it cannot be read") from None
+    return os.fdopen(fd, "rb")
+
+
 def whole_file(path: Path, limit: int = _MAX_SMALL) -> bytes:
     """Return a small file's bytes.
 
@@ -69,11 +93,8 @@ def whole_file(path: Path, limit: int = _MAX_SMALL) -> bytes:
     """
     folder = path.parent.name
     name = f"{folder}/{path.name}" if folder == "agreement" or _YEAR.fullmatch(folder) else path.name
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise BadExport(name, error.strerror or "it cannot be read") from None
+    with open_plain(path, name) as file:
+        data = file.read(limit + 1)
     if len(data) > limit:
         raise BadExport(name, f"it has more than {limit} bytes")
     return data
@@ -87,16 +108,13 @@ def lines_of(path: Path, limit: int = _MAX_LINE) -> Iterator[bytes]:
     """
     name = f"{path.parent.name}/{path.name}"
     number = 0
-    try:
-        with path.open("rb") as file:
-            while line := file.readline(limit + 1):
-                number += 1
-                if not line.endswith(b"\n"):
-                    what = "is too long" if len(line) > limit else "does not end: the file is cut off"
-                    raise BadExport(f"{name}, line {number}", f"it {what}")
-                yield line[:-1]
-    except OSError as error:
-        raise BadExport(name, error.strerror or "it cannot be read") from None
+    with open_plain(path, name) as file:
+        while line := file.readline(limit + 1):
+            number += 1
+            if not line.endswith(b"\n"):
+                what = "is too long" if len(line) > limit else "does not end: the file is cut off"
+                raise BadExport(f"{name}, line {number}", f"it {what}")
+            yield line[:-1]
 
 
 def read_about(folder: Path) -> About:
@@ -118,6 +136,17 @@ def read_about(folder: Path) -> About:
     return About(value["agreement"], value["member"], tuple(years))
 
 
+def strangers(folder: Path, about: About) -> Iterator[str]:
+    """Yield the names of what does not belong to the export, so that nothing in it is passed over."""
+    known = _PART_FILES if about.member else _LOG_FILES
+    years = {str(year): known for year in about.years}
+    for path in sorted(folder.iterdir()):
+        if path.name not in {"agreement", "export.json", "keys", *years}:
+            yield path.name
+        elif path.name in years and path.is_dir():
+            yield from sorted(f"{path.name}/{one.name}" for one in path.iterdir() if one.name not in known)
+
+
 def read_hub_key(folder: Path) -> bytes:
     """Return the raw public key in `keys`."""
     text = whole_file(folder / "keys").decode(errors="replace").strip()
@@ -129,7 +158,7 @@ def read_hub_key(folder: Path) -> bytes:
 
 def read_start(folder: Path, year: int) -> Frontier:
     """Return the tree that the export goes on from; empty for one from the beginning."""
-    if not (folder / "start.json").exists():
+    if not os.path.lexists(folder / "start.json"):
         return Frontier()
     value = _object(f"{year}/start.json", whole_file(folder / "start.json"))
     size, peaks = value.get("size"), value.get("peaks")

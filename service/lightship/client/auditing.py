@@ -7,20 +7,23 @@ nothing is passed over in silence. Errors are raised only for what the caller ga
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lightship.client.audit_files import (
     About,
     BadExport,
     lines_of,
+    open_plain,
     read_about,
     read_hub_key,
     read_kept,
     read_part,
     read_seals,
     read_start,
+    strangers,
     whole_file,
 )
 from lightship.core import dsse
@@ -38,7 +41,7 @@ from lightship.core.log.audit_check import (
 )
 from lightship.core.log.merkle import HASH_BYTES
 from lightship.core.log.notes import BadNote, Checkpoint
-from lightship.core.log.receipt import Receipt
+from lightship.core.log.receipt import UNVOUCHED, Receipt
 from lightship.crypto.sign import verify
 
 Progress = Callable[[str, int, int], None]
@@ -207,10 +210,13 @@ class _Export:
         self._report, self._progress = report, progress
         self._found = report.findings
         self._older: dict[str, list[tuple[str, Checkpoint]]] = {}
+        self._unvouched: list[str] = []
 
     def check(self, since: Sequence[tuple[str, bytes]], receipts: Sequence[tuple[str, Receipt]]) -> None:
         """Look at each year, oldest first."""
         about = self._about
+        for name in strangers(self._folder, about):
+            self._found.add(name, "it does not belong to the export, and was not looked at")
         points = {year: self._checkpoint(year) for year in about.years}
         origins = [point.origin for point in points.values()]
         for name, data in since:
@@ -226,6 +232,8 @@ class _Export:
                 self._log(year, point, found[point.origin])
             except BadExport as error:
                 self._found.add(error.where, error.what)
+        for name in self._unvouched:
+            self._found.add(name, "the hub says itself that not all entries are what it signed at their time")
         self._report.receipts = len(receipts)
         self._report.older = len(since)
         if about.member and (since or receipts):
@@ -237,6 +245,9 @@ class _Export:
             point = self._keys.checkpoint(whole_file(self._folder / name, 64 * 1024))
         except BadNote as error:
             raise BadExport(name, f"{error.title}: {error.why}") from None
+        if point.origin.endswith(UNVOUCHED):
+            point = replace(point, origin=point.origin.removesuffix(UNVOUCHED))
+            self._unvouched.append(name)
         if not is_origin(point.origin, self._about.agreement, year):
             raise BadExport(name, f"it is of another log, {point.origin}")
         return point
@@ -253,7 +264,7 @@ class _Export:
 
     def _continued(self, year: int, origins: dict[str, int]) -> None:
         """Take the checkpoint in a year's first leaf as one that was kept of the log before."""
-        if self._about.member or (self._folder / str(year) / "start.json").exists():
+        if self._about.member or os.path.lexists(self._folder / str(year) / "start.json"):
             return
         first = next(iter(lines_of(self._folder / f"{year}/entries.ndjson")), b"")
         try:
@@ -338,11 +349,7 @@ class _Export:
 
 def _entries(folder: Path, year: int) -> Iterator[tuple[bytes, bytes]]:
     """Yield each leaf and the hash that the export gives for it."""
-    try:
-        hashes = (folder / "hashes").open("rb")
-    except OSError as error:
-        raise BadExport(f"{year}/hashes", error.strerror or "it cannot be read") from None
-    with hashes:
+    with open_plain(folder / "hashes", f"{year}/hashes") as hashes:
         for number, line in enumerate(lines_of(folder / "entries.ndjson")):
             digest = hashes.read(HASH_BYTES)
             if len(digest) != HASH_BYTES:

@@ -29,6 +29,7 @@ from lightship.storage.progress import Progress, no_progress
 from lightship.storage.sqlite.access_files import audit_files
 from lightship.storage.sqlite.access_search import word_number
 from lightship.storage.sqlite.access_tree import Head, Sealer, hashes_of, read_head
+from lightship.storage.sqlite.access_vouch import checkpoint_of
 from lightship.storage.sqlite.connection import open_database
 
 FORMAT = 1
@@ -135,7 +136,7 @@ def _export_year(
             return None
         folder.mkdir()
         origin = head.origin or audit_origin(sealer.host, request.scope, year)
-        (folder / "checkpoint").write_bytes(sealer.checkpoint(origin, head.tree))
+        (folder / "checkpoint").write_bytes(checkpoint_of(db, agr, origin, head.tree, sealer))
         if request.member:
             return _export_part(db, agr, head, folder, request.member, progress), origin
         begin = (request.since or {}).get(origin)

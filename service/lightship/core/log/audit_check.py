@@ -153,6 +153,8 @@ class LogCheck:
             self._found.add(where, "its entries are not those that the checkpoint was signed over")
         if self._wanted:
             self._found.add(where, f"its newest entries are missing: {self._wanted} were signed together")
+        for index in sorted(self._seals):
+            self._say(index, "a signature over a group is given for it, but no group begins there")
         for older in sorted(self._older):
             for said, _ in self._older[older]:
                 if older < self.begin:

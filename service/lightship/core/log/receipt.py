@@ -23,6 +23,9 @@ from lightship.core.log.notes import Sign, Verify
 HEADER = "Audit-Receipt"
 CONTEXT = "lightship audit group v1"
 SIGNATURE_BYTES = 64
+UNVOUCHED = "/unvouched"
+"""Ends the origin of a checkpoint over entries that are not all what the hub signed at their time: so
+it can never be put among those that the hub kept."""
 MAX_INDEX = (1 << 53) - 1
 _MAX_PATH = 53
 

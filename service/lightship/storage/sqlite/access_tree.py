@@ -117,21 +117,6 @@ def seal_of(group: Group) -> bytes:
     return len(group).to_bytes(4, "big") + group.signature
 
 
-def last_checkpoint(path: Path, scope: str, sealer: Sealer) -> tuple[int, str] | None:
-    """Return size and signed checkpoint of a log in another file, None if it has no leaf."""
-    db = open_database(path, readonly=True)
-    try:
-        sql = "SELECT id FROM word WHERE text = ?"
-        row = db.execute(sql, (scope,)).fetchone()
-        head = None if row is None else read_head(db, row[0])
-    finally:
-        db.close()
-    if head is None:
-        return None
-    origin = head.origin or audit_origin(sealer.host, scope, int(path.stem[-4:]))
-    return head.tree.size, sealer.checkpoint(origin, head.tree).decode()
-
-
 def hashes_of(db: apsw.Connection, agr: int) -> Hashes:
     """Return where proofs of a log take their hashes from."""
 

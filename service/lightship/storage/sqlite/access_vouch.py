@@ -8,11 +8,15 @@ the groups since then have to have the hub's seals. Ed25519 gives one signature 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import apsw
 
 from lightship.core.log.merkle import Frontier, append, frontier, root_of
-from lightship.core.log.receipt import group_message
-from lightship.storage.sqlite.access_tree import Sealer, hashes_of
+from lightship.core.log.receipt import UNVOUCHED, audit_origin, group_message
+from lightship.storage.sqlite.access_search import word_number
+from lightship.storage.sqlite.access_tree import Sealer, hashes_of, read_head
+from lightship.storage.sqlite.connection import open_database
 
 
 def is_vouched(db: apsw.Connection, agr: int, origin: str, tree: Frontier, sealer: Sealer) -> bool:
@@ -38,6 +42,30 @@ def is_vouched(db: apsw.Connection, agr: int, origin: str, tree: Frontier, seale
             base, _ = append(base, group)
             wanted, group = 0, []
     return not group and base == tree
+
+
+def checkpoint_of(db: apsw.Connection, agr: int, origin: str, tree: Frontier, sealer: Sealer) -> bytes:
+    """Return a signed checkpoint over all that is stored, for those outside.
+
+    If the hub cannot vouch for it, the origin says so: else whoever can write the file, but has no key, would
+    have his entries signed by any export, and put that checkpoint among those that the hub kept.
+    """
+    vouched = is_vouched(db, agr, origin, tree, sealer)
+    return sealer.checkpoint(origin if vouched else origin + UNVOUCHED, tree)
+
+
+def last_checkpoint(path: Path, scope: str, sealer: Sealer) -> tuple[int, str] | None:
+    """Return size and signed checkpoint of a log in another file, None if it has no leaf."""
+    db = open_database(path, readonly=True)
+    try:
+        agr = word_number(db, scope)
+        head = None if agr is None else read_head(db, agr)
+        if agr is None or head is None:
+            return None
+        origin = head.origin or audit_origin(sealer.host, scope, int(path.stem[-4:]))
+        return head.tree.size, checkpoint_of(db, agr, origin, head.tree, sealer).decode()
+    finally:
+        db.close()
 
 
 def _signed_base(db: apsw.Connection, agr: int, origin: str, sealer: Sealer) -> Frontier | None:

@@ -37,11 +37,10 @@ from lightship.storage.sqlite.access_tree import (
     Sealer,
     grow,
     keep_checkpoint,
-    last_checkpoint,
     read_head,
     seal_of,
 )
-from lightship.storage.sqlite.access_vouch import is_vouched
+from lightship.storage.sqlite.access_vouch import is_vouched, last_checkpoint
 from lightship.storage.sqlite.committer import Failed, GroupCommit, hub_fault, run_each
 from lightship.storage.sqlite.connection import FATAL
 
