@@ -286,6 +286,16 @@ def test_the_hub_signs_no_checkpoint_over_what_was_written_behind_it(
         assert any("hub event 0: it is not what the hub signed" in one for one in lab.fsck())
 
 
+def test_a_log_forged_without_the_key_is_not_clean_for_want_of_signatures(lab: AuditLab) -> None:
+    leaf = to_leaf(event(17, agr="hub", who="uslgb"), Salts(b"q" * 16, b"i" * 16))
+    lab.edit(
+        lambda db: db.execute("UPDATE event SET leaf = ? WHERE idx = 17", (leaf,)),
+        rebuild=True,
+    )
+    lab.edit(lambda db: db.execute("UPDATE event SET seal = NULL"))
+    assert any("hub event 17: it is covered by no signature" in one for one in lab.fsck())
+
+
 @pytest.mark.parametrize("watched", [True, False])
 def test_a_checkpoint_of_an_export_cannot_be_put_among_those_that_the_hub_kept(
     watched: bool, lab: AuditLab, monkeypatch: pytest.MonkeyPatch

@@ -34,6 +34,8 @@ class _Tree:
     name: str
     origin: str
     checkpoints: dict[int, bytes]
+    vouched: int
+    """Size of the newest checkpoint that was kept; from there on every event is in a group that was signed."""
     tree: Frontier = Frontier()
     newest: int = 0
     group: list[bytes] = field(default_factory=list)
@@ -64,6 +66,8 @@ class Trees:
             return
         if seal is not None:
             self._begin(tree, idx, seal)
+        elif self._key and not tree.wanted and idx >= tree.vouched:
+            self._find(tree, idx, "it is covered by no signature of when it was recorded")
         tree.newest = max(tree.newest, at)
         tree.tree, nodes = append(tree.tree, [digest])
         for level, index, whole in nodes:
@@ -97,10 +101,9 @@ class Trees:
 
     def _open(self, agr: int, name: str) -> _Tree:
         row = self._db.execute("SELECT origin FROM head WHERE agr = ?", (agr,)).fetchone()
-        notes = self._db.execute("SELECT size, note FROM checkpoint WHERE agr = ?", (agr,))
-        tree = self._trees[agr] = _Tree(
-            name, row[0] if row else "", {size: bytes(note) for size, note in notes}
-        )
+        found = self._db.execute("SELECT size, note FROM checkpoint WHERE agr = ?", (agr,))
+        notes = {size: bytes(note) for size, note in found}
+        tree = self._trees[agr] = _Tree(name, row[0] if row else "", notes, max(notes, default=0))
         return tree
 
     def _find(self, tree: _Tree, idx: int, what: str) -> None:
