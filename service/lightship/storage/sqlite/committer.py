@@ -260,9 +260,7 @@ class GroupCommit(Generic[J]):
                 entry.future.set_result(result)
 
     def _transaction(self, jobs: list[J]) -> Sequence[object]:
-        if self._lock_fd < 0:
-            self._lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        self._take_turn()
         try:
             if self._db is None:
                 self._db = self._connect()
@@ -288,6 +286,18 @@ class GroupCommit(Generic[J]):
         if self._after_commit is not None:
             self._after_commit()
         return results
+
+    def _take_turn(self) -> None:
+        """Hold the lock of the file that has the name now; somebody may have deleted or replaced it."""
+        while True:
+            if self._lock_fd < 0:
+                self._lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self._lock_fd), os.stat(self._lock_path)):
+                    return
+            os.close(self._lock_fd)
+            self._lock_fd = -1
 
     def _on_wal(self, db: apsw.Connection, name: str, pages: int) -> int:
         self._wal_pages = pages

@@ -87,8 +87,8 @@ class SqliteReader:
         self._types: dict[int, str] = {}  # rows of `type` never change
 
     def epoch(self) -> int:
-        """Return the policy epoch."""
-        now = self._now()
+        """Return the policy epoch; every request asks for it first."""
+        now = UNKNOWN if self._stillness is None or self._closed else self._stillness.look()
         at, epoch = self._epoch
         if at != now:
             epoch = int(self.ask(lambda db: select(db, "SELECT epoch FROM hub"))[0][0])

@@ -3,13 +3,16 @@
 It lies in the first eight bytes of the writers' lock file. Who commits makes it odd before COMMIT and even
 after, under the lock; so a value that is even, and the same as before a read, says that what was read is
 still the newest commit. A process that died in between leaves it odd: then every read asks the store, until
-the next commit. Costs a reader no system call. Nothing is kept in it that the store does not know better.
+the next commit. A file that took its place begins at a number that nobody has met.
+Nothing is kept in it that the store does not know better.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -21,6 +24,15 @@ _SIZE = 8
 _WRAP = (1 << 64) - 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A mapping and the file that it is of."""
+
+    value: memoryview
+    device: int
+    inode: int
+
+
 class Stillness:
     """The counter of one lock file; from any thread, also beside other processes.
 
@@ -29,16 +41,24 @@ class Stillness:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = os.fspath(path)
         self._lock = Lock()
-        self._value: memoryview | None = None
+        self._held: _Held | None = None
 
     def now(self) -> int:
         """Return the counter; an odd one means that somebody may be committing, or that nothing is known."""
         try:
-            return self._mapped()[0]
+            return self._mapped().value[0]
         except OSError:
             return UNKNOWN
+
+    def look(self) -> int:
+        """Return `now` after a look at the file itself: once a request, one system call.
+
+        Whoever deletes, replaces or cuts the file would else part this process from the others for good.
+        """
+        self._let_go_of_another()
+        return self.now()
 
     def disturb(self) -> None:
         """Say that something may be committed from now on; only with the lock held.
@@ -46,27 +66,48 @@ class Stillness:
         Raises:
             OSError: it cannot be said, so nothing may be committed.
         """
-        self._mapped()[0] |= 1
+        self._let_go_of_another()
+        self._mapped().value[0] |= 1
 
     def settle(self) -> None:
-        """Say that it is committed; only with the lock held, after `disturb`."""
-        value = self._mapped()
+        """Say that it is committed; only with the lock held, after `disturb`.
+
+        On a file that took the place of the disturbed one it leaves an odd number, so nothing stands
+        still until the next commit.
+        """
+        value = self._mapped().value
         value[0] = (value[0] + 1) & _WRAP
 
-    def _mapped(self) -> memoryview:
-        value = self._value
-        if value is None:
+    def _let_go_of_another(self) -> None:
+        held = self._held
+        if held is None:
+            return
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            self._held = None
+            return
+        if found.st_ino != held.inode or found.st_dev != held.device or found.st_size < _SIZE:
+            self._held = None
+
+    def _mapped(self) -> _Held:
+        held = self._held
+        if held is None:
             with self._lock:
-                value = self._value = self._value or _map(self._path)
-        return value
+                held = self._held = self._held or _map(self._path)
+        return held
 
 
-def _map(path: Path) -> memoryview:
+def _map(path: str) -> _Held:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        held = os.fstat(fd).st_size
-        if held < _SIZE:  # written, not only made longer: a mapped page needs its block on the disk
-            os.pwrite(fd, bytes(_SIZE - held), held)
-        return memoryview(mmap.mmap(fd, _SIZE)).cast("Q")
+        found = os.fstat(fd)
+        if found.st_size < _SIZE:  # written, not only made longer: a mapped page needs its block on the disk
+            begin = (
+                int.from_bytes(os.urandom(_SIZE), sys.byteorder) & ~1
+            )  # what nobody has met in another file
+            os.pwrite(fd, begin.to_bytes(_SIZE, sys.byteorder), 0)
+        value = memoryview(mmap.mmap(fd, _SIZE)).cast("Q")
+        return _Held(value, found.st_dev, found.st_ino)
     finally:
         os.close(fd)
