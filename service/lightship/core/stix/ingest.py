@@ -105,23 +105,24 @@ class Ingest:
     def _candidate(
         self, position: int, content: Decoded, settings: CollectionSettings, now: Micros
     ) -> Candidate:
-        facts = self._checker.check(content.value, content.canonical, settings, now)
-        value = content.value
+        value, canonical = content.value, content.canonical
+        facts = self._checker.check(value, canonical, settings, now)
         level, cites = level_and_cites(value)
-        return Candidate(
-            position=position,
-            id=value["id"],
-            type=value["type"],
-            spec_version=facts.spec_version,
-            version=facts.version,
-            version_text=facts.version_text,
-            digest=sha256(content.canonical).digest(),
-            body=content.canonical,
-            created_by=value.get("created_by_ref"),
-            level=level,
-            owned=facts.owned,
-            cites=cites,
-            warnings=warnings_for(value, value["type"]),
+        stix_type = value["type"]
+        return Candidate(  # by position: the names would cost as much as the digest
+            position,
+            value["id"],
+            stix_type,
+            facts.spec_version,
+            facts.version,
+            facts.version_text,
+            sha256(canonical).digest(),
+            canonical,
+            value.get("created_by_ref"),
+            level,
+            facts.owned,
+            cites,
+            warnings_for(value, stix_type),
         )
 
 

@@ -90,7 +90,11 @@ def level_and_cites(value: Mapping[str, Any]) -> tuple[Level | None, tuple[str, 
     """Return the level as `level_of`, and the other markings that are cited: ids in lower case, each once."""
     strictest = -1
     others: dict[str, None] = {}
-    for _, ref in markings_of(value):
+    refs = value.get("object_marking_refs")
+    found = [ref.lower() for ref in refs if isinstance(ref, str)] if isinstance(refs, list) else []
+    if "granular_markings" in value:
+        found = [ref for _, ref in markings_of(value)]
+    for ref in found:
         rank = _RANK_OF.get(ref)
         if rank is None:
             others[ref] = None

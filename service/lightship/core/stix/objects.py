@@ -8,13 +8,13 @@ decisions rest on them. Objects are never changed and references never followed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from functools import lru_cache
+from typing import Any, NamedTuple, NoReturn
 
 from lightship.core.collection import CollectionSettings
 from lightship.core.ids import is_stix_id
 from lightship.core.stix.extensions import Extensions
-from lightship.core.stix.markings import is_false_tlp
+from lightship.core.stix.markings import LEVEL_OF, is_false_tlp
 from lightship.core.stix.references import SCO, target_type
 from lightship.core.stix.rejected import Rejected, pointer
 from lightship.core.stix.rules import check_rules
@@ -26,8 +26,7 @@ __all__ = ["Checker", "Facts", "Rejected"]
 _UNOWNED = frozenset({"marking-definition", "extension-definition"})
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the check found out: spec version, version instant and its text, and whether it has an owner."""
 
     spec_version: SpecVersion
@@ -78,15 +77,15 @@ class Checker:
                 "Leave it out: the TLP 1 and TLP 2.0 definitions are built in, cite them by their ids",
             )
         strict = settings.validation == "strict"
-        self._extensions.check(value, stix_type, strict=strict)
+        if "extensions" in value:
+            self._extensions.check(value, stix_type, strict=strict)
         if strict:
-            validator = self._schemas.validator(spec, stix_type, observable=observable)
+            validator, known = self._schemas.validator_and_names(spec, stix_type, observable=observable)
             if not validator.is_valid(value):
                 problem = explain(validator, value)
                 todo = f"Correct it to what STIX {spec} says of {stix_type}"
                 rule = "invalid-time" if problem.is_time else "invalid-schema"
                 raise Rejected(rule, problem.what, todo, pointer(problem.steps))
-            known = self._schemas.properties(spec, stix_type, observable=observable)
             check_rules(value, stix_type, spec, known, self._kinds)
         owned = not observable and stix_type not in _UNOWNED
         return Facts(spec, version, version_text, owned)
@@ -183,8 +182,9 @@ def _version(
         )
     if settings.max_future_s is not None:
         limit = now + settings.max_future_s * 1_000_000
+        latest = _instant_of(limit)
         for name, instant in (("modified", modified), ("created", created)):
-            if instant is not None and instant_micros(instant) > limit:
+            if instant is not None and instant > latest and instant_micros(instant) > limit:
                 what = (
                     f"{name} ({show(value[name])}) lies more than {settings.max_future_s} s ahead of the"
                     f" hub's clock ({format_stamp(now)})"
@@ -207,14 +207,26 @@ def _instant(value: dict[str, Any], name: str) -> Instant | None:
         raise Rejected("invalid-time", what, todo, f"/{name}") from None
 
 
+@lru_cache(maxsize=8)
+def _instant_of(micros: int) -> Instant:
+    """Return what every later moment is later than as text as well."""
+    try:
+        return parse_instant(format_stamp(micros))
+    except OverflowError:  # beyond the years that a date has
+        return NO_INSTANT
+
+
 def _check_marking_form(value: dict[str, Any]) -> None:
     """STIX 2.1 section 7.2: what a marking is must be plain before anybody decides by it."""
     refs = value.get("object_marking_refs", ())
     if not isinstance(refs, list | tuple):
         _bad_marking("object_marking_refs must be a list", "/object_marking_refs")
     for index, ref in enumerate(refs):
-        _check_reference(ref, "marking-definition", f"/object_marking_refs/{index}")
-    granular = value.get("granular_markings", ())
+        if type(ref) is not str or ref not in LEVEL_OF:
+            _check_reference(ref, "marking-definition", f"/object_marking_refs/{index}")
+    if "granular_markings" not in value:
+        return
+    granular = value["granular_markings"]
     if not isinstance(granular, list | tuple):
         _bad_marking("granular_markings must be a list", "/granular_markings")
     for index, marking in enumerate(granular):

@@ -19,6 +19,7 @@ from lightship.core.time import parse_instant
 _NAME = re.compile(r"[a-z][a-z0-9_]{2,249}", re.ASCII)
 _INDEX = re.compile(r"\[([0-9]{1,9})\]", re.ASCII)
 _SROS = frozenset({"relationship", "sighting"})
+_REFERRING = REFERENCES.keys() | EXCLUDED.keys()
 
 Kinds = Mapping[tuple[str, str], str]
 
@@ -47,7 +48,8 @@ def check_rules(
             _check_names(value, known)
         if "lang" in value:
             _check_language(value["lang"], "/lang")
-        _check_references(value, stix_type, kinds)
+        if stix_type in _REFERRING:
+            _check_references(value, stix_type)
     elif stix_type == "observed-data":
         _check_local_references(value["objects"])
     special = _SPECIAL.get(stix_type)
@@ -80,7 +82,7 @@ def _check_language(tag: Any, where: str) -> None:
         )
 
 
-def _check_references(value: dict[str, Any], stix_type: str, kinds: Kinds) -> None:
+def _check_references(value: dict[str, Any], stix_type: str) -> None:
     for path, allowed in REFERENCES.get(stix_type, {}).items():
         for where, ref in references(value, path):
             target = _target(ref, where)

@@ -61,6 +61,7 @@ class Schemas:
         self._compiled: dict[str, jsonschema_rs.Validator] = {}
         self._properties: dict[str, frozenset[str]] = {}
         self._paths: dict[tuple[str, str], str] = {}
+        self._ready: dict[tuple[str, str], tuple[jsonschema_rs.Validator, frozenset[str]]] = {}
         self.kinds: dict[tuple[str, str], str] = {}
         """(spec version, type) -> sdo, sro, sco or meta."""
         for path in self._docs:
@@ -94,6 +95,20 @@ class Schemas:
         if path not in self._properties:
             self._properties[path] = frozenset(self._names(path, self._docs[path]))
         return self._properties[path]
+
+    def validator_and_names(
+        self, version: SpecVersion, stix_type: str, *, observable: bool
+    ) -> tuple[jsonschema_rs.Validator, frozenset[str]]:
+        """Return what `validator` and `properties` return; for a type that STIX defines it costs one look."""
+        found = self._ready.get((version, stix_type))
+        if found is None:
+            found = (
+                self.validator(version, stix_type, observable=observable),
+                self.properties(version, stix_type, observable=observable),
+            )
+            if (version, stix_type) in self._paths:
+                self._ready[version, stix_type] = found
+        return found
 
     def _path(self, version: SpecVersion, stix_type: str, *, observable: bool) -> str:
         found = self._paths.get((version, stix_type))

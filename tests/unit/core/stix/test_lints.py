@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lightship.core.collection import CollectionSettings
+from lightship.core.stix import lints
 from lightship.core.stix.lints import MAX_ADDRESSES, MAX_TEXT, MAX_WARNINGS, warnings_for
 from policy_worlds import INGEST, NOW, candidates
 from stixsamples import address, identity, indicator, malware
@@ -130,6 +133,41 @@ def test_there_are_at_most_so_many_of_them() -> None:
 def test_any_text_in_any_place_is_read_without_a_fault(text: str, other: Any) -> None:
     value = {"name": text, "description": other, "external_references": other, "content": text}
     assert len(warnings_for(value, "note")) <= MAX_WARNINGS
+
+
+_PIECES = sorted(
+    {piece for _, text in COMMERCIAL + PERSONAL for piece in re.findall(r"\w+|\W", text)}
+    | {
+        *"0159 -+$@.:/#()\x1c\n",
+        "US",
+        "UR",
+        "rate",
+        "fee",
+        "per TEU",
+        "DOB",
+        "d.o.b",
+        "born",
+        "(310)",
+        "1980",
+    }
+)
+
+
+@given(
+    st.lists(st.sampled_from(_PIECES), max_size=12).map("".join)
+    | st.builds(
+        lambda text, begin, end, case: case(text[:begin] + text[end:]),
+        st.sampled_from([text for _, text in COMMERCIAL + PERSONAL]),
+        st.integers(0, 40),
+        st.integers(0, 40),
+        st.sampled_from([str, str.upper, str.lower, str.title]),
+    )
+)
+def test_the_first_look_at_a_short_text_loses_nothing(text: str) -> None:
+    value = {"name": text}
+    with patch.object(lints, "SHORT", -1):  # every search is made
+        all_of_them = warnings_for(value, "note")
+    assert warnings_for(value, "note") == all_of_them
 
 
 @pytest.mark.parametrize(
