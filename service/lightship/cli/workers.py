@@ -32,7 +32,9 @@ ASK_S = 5.0
 SOON_S = 10.0
 """A worker that ends sooner than this after its start has failed to start."""
 FAILURES = 5
-"""So many failed starts one after the other, and the supervisor gives up."""
+"""So many failed starts one after the other, with no worker that serves, and the supervisor gives up."""
+AGAIN_S = 5.0
+"""Seconds until it is tried again where others serve meanwhile."""
 KILL_AFTER_S = 15.0
 """Seconds beyond the time for requests under way after which a worker that does not end is killed."""
 
@@ -46,6 +48,8 @@ class Worker:
     began: float
     ready: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
+    came: bytearray = field(default_factory=bytearray)
+    asked: int = 0
 
     def look(self) -> None:
         """Note whether it has said that it is ready."""
@@ -57,7 +61,7 @@ class Worker:
                 self.ready = self.control.recv(1) == READY
 
     def figures(self) -> str:
-        """Return its figures.
+        """Return its figures. What it gave too late when it was asked before is passed over.
 
         Raises:
             OSError: it did not give them in time.
@@ -65,17 +69,23 @@ class Worker:
         with self.lock:
             self.control.settimeout(ASK_S)
             self.control.sendall(FIGURES)
-            size = int.from_bytes(self._exactly(LENGTH), "big")
-            return self._exactly(size).decode()
+            self.asked += 1
+            while True:
+                end = LENGTH + int.from_bytes(self._at_least(LENGTH), "big")
+                text = self._at_least(end, LENGTH)
+                del self.came[:end]
+                self.asked -= 1
+                if not self.asked:
+                    return text.decode()
 
-    def _exactly(self, size: int) -> bytes:
-        found = b""
-        while len(found) < size:
-            piece = self.control.recv(size - len(found))
+    def _at_least(self, end: int, begin: int = 0) -> bytes:
+        """Return bytes of the answer; what has come of it stays until all of it has been taken."""
+        while len(self.came) < end:
+            piece = self.control.recv(1 << 16)
             if not piece:
                 raise ConnectionError("the worker has ended")
-            found += piece
-        return found
+            self.came += piece
+        return bytes(self.came[begin:end])
 
 
 class Supervisor:
@@ -105,7 +115,9 @@ class Supervisor:
         self._count = count
         self._workers: list[Worker] = []
         self._failures = 0
+        self._due: list[float] = []
         self._restarts = 0
+        self._gave_up = False
         self._stopping = 0.0
         self._signals = 0
 
@@ -114,7 +126,7 @@ class Supervisor:
         before = {number: signal.signal(number, self._order) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             self._workers = [self._start() for _ in range(self._count)]
-            while self._workers:
+            while self._workers or self._due:
                 time.sleep(LOOK_S)
                 self._look()
         finally:
@@ -123,7 +135,7 @@ class Supervisor:
                 worker.process.wait()
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return 1 if self._failures >= FAILURES else 0
+        return 1 if self._gave_up else 0
 
     def figures(self) -> str:
         """Return the figures of all workers, and how they fare; from any thread."""
@@ -158,6 +170,10 @@ class Supervisor:
             code = worker.process.poll()
             if code is not None:
                 self._ended(worker, code)
+        for due in [one for one in self._due if one <= time.monotonic()]:
+            self._due.remove(due)
+            self._restarts += 1
+            self._workers.append(self._start())
         if self._ready is not None and self._workers and all(one.ready for one in self._workers):
             self._ready()
             self._ready = None
@@ -173,12 +189,13 @@ class Supervisor:
         soon = time.monotonic() - worker.began < SOON_S and not worker.ready
         self._failures = self._failures + 1 if soon else 0
         _log.error("worker %d ended with %d", worker.process.pid, code)
-        if self._failures >= FAILURES:
+        others = any(one.ready for one in self._workers)
+        if self._failures >= FAILURES and not others:
             _log.error("workers do not start: giving up")
+            self._gave_up = True
             self._stop(signal.SIGTERM)
             return
-        self._restarts += 1
-        self._workers.append(self._start())
+        self._due.append(time.monotonic() + (AGAIN_S if soon and others else 0))
 
     def _order(self, _: int, __: FrameType | None) -> None:
         self._signals += 1
@@ -191,6 +208,7 @@ class Supervisor:
 
     def _stop(self, number: int) -> None:
         self._stopping = self._stopping or time.monotonic() + self._stop_within + KILL_AFTER_S
+        self._due.clear()
         self._bound.close()  # nobody accepts any more, so nobody may queue up
         for worker in self._workers:
             with suppress(ProcessLookupError):

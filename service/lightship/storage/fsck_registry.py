@@ -24,6 +24,8 @@ from lightship.storage.sqlite.rows import decode_event
 def check_chains(db: apsw.Connection, scratch: Scratch) -> dict[tuple[str, int], str]:
     """Check every agreement's chain; return (agreement, version) -> digest of its payload."""
     digests: dict[tuple[str, int], str] = {}
+    if db.execute("SELECT count(*) FROM hub").get != 1:
+        scratch.find("hub.db", "the row that counts changes of the rules is not there")
     for row in db.execute(
         "SELECT id, version, payload, envelope, digest, rules FROM agreement ORDER BY id, version"
     ):

@@ -253,6 +253,7 @@ HUB_DAMAGE = {
         "collection 1",
         "generation is 99",
     ),
+    "the row that counts changes of the rules": ("DELETE FROM hub", "hub.db", "is not there"),
     "a deleted collection": (
         "DELETE FROM collection WHERE number = 2",
         "collection 2",
