@@ -101,20 +101,24 @@ def whole_file(path: Path, limit: int = _MAX_SMALL) -> bytes:
 
 
 def lines_of(path: Path, limit: int = _MAX_LINE) -> Iterator[bytes]:
-    """Yield the lines of a file without their newline.
+    """Yield the lines of a file of an export without their newline.
 
     Raises:
         BadExport: it cannot be read, a line is too long, or the last one does not end.
     """
     name = f"{path.parent.name}/{path.name}"
-    number = 0
     with open_plain(path, name) as file:
-        while line := file.readline(limit + 1):
-            number += 1
-            if not line.endswith(b"\n"):
-                what = "is too long" if len(line) > limit else "does not end: the file is cut off"
-                raise BadExport(f"{name}, line {number}", f"it {what}")
-            yield line[:-1]
+        yield from _lines(file, name, limit)
+
+
+def _lines(file: BinaryIO, name: str, limit: int) -> Iterator[bytes]:
+    number = 0
+    while line := file.readline(limit + 1):
+        number += 1
+        if not line.endswith(b"\n"):
+            what = "is too long" if len(line) > limit else "does not end: the file is cut off"
+            raise BadExport(f"{name}, line {number}", f"it {what}")
+        yield line[:-1]
 
 
 def read_about(folder: Path) -> About:
@@ -258,20 +262,28 @@ def read_receipts(folder: Path) -> list[tuple[str, Receipt]]:
     Raises:
         MalformedRequest: a line holds none, or there is none at all; names file and line.
     """
-    found = []
+    found: list[tuple[str, Receipt]] = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
-        for number, line in enumerate(lines_of(path), 1):
-            if not line.strip():
-                continue
-            where = f"{path.name}, line {number}"
-            try:
-                found.append((where, parse_receipt(_receipt_text(where, line))))
-            except LightshipError as error:
-                why = error.why if isinstance(error, BadReceipt) else str(error)
-                raise MalformedRequest(f"{where} holds no receipt", why=why) from None
+        try:
+            with path.open("rb") as file:  # the caller's own: a link or a pipe will do
+                found += _receipts_in(file, path.name)
+        except OSError as error:
+            raise MalformedRequest(f"{path.name} cannot be read", why=error.strerror or "") from None
     if not found:
         raise MalformedRequest(f"There is no receipt in {folder}")
     return found
+
+
+def _receipts_in(file: BinaryIO, name: str) -> Iterator[tuple[str, Receipt]]:
+    for number, line in enumerate(_lines(file, name, _MAX_LINE), 1):
+        if not line.strip():
+            continue
+        where = f"{name}, line {number}"
+        try:
+            yield where, parse_receipt(_receipt_text(where, line))
+        except LightshipError as error:
+            why = error.why if isinstance(error, BadReceipt) else str(error)
+            raise MalformedRequest(f"{where} holds no receipt", why=why) from None
 
 
 def _receipt_text(where: str, line: bytes) -> str:

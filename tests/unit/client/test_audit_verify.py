@@ -243,6 +243,15 @@ def test_keys_and_receipts_are_read_by_line(tmp_path: Path, lab: AuditLab) -> No
         read_receipts(_empty(tmp_path / "none"))
 
 
+def test_receipts_are_the_callers_own_and_may_be_a_link(lab: AuditLab, tmp_path: Path) -> None:
+    (given,) = lab.record(hub_events(1, 90))
+    (tmp_path / "kept").write_bytes(given.header() + b"\n")
+    (tmp_path / "link").symlink_to("kept")
+    assert read_receipts(tmp_path / "link") == [("link, line 1", given)]
+    with pytest.raises(MalformedRequest, match="nowhere cannot be read"):
+        read_receipts(tmp_path / "nowhere")
+
+
 def _empty(folder: Path) -> Path:
     folder.mkdir()
     return folder
