@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lightship.core.collection import Candidate, Level
+from lightship.core.collection import PROBLEMS, Candidate, Level, Verdict
 from lightship.core.marks import Cited, MarkingSet
 from lightship.core.ports import InUse, Published
 from lightship.core.time import Micros
@@ -99,14 +99,92 @@ def test_two_meanings_in_one_post_are_one_and_a_conflict(hub_store: HubStore) ->
 
 
 @pytest.mark.parametrize("on", [1, 2])
-@pytest.mark.parametrize("how", ["live", "staged", "withdrawn"])
+@pytest.mark.parametrize("how", ["live", "withdrawn"])
 def test_an_id_means_the_same_in_the_whole_agreement(hub_store: HubStore, on: int, how: str) -> None:
-    publish(hub_store, D1, marks=[MarkingSet(release_at=LATER) if how == "staged" else NONE], on=on)
+    publish(hub_store, D1, marks=[NONE], on=on)
     if how == "withdrawn":
         withdraw(hub_store, D1.id, on=on)
     other = definition(1, "looser")
     assert verdicts(publish(hub_store, other, marks=[NONE], member=BOB)) == ["conflict"]
     assert verdicts(publish(hub_store, D1, marks=[NONE], member=BOB, on=3 - on)) == ["add"]
+
+
+def staged_by(store: HubStore, member: str) -> list[int]:
+    return [one.number for one in store.staged(grant(store), member)]
+
+
+def release(store: HubStore, member: str) -> dict[str, str]:
+    """Release all that a member has waiting; return what became of each id."""
+    request = releasing(grant(store, None), member, staged_by(store, member), now=LATER)
+    done = store.release(request).result(WAIT)
+    told = {item.candidate.id: str(item.verdict) for item in done.outcome.items}
+    return told | {one.candidate.id: one.problem for one in done.failed}
+
+
+@pytest.mark.parametrize("on", [1, 2])
+def test_what_another_has_staged_is_not_told_by_posting_other_bytes_under_its_id(
+    hub_store: HubStore, on: int
+) -> None:
+    publish(hub_store, D1, marks=[MarkingSet(release_at=LATER)], on=on)
+    other = definition(1, "looser")
+    assert verdicts(publish(hub_store, other, marks=[NONE], member=BOB)) == ["add"]
+    assert verdicts(publish(hub_store, definition(1, "x"), marks=[NONE])) == ["conflict"]
+
+
+def test_what_its_own_publisher_has_staged_keeps_its_meaning(hub_store: HubStore) -> None:
+    publish(hub_store, D1, marks=[MarkingSet(release_at=LATER)], on=2)
+    assert verdicts(publish(hub_store, definition(1, "looser"), marks=[NONE])) == ["conflict"]
+
+
+def test_an_embargo_does_not_bring_in_a_second_meaning_nor_what_cites_it(hub_store: HubStore) -> None:
+    waits = MarkingSet(levelled=False, release_at=LATER)
+    posted = [candidate(1), D1]
+    publish(hub_store, *posted, marks=[citing(D1, release_at=LATER), waits])
+    other = definition(1, "looser")
+    publish(hub_store, other, marks=[NONE], member=BOB)
+    assert verdicts(publish(hub_store, candidate(2), marks=[citing(D1)])) == ["unknown-marking"]
+    assert release(hub_store, ALICE) == {
+        object_id(1): PROBLEMS[Verdict.UNKNOWN_MARKING],
+        D1.id: PROBLEMS[Verdict.CONFLICT],
+    }
+    assert shown(hub_store) == [(D1.id, D1.version_text)]
+    assert verdicts(publish(hub_store, candidate(3), marks=[citing(other)], member=BOB)) == ["add"]
+
+
+def test_of_two_meanings_that_wait_the_first_to_enter_counts(hub_store: HubStore) -> None:
+    other, waits = definition(1, "looser"), MarkingSet(levelled=False, release_at=LATER)
+    for member, one, number in ((ALICE, D1, 1), (BOB, other, 2)):
+        publish(
+            hub_store,
+            one,
+            candidate(number),
+            marks=[waits, citing(one, release_at=LATER)],
+            member=member,
+        )
+    assert release(hub_store, BOB) == {D1.id: "add", object_id(2): "add"}
+    assert set(release(hub_store, ALICE).values()) == {
+        PROBLEMS[Verdict.CONFLICT],
+        PROBLEMS[Verdict.UNKNOWN_MARKING],
+    }
+
+
+def test_what_is_cited_keeps_its_meaning_while_its_definition_still_waits(hub_store: HubStore) -> None:
+    waits = MarkingSet(levelled=False, release_at=LATER)
+    publish(hub_store, candidate(1), D1, marks=[citing(D1, release_at=LATER), waits])
+    first, _ = staged_by(hub_store, ALICE)
+    request = releasing(grant(hub_store, None), ALICE, [first], now=LATER)
+    assert len(hub_store.release(request).result(WAIT).outcome.items) == 1
+    other = definition(1, "looser")
+    assert verdicts(publish(hub_store, other, marks=[NONE], member=BOB)) == ["conflict"]
+    assert release(hub_store, ALICE) == {D1.id: "add"}
+
+
+def test_a_copy_with_other_bytes_does_not_let_the_one_in_use_go(hub_store: HubStore) -> None:
+    publish(hub_store, definition(1, "x"), marks=[MarkingSet(release_at=LATER)], member=BOB)
+    publish(hub_store, D1, candidate(1), marks=[NONE, citing(D1)])
+    with pytest.raises(InUse):
+        withdraw(hub_store, D1.id)
+    assert verdicts(publish(hub_store, candidate(2), marks=[citing(D1)])) == ["add"]
 
 
 def test_posts_of_one_group_see_each_others_definitions(hub_store: HubStore) -> None:

@@ -10,6 +10,7 @@ from lightship.core.collection import FULL, PROBLEMS, Candidate, CollectionSetti
 from lightship.core.errors import NotFound, Refused
 from lightship.core.marks import MarkingSet
 from lightship.core.ports import EpochChanged, NotOwner, Published, Released
+from lightship.core.query import Filters, Versions
 from lightship.core.time import Micros
 from storekit import (
     ALICE,
@@ -36,6 +37,7 @@ from storekit import (
 
 V1, V2 = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 LATER = Micros(START + 2 * SECOND)
+LAST, FIRST = Filters(), Filters(versions=Versions(last=False, first=True))
 WAITS = MarkingSet(Level.AMBER, release_at=LATER)
 
 
@@ -239,6 +241,25 @@ def test_a_withdrawal_takes_live_and_staged_versions(hub_store: HubStore) -> Non
     assert [row.version_text for row in gone.rows] == [V1]
     assert [row.version_text for row in gone.cancelled] == [V2]
     check_statements(hub_store, 1)
+
+
+@pytest.mark.parametrize("pick", [LAST, FIRST], ids=["last", "first"])
+def test_last_and_first_of_what_is_live_never_cancel_what_waits(hub_store: HubStore, pick: Filters) -> None:
+    publish(hub_store, candidate(1, V1))
+    stage(hub_store, candidate(1, V2))
+    gone = withdraw(hub_store, object_id(1), pick)
+    assert ([row.version_text for row in gone.rows], gone.cancelled) == ([V1], ())
+    assert len(numbers(hub_store)) == 1
+    gone = withdraw(hub_store, object_id(1), pick)  # now they can speak of nothing else
+    assert (gone.rows, [row.version_text for row in gone.cancelled]) == ((), [V2])
+
+
+def test_last_of_anothers_live_object_cancels_nothing(hub_store: HubStore) -> None:
+    stage(hub_store, candidate(1, V2))
+    publish(hub_store, candidate(1, V1), member=BOB)
+    with pytest.raises(NotOwner):
+        withdraw(hub_store, object_id(1), LAST)
+    assert len(numbers(hub_store)) == 1
 
 
 def test_anothers_live_object_stays_when_ones_own_staged_one_is_taken_back(hub_store: HubStore) -> None:

@@ -33,6 +33,10 @@ class Versions:
     every: bool = False
     instants: frozenset[Instant] = frozenset()
 
+    def without_ends(self) -> Versions:
+        """Return the same picks but for `first` and `last`."""
+        return Versions(last=False, every=self.every, instants=self.instants)
+
 
 LATEST = Versions()
 EVERY = Versions(last=False, every=True)

@@ -10,8 +10,8 @@ from lightship.core import stamps
 from lightship.core.access import Credential, Grant, Principal
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import NotFound
-from lightship.core.marks import Definition, MarkingSet
-from lightship.core.ports import Clock, EpochChanged, HeldSet, SignedAgreement, Staged
+from lightship.core.marks import Cited, Definition, MarkingSet
+from lightship.core.ports import Clock, EpochChanged, HeldSet, SignedAgreement, SignedSuspension, Staged
 from lightship.core.time import Micros
 from lightship.storage.memory_rows import MemoryCollection, MemoryObject
 from lightship.storage.statements import Part, Statement
@@ -28,6 +28,7 @@ class MemoryState:
     epoch: int = 0
     collections: dict[int, MemoryCollection] = field(default_factory=dict)
     chains: dict[str, list[SignedAgreement]] = field(default_factory=dict)
+    suspensions: dict[str, list[SignedSuspension]] = field(default_factory=dict)
     credentials: dict[str, Credential] = field(default_factory=dict)
     statuses: dict[str, tuple[Principal, bytes]] = field(default_factory=dict)
     pending: dict[str, AccessEvent] = field(default_factory=dict)
@@ -47,25 +48,49 @@ class MemoryState:
         """Return all collections that an agreement ever had."""
         return [one for one in self.collections.values() if one.agreement == agreement]
 
-    def digests(self, agreement: str, object_id: str, *, withdrawn: bool) -> set[bytes]:
-        """Return the digests that an agreement holds under an id, live or staged, and withdrawn if asked."""
+    def meanings(self, agreement: str, object_id: str, member: str) -> set[bytes]:
+        """Return the digests that a definition's id stands for, for a member.
+
+        What is or was live, what live objects cite, and what the member itself has staged.
+        """
+        found = self._in_force(agreement, object_id)
+        for held in self.siblings(agreement):
+            found |= {cite.digest for one in held.live for cite in one.marks.cites if cite.id == object_id}
+            found |= {
+                one.candidate.digest
+                for one in held.staged
+                if one.candidate.id == object_id and one.owner == member
+            }
+        return found
+
+    def is_held(self, agreement: str, cited: Cited) -> bool:
+        """True if a definition is live, or staged where its id never stood for other bytes."""
+        for held in self.siblings(agreement):
+            if any(_same(one, cited) for one in held.live):
+                return True
+        staged = [one for held in self.siblings(agreement) for one in held.staged]
+        return any(_same(one, cited) for one in staged) and (
+            self._in_force(agreement, cited.id) <= {cited.digest}
+        )
+
+    def _in_force(self, agreement: str, object_id: str) -> set[bytes]:
         found = set()
         for held in self.siblings(agreement):
             found |= {one.candidate.digest for one in held.live if one.candidate.id == object_id}
-            found |= {one.candidate.digest for one in held.staged if one.candidate.id == object_id}
-            if withdrawn:
-                found |= {tomb.held.digest for (id_, _), tomb in held.withdrawn.items() if id_ == object_id}
+            found |= {tomb.held.digest for (id_, _), tomb in held.withdrawn.items() if id_ == object_id}
         return found
 
     def lost(self, agreement: str, live: Sequence[MemoryObject], staged: Sequence[Staged]) -> set[str]:
         """Return the definitions whose last copy would go while something that stays cites them."""
         gone = {id(one) for one in live} | {id(one) for one in staged}
         stays = [one for held in self.siblings(agreement) for one in everything(held) if id(one) not in gone]
-        cited = {cite.id for one in stays for cite in one.marks.cites}
-        left = {one.candidate.id for one in stays}
+        cited = {cite for one in stays for cite in one.marks.cites}
+        left = {Cited(one.candidate.id, one.candidate.digest) for one in stays}
         taken: list[MemoryObject | Staged] = [*live, *staged]
-        going = {one.candidate.id for one in taken if one.candidate.type == DEFINITION}
-        return {one for one in going if one in cited and one not in left}
+        going = {
+            Cited(one.candidate.id, one.candidate.digest) for one in taken if one.candidate.type == DEFINITION
+        }
+        return {one.id for one in going & cited - left}
 
     def stamped(
         self, held: MemoryCollection, by: str, parts: Sequence[Part], version: int = 0
@@ -93,6 +118,10 @@ class MemoryState:
     def note(self, event: AccessEvent) -> None:
         """Keep an event until somebody settles it."""
         self.pending.setdefault(event.req, event)
+
+
+def _same(one: MemoryObject | Staged, cited: Cited) -> bool:
+    return (one.candidate.id, one.candidate.digest) == (cited.id, cited.digest)
 
 
 def everything(held: MemoryCollection) -> list[MemoryObject | Staged]:

@@ -58,7 +58,7 @@ class _Entering:
         known += [as_held(other, self.member) for other, _ in self.added if other.id == one.id]
         verdict = judge(known, one, self.member)
         if verdict is Verdict.ADD and one.type == DEFINITION:
-            digests = self.state.digests(self.held.agreement, one.id, withdrawn=True)
+            digests = self.state.meanings(self.held.agreement, one.id, self.member)
             digests |= {other.digest for other, _ in (*self.added, *self.staged) if other.id == one.id}
             if digests - {one.digest}:
                 return Verdict.CONFLICT
@@ -77,11 +77,7 @@ class _Entering:
 
     def known(self, cites: Sequence[Cited]) -> bool:
         """True if every one is held in the agreement or enters with this request."""
-        return all(
-            one in self.entering
-            or one.digest in self.state.digests(self.held.agreement, one.id, withdrawn=False)
-            for one in cites
-        )
+        return all(one in self.entering or self.state.is_held(self.held.agreement, one) for one in cites)
 
     def enter(self, one: Candidate, marks: MarkingSet) -> Verdict:
         """Add or stage what nothing live stands against."""
@@ -189,8 +185,10 @@ def withdraw(state: MemoryState, request: WithdrawRequest) -> Withdrawn:
             for one in held.staged
             if one.owner == subject.member and one.candidate.id == request.object_id
         }
-        rows_of = [row for _, row in mine.values()]
-        cancelled = [one for one, row in mine.values() if matches(row, rows_of, request.filters)]
+        rows_of, filters = [row for _, row in mine.values()], request.filters
+        if group:  # `first` and `last` speak of what is live
+            filters = replace(filters, versions=filters.versions.without_ends())
+        cancelled = [one for one, row in mine.values() if matches(row, rows_of, filters)]
     if not picked and not cancelled:
         raise NotFound("No such object in this collection")
     if isinstance(subject, Principal) and any(one.owner != subject.member for one in picked):

@@ -69,8 +69,9 @@ class WithdrawRequest:
     """A DELETE: the versions of one object that `filters` pick (all of them when it picks every version).
 
     Staged versions of the acting member are picked among themselves, as if they were a collection of their
-    own. `render_event` gets what was taken out, then what was cancelled (key 0). With `staged_only` nothing
-    in the collection is looked at: live versions stay, whoever owns them.
+    own; but while a version of the object is live, `first` and `last` pick none of them. `render_event` gets
+    what was taken out, then what was cancelled (key 0). With `staged_only` nothing in the collection is
+    looked at: live versions stay, whoever owns them.
     """
 
     grant: Grant

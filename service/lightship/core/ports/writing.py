@@ -75,17 +75,18 @@ class Writer(Protocol):
       durable outside the collection, seen by no reader, without a stamp or a statement. The same bytes posted
       again by the same member are STAGED again and change nothing, other bytes under that version a CONFLICT;
       once `release_at` has passed they are ADDed and the staged row is forgotten. Staged rows of other owners
-      MUST NOT change any verdict, but for marking definitions (see below).
+      MUST NOT change any verdict.
     - A candidate whose set cites a definition MUST be added or staged only if, inside the transaction, a live
-      or staged definition with that id and digest is in the agreement or enters with the same request; else
-      the verdict is UNKNOWN_MARKING. A marking definition whose id is held with another digest anywhere in
-      the agreement, staged by anybody and withdrawn ones included, is a CONFLICT.
+      definition with that id and digest is in the agreement or enters with the same request, or a staged one
+      whose id never was live with another digest; else the verdict is UNKNOWN_MARKING. A marking definition
+      whose id is live or withdrawn with another digest anywhere in the agreement, staged so by the same
+      member, or cited so by anything live, is a CONFLICT.
     - Quotas MUST count what is live and what the same owner has staged.
     - `withdraw`, `expire` and `Registry.activate` MUST NOT take out the last copy of a definition that
       something held in the agreement cites: InUse, or left alone (expire).
-    - `withdraw` MUST also take out the staged versions of the acting member that match; NotFound only if
-      nothing, live or staged, matched; NotOwner only if no staged version of the acting member matched
-      (live ones of another member are then left).
+    - `withdraw` MUST also take out the staged versions of the acting member that match (`first` and `last`
+      pick none while a version is live); NotFound only if nothing, live or staged, matched; NotOwner only if
+      no staged version of the acting member matched (live ones of another member are then left).
     - `release` MUST judge each object again with its owner as the member; one that cannot enter stays staged
       with its problem, a duplicate is forgotten. Numbers that are not staged any more (released by another
       process, cancelled), are another owner's or collection's, or are not due at `now` MUST be passed over,

@@ -45,7 +45,7 @@ class Adding:
         verdict = judge([version.held for version in known], one, self.member) if known else Verdict.ADD
         if verdict is Verdict.ADD and one.type == DEFINITION:
             other = self.defined.get(one.id, one.digest) != one.digest
-            if other or contradicts(self.txn, self.head, one):
+            if other or contradicts(self.txn, self.head, one, self.member):
                 return Verdict.CONFLICT
         return verdict
 

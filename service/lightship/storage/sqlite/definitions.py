@@ -1,12 +1,13 @@
 """Marking definitions within an agreement: one digest an id, cited only while held, kept while cited.
 
 They are looked up among objects and staged objects of all collections of the agreement, inside the
-transaction.
+transaction. Several members may have other bytes staged under one id: what enters first is what it means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from lightship.core.collection import Candidate, Verdict
 from lightship.core.marks import Cited, MarkingSet
@@ -16,6 +17,15 @@ from lightship.storage.sqlite.transaction import Head, Transaction
 DEFINITION = "marking-definition"
 
 Judge = Callable[[Candidate], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The digests under one id in an agreement; `staged` by (owner, collection)."""
+
+    live: set[bytes] = field(default_factory=set)
+    withdrawn: set[bytes] = field(default_factory=set)
+    staged: dict[tuple[str, int], bytes] = field(default_factory=dict)
 
 
 class Known:
@@ -49,44 +59,55 @@ class Known:
     def _is_held(self, cited: Cited) -> bool:
         known = self._held.get(cited)
         if known is None:
-            digests = _digests(self._txn, self._numbers, cited.id, withdrawn=False)
-            known = self._held[cited] = cited.digest in digests
+            found = _found(self._txn, self._numbers, cited.id)
+            waits = cited.digest in found.staged.values() and found.live | found.withdrawn <= {cited.digest}
+            known = self._held[cited] = cited.digest in found.live or waits
         return known
 
 
-def contradicts(txn: Transaction, head: Head, candidate: Candidate) -> bool:
-    """True if a definition's id stands for other bytes anywhere in the agreement, withdrawn or staged."""
-    found = _digests(txn, txn.siblings(head.agreement), candidate.id, withdrawn=True)
-    return bool(found - {candidate.digest})
+def contradicts(txn: Transaction, head: Head, candidate: Candidate, member: str) -> bool:
+    """True if a definition's id stands for other bytes: live, withdrawn, or staged by the same member.
+
+    What somebody else has staged is not told, unless something live cites it already.
+    """
+    numbers = txn.siblings(head.agreement)
+    found = _found(txn, numbers, candidate.id)
+    same = {candidate.digest}
+    own = {digest for (owner, _), digest in found.staged.items() if owner == member}
+    if (found.live | found.withdrawn | own) - same:
+        return True
+    others = set(found.staged.values()) - same
+    return bool(others) and any(
+        Cited(candidate.id, one) in txn.held_sets.cited(numbers, live_only=True) for one in others
+    )
 
 
-def lost(txn: Transaction, agreement: str, gone: Counts, taken: Iterable[tuple[str, int]]) -> set[str]:
+def lost(txn: Transaction, agreement: str, gone: Counts, taken: Iterable[tuple[Cited, int]]) -> set[str]:
     """Return the definitions whose last copy would go while something that stays cites them.
 
     Args:
         gone: all that would go, by place.
-        taken: (id, copies that would go) of the definitions among it.
+        taken: (definition, copies that would go) of the definitions among it.
     """
     numbers = txn.siblings(agreement)
-    last = {
-        object_id
-        for object_id, copies in taken
-        if sum(_copies(txn, number, object_id) for number in numbers) <= copies
-    }
-    return last & txn.held_sets.cited(numbers, gone) if last else set()
+    last = {one for one, copies in taken if sum(_copies(txn, number, one) for number in numbers) <= copies}
+    return {one.id for one in last & txn.held_sets.cited(numbers, gone)} if last else set()
 
 
-def _digests(txn: Transaction, numbers: Sequence[int], object_id: str, *, withdrawn: bool) -> set[bytes]:
+def _found(txn: Transaction, numbers: Sequence[int], object_id: str) -> _Found:
     txn.load((number, object_id) for number in numbers)
-    found = set()
+    found = _Found()
     for number in numbers:
         for version in txn.versions(number, object_id):
-            if withdrawn or version.held.withdrawn is None:
-                found.add(version.held.digest)
-        found.update(one.held.digest for one in txn.staging.of(number, object_id))
+            (found.live if version.held.withdrawn is None else found.withdrawn).add(version.held.digest)
+        for one in txn.staging.of(number, object_id):
+            found.staged[one.owner, number] = one.held.digest
     return found
 
 
-def _copies(txn: Transaction, number: int, object_id: str) -> int:
-    live = sum(one.held.withdrawn is None for one in txn.versions(number, object_id))
-    return live + len(txn.staging.of(number, object_id))
+def _copies(txn: Transaction, number: int, cited: Cited) -> int:
+    live = sum(
+        one.held.withdrawn is None and one.held.digest == cited.digest
+        for one in txn.versions(number, cited.id)
+    )
+    return live + sum(one.held.digest == cited.digest for one in txn.staging.of(number, cited.id))

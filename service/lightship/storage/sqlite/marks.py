@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import apsw
 
-from lightship.core.marks import MarkingSet, decode, encode
+from lightship.core.marks import Cited, MarkingSet, decode, encode
 from lightship.core.ports import HeldSet
 from lightship.storage.sqlite.connection import select
 
@@ -99,10 +99,13 @@ class HeldSets:
                 found[place] = found[place][0] - live, found[place][1] - staged
         return {place: held for place, held in found.items() if any(held)}
 
-    def cited(self, collections: Sequence[int], gone: Counts | None = None) -> set[str]:
-        """Return the ids of the definitions that anything held in these collections cites."""
-        numbers = {place[1] for place in self.counts(collections, gone)}
-        return {one.id for number in numbers for one in read_marks(self._db, number).cites}
+    def cited(
+        self, collections: Sequence[int], gone: Counts | None = None, *, live_only: bool = False
+    ) -> set[Cited]:
+        """Return the definitions that anything held in these collections cites."""
+        held = self.counts(collections, gone).items()
+        numbers = {place[1] for place, (live, _) in held if live or not live_only}
+        return {one for number in numbers for one in read_marks(self._db, number).cites}
 
     def flush(self) -> None:
         """Write the counts."""

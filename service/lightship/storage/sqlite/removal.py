@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import apsw
 
 from lightship.core.collection import WithdrawReason, stamp_of
+from lightship.core.marks import Cited
 from lightship.core.ports import Row
 from lightship.storage import statements
 from lightship.storage.sqlite.classes import classify
@@ -132,16 +133,16 @@ def gone_by_place(txn: Transaction, removals: Iterable[Removal]) -> dict[Place, 
 
 def lost_definitions(txn: Transaction, agreement: str, removals: Sequence[Removal]) -> set[str]:
     """Return the definitions among what would go whose last copy something that stays cites."""
-    copies: dict[str, int] = {}
+    copies: dict[Cited, int] = {}
     for one in removals:
         for name in _definitions(one):
             copies[name] = copies.get(name, 0) + 1
     return lost(txn, agreement, gone_by_place(txn, removals), copies.items()) if copies else set()
 
 
-def _definitions(removal: Removal) -> list[str]:
-    live = [object_id for object_id, version in removal.live if version.type == DEFINITION]
-    return live + [one.id for one in removal.staged if one.type == DEFINITION]
+def _definitions(removal: Removal) -> list[Cited]:
+    live = [Cited(name, one.held.digest) for name, one in removal.live if one.type == DEFINITION]
+    return live + [Cited(one.id, one.held.digest) for one in removal.staged if one.type == DEFINITION]
 
 
 def _learn_marks(txn: Transaction, versions: Iterable[Version]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightship.core.access import Principal
 from lightship.core.collection import stamp_of
@@ -43,7 +43,7 @@ class Withdraw:
         live = [one for one in held if one.held.withdrawn is None]
         live.sort(key=lambda one: one.key or MAX_KEY)  # the unstamped ones are new, and in their order
         picked = [one for one in live if _picked(one, object_id, request.filters)]
-        cancelled = self._cancelled(txn, head) if isinstance(subject, Principal) else []
+        cancelled = self._cancelled(txn, head, any_live=bool(live)) if isinstance(subject, Principal) else []
         if not picked and not cancelled:
             raise NotFound("No such object in this collection")
         if isinstance(subject, Principal) and any(one.held.owner != subject.member for one in picked):
@@ -59,9 +59,14 @@ class Withdraw:
         removal.take(txn)
         return WithdrawPlan(request, removal, txn.reserve(head, member_of(subject), parts))
 
-    def _cancelled(self, txn: Transaction, head: Head) -> list[Waiting]:
-        """Return the acting member's staged versions that match, picked among themselves."""
-        object_id = self.request.object_id
+    def _cancelled(self, txn: Transaction, head: Head, *, any_live: bool) -> list[Waiting]:
+        """Return the acting member's staged versions that match, picked among themselves.
+
+        `first` and `last` speak of what is live, as long as anything is.
+        """
+        object_id, filters = self.request.object_id, self.request.filters
+        if any_live:
+            filters = replace(filters, versions=filters.versions.without_ends())
         owner = member_of(self.request.grant.subject)
         mine = [one for one in txn.staging.of(head.number, object_id) if one.owner == owner]
         shown = classify((one, spec_bit(one.held.spec_version), one.held.version) for one in mine)
@@ -71,7 +76,7 @@ class Withdraw:
             if _picked(
                 Version(one.held, 0, row_class, one.version_text, one.type, one.size),
                 object_id,
-                self.request.filters,
+                filters,
             )
         ]
 
