@@ -7,6 +7,7 @@ import math
 import random
 import string
 from typing import Any
+from unittest.mock import patch
 
 import jcs
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightship.core.errors import MalformedRequest
+from lightship.core.stix import json as reading
 from lightship.core.stix.json import Decoded, Fault, canonical, decode, decode_listing
 from lightship.core.stix.json_scan import MAX_INTEGER, Broken, scan
 
@@ -187,6 +189,73 @@ def test_mutated_texts_fast_and_slow_reader_and_python_agree(seed: int) -> None:
             assert isinstance(items[0], Fault) == flawed, text
             assert isinstance(items[1], Decoded)
     assert min(verdicts.values()) > 100, verdicts
+
+
+def _read(body: bytes) -> Any:
+    try:
+        listing = decode_listing(body, "objects")
+    except MalformedRequest as refused:
+        return refused.title, refused.why, refused.todo, refused.details
+    return repr(listing)  # 1 and 1.0 and True are equal, but not what is written of them
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_listing_read_in_one_go_is_what_the_strict_reader_makes_of_it(seed: int) -> None:
+    """With duplicate members, escapes, odd numbers and broken texts, at any place of the body."""
+    rng = random.Random(seed)
+    in_one_go = 0
+    for _ in range(2500):
+        objects = [
+            _plain(rng, 0) if rng.random() < 0.9 else _made(rng, 2) for _ in range(rng.randrange(1, 4))
+        ]
+        outer: dict[str, Any] = {"type": "bundle", "id": "x"} if rng.random() < 0.3 else {}
+        if rng.random() < 0.1:
+            outer["more"] = rng.choice((True, 1, {"a": 1}, [], None))
+        outer["objects"] = objects
+        text = json.dumps(outer, ensure_ascii=rng.random() < 0.2, separators=rng.choice(((",", ":"), None)))
+        for _ in range(rng.choice((0, 0, 0, 1, 2))):
+            at = rng.randrange(len(text) + 1)
+            piece = rng.choice(
+                (*_PIECES, '"a":"b",', '"a":1,', '"objects":["a"],', "\\u0022\\u0022", "1.0", "-0.0")
+            )
+            text = text[:at] + piece + text[at + rng.randrange(3) :]
+        body = text.encode("utf-8", "surrogatepass")
+        in_one_go += reading._plain_listing(body, "objects") is not None
+        with patch.object(reading, "MAX_WHOLE", -1):
+            strict = _read(body)
+        assert _read(body) == strict, text
+    assert in_one_go > 500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"objects":[{"a":"b","a":"b"}]}',
+        '{"objects":[{"a":"b","a":"\\u0022\\u0022\\u0022\\u0022"}]}',
+        '{"objects":[{"\\u0022\\u0022":"b","a":1,"a":1}]}',
+        '{"objects":["a"],"objects":["b"]}',
+        '{"id":"a","id":"b","objects":["b"]}',
+        '{"objects":[1.0,-0.0,1e3,1e21,1e-7,18446744073709551616,9007199254740992,-0,0.5]}',
+        '{"objects":[{"é":1,"z":2,"\U0001f602":3,"\ufb33":4}]}',
+        '{"objects":[' + "[" * 64 + "]" * 64 + "]}",
+        '{"objects":[' + "[" * 63 + "{}" + "]" * 63 + ',{"a":"{{[["}]}',
+    ],
+)
+def test_what_only_the_strict_reader_can_tell_is_left_to_it(body: str) -> None:
+    with patch.object(reading, "MAX_WHOLE", -1):
+        strict = _read(body.encode())
+    assert _read(body.encode()) == strict
+
+
+def _plain(rng: random.Random, depth: int) -> Any:
+    kind = rng.randrange(8 if depth < 4 else 5)
+    if kind < 4:
+        return "".join(rng.choices(string.ascii_letters + '{}[]:," \\é', k=rng.randrange(9)))
+    if kind == 4:
+        return rng.choice((True, None, 7, -1, 0.5, 85, 33.75))
+    if kind == 5:
+        return [_plain(rng, depth + 1) for _ in range(rng.randrange(4))]
+    return {"".join(rng.choices("abc_", k=3)): _plain(rng, depth + 1) for _ in range(rng.randrange(5))}
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,8 +1,9 @@
 """Strict JSON (RFC 8259, RFC 7493) and its canonical bytes (JCS, RFC 8785).
 
 The fast path is the C decoder with hooks, and orjson with sorted names; `rfc8785` writes the few values
-that orjson would write differently (exponents, member names outside ASCII). Only when something is refused
-does the slow scanner run, to say where. Nothing is ever repaired: a value is taken as it is or not at all.
+that orjson would write differently (exponents, member names outside ASCII). A listing that
+orjson is sure to read the same is read by orjson alone. Only when something is refused does the slow scanner
+run, to say where. Nothing is ever repaired: a value is taken as it is or not at all.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from lightship.core.stix.json_scan import (
     skip_space,
 )
 
+MAX_WHOLE = 1 << 21
+"""Bytes of a body that is read in one go, during which no other thread runs: some milliseconds."""
 _SORTED = orjson.OPT_SORT_KEYS
 _TINY = 1e-4  # below it ECMAScript and orjson write an exponent in different places
 _ADVICE = {
@@ -108,12 +111,80 @@ def decode_listing(body: bytes, member: str) -> Listing:
     Raises:
         MalformedRequest: not UTF-8, not JSON, or a flaw outside the items; the message says where.
     """
+    plain = _plain_listing(body, member)
+    if plain is not None:
+        return plain
     reader = _Reader(_text(body))
     start = skip_space(reader.text, 0)
     if reader.text[start : start + 1] != "{":
         decode(body)
         return Listing({}, None, is_object=False)
     return reader.listing(start, member)
+
+
+def _plain_listing(body: bytes, member: str) -> Listing | None:
+    """Return what the strict reader would return, without it; None where only that reader can tell.
+
+    orjson takes nothing that RFC 8259 does not, but keeps the last of duplicate members and reads every
+    number. Without escapes by number as many quotes are written as were read, unless a member was
+    dropped.
+    """
+    if len(body) > MAX_WHOLE or body[:1] != b"{" or b"\\u" in body:
+        return None
+    try:
+        members = orjson.loads(body)
+        values = members.pop(member, None)
+        if not isinstance(values, list) or not values:
+            return None
+        if not all(isinstance(one, str) for one in members.values()) or not _plain_numbers(values):
+            return None
+        quotes = body.count(b'"') - orjson.dumps(members).count(b'"') - 2
+        items: list[Decoded | Fault] = []
+        for value in values:
+            written = _jcs(value)
+            if written is None:
+                return None
+            quotes -= written.count(b'"')
+            items.append(Decoded(value, written))
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return None if quotes else Listing(members, items)
+
+
+def _plain_numbers(values: list[Any]) -> bool:
+    """True if JCS writes all numbers in a value as orjson does, whatever they looked like."""
+    level: list[Any] = [values]
+    for one in level:
+        for child in one.values() if type(one) is dict else one:
+            kind = type(child)
+            if kind is str:
+                continue
+            if kind is dict or kind is list:
+                level.append(child)
+            elif kind is int:
+                if not -MAX_INTEGER <= child <= MAX_INTEGER:
+                    return False
+            elif kind is float and (child.is_integer() or not _TINY <= abs(child) <= MAX_INTEGER):
+                return False
+    return True
+
+
+def _jcs(value: Any, *, exotic: bool = False) -> bytes | None:
+    """Return the JCS bytes of a decoded value, None if it is too deep.
+
+    Args:
+        exotic: it has numbers that orjson writes differently.
+
+    Raises:
+        TypeError, ValueError: a lone surrogate, or deeper than orjson goes.
+    """
+    written = orjson.dumps(value, option=_SORTED)
+    if written.count(b"{") + written.count(b"[") > MAX_DEPTH or not written.isascii():
+        depth, plain = _depth_and_names([value])
+        if depth > MAX_DEPTH + 1:
+            return None
+        return rfc8785.dumps(value) if exotic or not plain else written
+    return rfc8785.dumps(value) if exotic else written
 
 
 def canonical(value: Any) -> bytes:
@@ -275,13 +346,7 @@ class _Reader:
     def _canonical(self, value: Any) -> bytes | None:
         """Return the JCS bytes of a value without flaws so far, None if it has one after all."""
         try:
-            written = orjson.dumps(value, option=_SORTED)
-            if written.count(b"{") + written.count(b"[") > MAX_DEPTH or not written.isascii():
-                depth, plain = _depth_and_names([value])
-                if depth > MAX_DEPTH + 1:
-                    return None
-                return rfc8785.dumps(value) if self.exotic or not plain else written
-            return rfc8785.dumps(value) if self.exotic else written
+            return _jcs(value, exotic=self.exotic)
         except (TypeError, ValueError):  # a lone surrogate, or deeper than orjson goes
             return None
 
