@@ -63,17 +63,15 @@ AUDIT = OUTSIDE | {
     **dict.fromkeys(("auditor", "publisher", "other publisher"), (200, "allow-own-audit")),
     "joint auditor": (200, "allow-joint-audit"),
 }
-STAGED = OUTSIDE | {
-    **dict.fromkeys(("auditor", "joint auditor", "approver", "reader"), DEFAULT),
-    **dict.fromkeys(("writer", "publisher", "other publisher"), (200, "allow-publisher-withdraw")),
-}
-CANCELLING = STAGED | dict.fromkeys(("writer", "other publisher"), NOT_FOUND)
+STAGED = MEMBERS
+"""Everybody's own, which mostly is nothing."""
+CANCELLING = dict.fromkeys(LOGGED_IN, NOT_FOUND) | {"publisher": (200, LIST)}
 """A staged object of another member is like none."""
 
 IN_COLLECTION = {
     *("collection", "manifest", "objects", "object", "versions"),
     *("why", "audience", "staged", "staged object"),
-    *("checkpoint", "bundle"),
+    *("checkpoint", "bundle", "signed"),
 }
 
 
@@ -112,6 +110,8 @@ TABLE: dict[str, Line] = {
     "read-checkpoint": Line("GET", "checkpoint", CONTENT, "text/plain"),
     "read-log": Line("GET", "bundle", CONTENT, "application/octet-stream"),
     "read-agreement": Line("GET", "version", MEMBERS, JSON),
+    "read-roster": Line("GET", "roster", dict.fromkeys(LOGGED_IN, NOT_FOUND), JSON),
+    "publish-signed": Line("POST", "signed", SIGNING, JSON),
     "cancel-staged": Line("DELETE", "staged object", CANCELLING, JSON),
 }
 """Access action -> its line."""

@@ -161,14 +161,58 @@ def test_who_may_only_write_sees_and_cancels_what_it_has_waiting(kit: HubKit) ->
         assert len(client.get(path, headers=PLAIN).json()["staged"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("party", "status"), [("reader", 403), ("auditor", 403), ("elsewhere:uslax", 404), (None, 401)]
-)
-def test_who_publishes_nothing_has_nothing_to_look_after(kit: HubKit, party: str | None, status: int) -> None:
+@pytest.mark.parametrize("party", ["reader", "auditor"])
+def test_who_publishes_nothing_finds_nothing(kit: HubKit, party: str) -> None:
+    objects = secret(kit)
+    post(kit, "indicators", "uslgb", *objects)
+    path = f"/staged/{kit.agreement}/indicators/"
+    with kit.client(party) as client:
+        assert client.get(path, headers=PLAIN).json() == {"staged": []}
+        assert client.delete(f"{path}{objects[1]['id']}/", headers=PLAIN).status_code == 404
+        assert client.get(f"/staged/{kit.agreement}/no-such/", headers=PLAIN).status_code == 404
+
+
+@pytest.mark.parametrize(("party", "status"), [("elsewhere:uslax", 404), (None, 401)])
+def test_who_is_no_member_finds_not_even_that(kit: HubKit, party: str | None, status: int) -> None:
     for alias in ("indicators", "no-such"):
         with kit.client(party) as client:
-            wanted = 404 if alias == "no-such" and status == 403 else status
-            answer = client.get(f"/staged/{kit.agreement}/{alias}/", headers=PLAIN)
-            assert answer.status_code == wanted
-            path = f"/staged/{kit.agreement}/{alias}/{indicator()['id']}/"
-            assert client.delete(path, headers=PLAIN).status_code == wanted
+            path = f"/staged/{kit.agreement}/{alias}/"
+            assert client.get(path, headers=PLAIN).status_code == status
+            assert client.delete(f"{path}{indicator()['id']}/", headers=PLAIN).status_code == status
+
+
+def test_who_lost_the_right_to_publish_still_sees_and_cancels_what_it_has_waiting(kit: HubKit) -> None:
+    terms, waits = secret(kit)
+    post(kit, "indicators", "uslgb", terms, waits)
+    without = {"indicators": {**COLLECTIONS["indicators"], "publishers": ["uslax"]}}
+    kit.add_agreement(kit.agreement, members=MEMBERS, collections={**COLLECTIONS, **without})
+    path = f"/staged/{kit.agreement}/indicators/"
+    with kit.client("uslgb") as client:
+        assert client.post(kit.path("indicators", "objects/"), json={"objects": [waits]}).status_code == 403
+        listed = client.get(path, headers=PLAIN).json()["staged"]
+        assert [one["id"] for one in listed] == [terms["id"], waits["id"]]
+        assert client.delete(f"{path}{waits['id']}/", headers=PLAIN).status_code == 200
+        assert [one["id"] for one in client.get(path, headers=PLAIN).json()["staged"]] == [terms["id"]]
+
+
+def test_who_is_no_member_any_more_has_no_access_to_what_waits(kit: HubKit) -> None:
+    post(kit, "indicators", "uslgb", *secret(kit))
+    others = {slug: one for slug, one in MEMBERS.items() if slug != "uslgb"}
+    aliases = {
+        alias: {key: [one for one in value if one != "uslgb"] for key, value in one.items()}
+        for alias, one in COLLECTIONS.items()
+    }
+    with kit.client("uslgb") as client:
+        kit.add_agreement(kit.agreement, members=others, collections=aliases)
+        path = f"/staged/{kit.agreement}/indicators/"
+        assert client.get(path, headers=PLAIN).status_code == 401
+
+
+def test_an_id_of_a_definition_that_another_has_waiting_is_as_free_as_any(kit: HubKit) -> None:
+    terms, _ = objects = secret(kit)
+    post(kit, "indicators", "uslgb", *objects)
+    free = sharing_terms(kit.agreement, only_countries=["US"])
+    taken = {**free, "id": terms["id"]}
+    for one in (free, taken):
+        status = post(kit, "indicators", "uslax", one)
+        assert [sorted(entry) for entry in status["successes"]] == [["id", "version"]]

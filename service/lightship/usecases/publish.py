@@ -181,13 +181,16 @@ class Publish:
             for candidate, marks in zip(resolved.taken, resolved.marks, strict=True)
             if marks.release_at is not None
         }
+        read = self._decisions.decide(
+            place.principal, Action.READ, place.collection, place.agreement, post.now
+        )
         request = PublishRequest(
             grant=grant,
             candidates=tuple(resolved.taken),
             marks=tuple(resolved.marks),
             status_id=post.status_id,
             render_status=lambda outcome: render_status(
-                post.status_id, post.now, outcome, failures, releases
+                post.status_id, post.now, outcome, failures, releases, may_read=read.allowed
             ),
             render_event=post.event_of,
             now=post.now,

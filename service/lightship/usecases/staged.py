@@ -1,7 +1,7 @@
 """What waits for its release: its publisher sees it and can take it back; for everybody else it is not there.
 
-An object whose terms name a later `release_at` waits outside its collection. Who may withdraw from there may
-look after what its own member has waiting, also where it may not read what others published.
+An object whose terms name a later `release_at` waits outside its collection. A member may look after what is
+its own there as long as it is one, also where it may not read, or not publish any more.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StagedObjects:
         Raises:
             Refused, Hidden: it may not.
         """
-        return permit(self._decisions, place, Action.WITHDRAW, now)
+        return permit(self._decisions, place, Action.LIST, now)
 
     async def list(self, place: Place, now: Micros) -> Sequence[Staged]:
         """Return what the principal's member has waiting here, by release.

@@ -3,7 +3,8 @@
 Counts add up and lists are complete. Each failure says what happened, which rule decided (in parentheses) and
 what to do. A success may have a message too: that it is held back until its release, or what its publisher
 may not have meant to share. The version of an entry is `modified`, else `created`, else the `date_added` of
-what is held; an item without any of them gets the time of the request.
+what is held; an item without any of them gets the time of the request. Who may not read the collection is not
+told whether a copy was there before: it would learn what others posted.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ def render_status(
     outcome: PublishOutcome,
     failures: Sequence[Failure],
     releases: Mapping[int, Micros],
+    *,
+    may_read: bool = True,
 ) -> bytes:
     """Return the status resource as JSON; entries in the order posted.
 
@@ -71,13 +74,15 @@ def render_status(
         outcome: what the store did.
         failures: what never came to the store.
         releases: position -> the moment before which an object is held back.
+        may_read: whether who posted may read the collection; else a copy of what is held is told as if it
+            were new, and no `date_added` is.
     """
     when = format_stamp(requested)
     successes: list[tuple[int, dict[str, str]]] = []
     failed = [(one.position, _entry(one.id, one.version or when, one.message)) for one in failures]
     for item in outcome.items:
         if item.verdict in _TAKEN:
-            successes.append((item.candidate.position, _success(item, when, releases)))
+            successes.append((item.candidate.position, _success(item, when, releases, may_read)))
         else:
             failed.append((item.candidate.position, _failure(item, when)))
     status: dict[str, object] = {
@@ -108,13 +113,13 @@ def read_status(statuses: Statuses, principal: Principal, status_id: str) -> byt
     return body
 
 
-def _success(item: ItemOutcome, when: str, releases: Mapping[int, Micros]) -> dict[str, str]:
+def _success(item: ItemOutcome, when: str, releases: Mapping[int, Micros], may_read: bool) -> dict[str, str]:
     candidate = item.candidate
-    version = candidate.version_text or (format_stamp(item.stamp) if item.stamp else when)
+    version = candidate.version_text or (format_stamp(item.stamp) if item.stamp and may_read else when)
     if item.verdict is Verdict.ADD and not candidate.warnings:
         return {"id": candidate.id, "version": version}
     said = list(candidate.warnings)
-    if item.verdict is Verdict.DUPLICATE:
+    if item.verdict is Verdict.DUPLICATE and may_read:
         said.insert(0, ALREADY_HELD)
     elif item.verdict is Verdict.STAGED:
         said.insert(0, _STAGED.format(format_stamp(releases[candidate.position])))
