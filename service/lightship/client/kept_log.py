@@ -28,6 +28,8 @@ from lightship.core.log.trusted import TrustedLog
 from lightship.core.time import NO_INSTANT, Micros, parse_instant
 
 VERSION = 1
+_SUM = "sha256"
+"""Over all else in the file: it tells of damage, not of an attacker who can write it."""
 
 
 @dataclass(slots=True)
@@ -51,7 +53,8 @@ def save(path: Path, kept: Kept) -> None:
     """Keep it: written beside, synced, renamed."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     with beside.open("wb") as file:
-        file.write(orjson.dumps(_dump(kept)) + b"\n")
+        value = _dump(kept)
+        file.write(orjson.dumps(value | {_SUM: _sum(value)}) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
@@ -70,9 +73,15 @@ def load(path: Path, verify: Verify) -> Kept | None:
     except (OSError, orjson.JSONDecodeError) as error:
         raise _bad(path, str(error)) from None
     try:
+        if value.pop(_SUM) != _sum(value):
+            raise ValueError("its bytes are not those that were kept")
         return _load(value, verify)
     except (CallerError, KeyError, TypeError, ValueError, AttributeError, IndexError, Base64Error) as error:
         raise _bad(path, f"{type(error).__name__}: {error}") from None
+
+
+def _sum(value: dict[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _bad(path: Path, why: str) -> BadFile:
