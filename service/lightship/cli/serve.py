@@ -55,7 +55,7 @@ OTHER_FILES = 256
     show_default=True,
     help="Processes that serve; one a core at most. Limits of connections and failed logins hold for each.",
 )
-@click.option("--worker", default=None, hidden=True)
+@click.option("--worker", default=None, hidden=True, help="Descriptors that a supervisor hands over.")
 @hub_option
 @json_option
 def serve(

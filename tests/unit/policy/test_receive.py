@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from dataclasses import replace
 
 import pytest
+from cedarpy import AuthzResult, PolicySet
 
 from lightship.core.access import Action, Decision
 from lightship.core.agreement import Member
@@ -14,6 +13,7 @@ from lightship.core.collection import Level
 from lightship.core.marks import UNMARKED, MarkingSet, marking_set, usable
 from lightship.core.stix.extensions import SHARING_TERMS
 from lightship.core.stix.markings import TLP2_IDS
+from lightship.policy.cases import Case
 from policy_rules import cedar_rules
 from policy_worlds import LAX, LGB, NOW, PORTS, TYO, candidates, mou, place, who
 from stixsamples import indicator, statement_marking
@@ -144,7 +144,15 @@ def test_many_names_take_the_place_of_many_answers() -> None:
 # --- cost -----------------------------------------------------------------------------------------
 
 
-def test_500_readers_are_decided_by_kind_and_not_one_by_one() -> None:
+def test_500_readers_are_decided_by_kind_and_not_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Case] = []
+    ask = Case._ask
+
+    def counted(case: Case, policies: PolicySet) -> AuthzResult:
+        asked.append(case)
+        return ask(case, policies)
+
+    monkeypatch.setattr(Case, "_ask", counted)
     countries = ("US", "JP", "CN", "SG")
     members = {
         f"m{number}": Member(
@@ -159,18 +167,16 @@ def test_500_readers_are_decided_by_kind_and_not_one_by_one() -> None:
         for number in range(500)
     }
     places = [place(frozenset(members), alias=f"c{number}", number=number) for number in range(200)]
-    world, rules, taken = mou(*places, members=members), cedar_rules(), []
+    world, rules = mou(*places, members=members), cedar_rules()
     known = MarkingSet(Level.GREEN, exclude_countries=frozenset({"KP"}))
     assert rules.admits(places[0], world, "m0", known) == EVERYBODY
-    # One answer a country, one for the publisher itself, one for the audience.
+    # One answer a country, one for the publisher itself; the audience's is made of them.
     assert rules.remembered == len(countries) + 2
+    assert len(asked) == len(countries) + 1
+    asked.clear()
     for number, where in enumerate(places[1:]):
-        begin = time.perf_counter()
         rules.receive(f"m{number}", where, world, "m0", MarkingSet(Level.AMBER))
-        taken.append(time.perf_counter() - begin)
-    # About 0.2 ms: a machine that is busy with other things delays some of them.
-    assert statistics.median(taken) < 0.002
-    begin = time.perf_counter()
+    assert len(asked) == len(places) - 1
+    asked.clear()
     assert rules.admits(places[0], world, "m0", MarkingSet(Level.RED, red_members=frozenset(members))).allowed
-    # About 1 ms; 500 decisions would be 100 ms.
-    assert time.perf_counter() - begin < 0.05
+    assert len(asked) == len(countries) + 1

@@ -1,0 +1,99 @@
+"""What may stay no longer is withdrawn by the hub itself, with its event, and before anybody is served."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubkit import HubKit, StoppedClock
+from lightship.core.errors import Unavailable
+from lightship.usecases.upkeep import Upkeep
+from stixsamples import indicator, statement_marking
+from upkeeplab import (
+    DAY,
+    acts,
+    held,
+    ids,
+    look,
+    moment,
+    post,
+    under,
+)
+
+
+def test_share_until_ends_in_a_withdrawal_with_its_event(kit: HubKit, clock: StoppedClock) -> None:
+    brief, stays = under(kit, share_until=moment(clock, 30)), indicator()
+    post(kit, *brief, stays)
+    assert look(kit) == 30
+    assert held(kit) == ids(brief) | {stays["id"]}
+    clock.advance(30)
+    look(kit)
+    assert held(kit) == {stays["id"]}
+    events = acts(kit, "expire")
+    assert {(one.why, one.cred, one.who) for one in events} == {("share-until", "hub", "")}
+    assert sum(one.n for one in events) == 2
+    again = post(kit, brief[1])
+    assert again["failure_count"] == 1
+
+
+def test_what_was_to_be_shared_until_before_now_never_enters(kit: HubKit, clock: StoppedClock) -> None:
+    status = post(kit, *under(kit, share_until=moment(clock, -1)), indicator())
+    assert status["success_count"] == 1
+    assert all("(deny-share-until)" in one["message"] for one in status["failures"])
+    assert len(status["failures"]) == 2
+
+
+def test_retention_ends_in_a_withdrawal_and_spares_what_is_still_cited(
+    kit: HubKit, clock: StoppedClock
+) -> None:
+    cited, old = statement_marking(), indicator()
+    post(kit, cited, old, indicator(object_marking_refs=[cited["id"]]), alias="kept")
+    post(kit, indicator(), alias="indicators")
+    clock.advance(6 * DAY)
+    young = indicator(object_marking_refs=[cited["id"]])
+    post(kit, young, alias="kept")
+    look(kit)
+    assert len(held(kit, "kept")) == 4
+    clock.advance(DAY + 1)
+    look(kit)
+    assert held(kit, "kept") == {cited["id"], young["id"]}
+    assert len(held(kit)) == 1
+    (event,) = acts(kit, "expire")
+    assert (event.why, event.n) == ("retention", 2)
+    clock.advance(7 * DAY)
+    look(kit)
+    look(kit)
+    assert held(kit, "kept") == set()
+
+
+def test_what_ended_while_the_hub_was_away_is_out_before_anybody_is_served(
+    on_disk: HubKit, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object) -> None:
+        """The work that goes on while the hub is served."""
+
+    kit = on_disk
+    brief, stays = under(kit, share_until=moment(clock, 60)), indicator()
+    post(kit, *brief, stays)
+    clock.advance(61)
+    monkeypatch.setattr(Upkeep, "run", nothing)
+    with kit.serve() as served, served.client("uslax") as client:
+        assert client.get(kit.path("indicators", f"objects/{brief[1]['id']}/")).status_code == 404
+        assert client.get(kit.path("indicators", f"objects/{stays['id']}/")).status_code == 200
+
+
+def test_what_cannot_be_taken_out_at_the_start_is_tried_again(
+    kit: HubKit, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def full(*_: object) -> None:
+        raise Unavailable("The disk is full")
+
+    brief = under(kit, share_until=moment(clock, 60))
+    post(kit, *brief)
+    clock.advance(61)
+    assert kit.app.upkeep is not None
+    with monkeypatch.context() as patch:
+        patch.setattr("lightship.usecases.upkeep.Expire.__call__", full)
+        kit.loop.run_until_complete(kit.app.upkeep.prepare())
+    assert "could not be taken out: The disk is full" in caplog.text
+    look(kit)
+    assert held(kit) == set()
