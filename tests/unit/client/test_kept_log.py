@@ -21,7 +21,8 @@ def test_a_damaged_state_is_refused_whatever_was_changed(tmp_path: Path) -> None
     value = json.loads(path.read_bytes())
     assert {"version", "last_at", "seen", "reached", "owed", "objects"} < value.keys()
     for name in value:
-        for other in [one for one in ("x", None, [], -1, {}) if one != value[name]]:
+        others: tuple[object, ...] = ("x", None, [], -1, {})
+        for other in (one for one in others if one != value[name]):
             path.write_text(json.dumps({**value, name: other}))
             with pytest.raises(BadFile):
                 load(path, verify)
