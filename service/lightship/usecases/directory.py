@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from lightship.core.access import Credential, Principal
 from lightship.core.agreement import Agreement, Verify, load_chain
-from lightship.core.collection import Collection
+from lightship.core.collection import Collection, Level
+from lightship.core.dsse import parse_canonical
 from lightship.core.errors import Damaged
 from lightship.core.ports import Registry, SignedAgreement
 from lightship.core.time import Micros
@@ -100,6 +101,21 @@ class Directory:
             for one in self._registry.credentials(principal.agreement)
         )
 
+    def removed(self, view: HubView) -> Sequence[tuple[Agreement, Collection]]:
+        """Return the collections that earlier versions of these agreements had and the newest has not.
+
+        Nobody reads or posts there; what they hold stays, in case they come back.
+        """
+        numbers, found = self._registry.collection_numbers(), []
+        for agreement in view.agreements.values():
+            known = {one.id for one in agreement.collections}
+            for link in self._registry.chain(agreement.id):
+                for alias, one in parse_canonical(link.payload)["collections"].items():
+                    if one["id"] not in known:
+                        known.add(one["id"])
+                        found.append((agreement, _closed(numbers[one["id"]], one["id"], agreement.id, alias)))
+        return found
+
     def _load(self, epoch: int) -> HubView:
         numbers = dict(self._registry.collection_numbers())
         agreements: dict[str, Agreement] = {}
@@ -125,3 +141,17 @@ class Directory:
             else:
                 self._loaded[name] = (links, numbers, agreements[name])
         return HubView(epoch, agreements, damaged)
+
+
+def _closed(number: int, collection_id: str, agreement: str, alias: str) -> Collection:
+    return Collection(
+        number=number,
+        id=collection_id,
+        agreement=agreement,
+        alias=alias,
+        title="",
+        description="",
+        ceiling=Level.CLEAR,
+        audience=frozenset(),
+        publishers=frozenset(),
+    )

@@ -1,10 +1,11 @@
 """What the hub does by itself when a moment has come: it releases, and takes out what may stay no longer.
 
 Runs beside the server, and catches up when it starts; what was to be shared until before then is out before
-anybody is served. It sleeps until the next moment that it knows of, a
-minute at most, since another process may have changed something. A post with a nearer moment wakes it, and a
-change of the rules, after which everything that could not be released is tried again. Several processes may
-do this on one store. Faults are logged and tried again; the event loop never waits for the store.
+anybody is served. What a collection holds that its agreement has no more ends in its time too, so that
+nothing past its `share_until` comes back with it. It sleeps until the next known moment, a minute at most,
+since another process may have changed something. A post with a nearer moment wakes it, and a change of the
+rules, after which everything that could not be released is tried again. Several processes may do this on one
+store. Faults are logged and tried again; the event loop never waits for the store.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from functools import partial
 
 from lightship.core.access import Action
 from lightship.core.agreement import AgreementStatus
+from lightship.core.agreement.suspension import Stop
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import stamp_of
 from lightship.core.errors import LightshipError
@@ -37,7 +39,7 @@ _SECOND = 1_000_000
 _EVERYTHING = Filters(versions=Versions(last=False, every=True), spec_versions=SPEC_VERSIONS)
 _EVER = Micros(-1)
 _NEVER = Micros(1 << 62)
-_Rules = tuple[int, list[AgreementStatus]]
+_Rules = tuple[int, list[tuple[AgreementStatus, tuple[Stop, ...]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ class Upkeep:
         """
         try:
             view = await asyncio.to_thread(self._directory.view)
-            spots = self._spots(view, self._clock.now())
+            now = self._clock.now()
+            spots = self._spots(view, now) + await asyncio.to_thread(self._removed, view, now)
             for one in await asyncio.to_thread(self._look, spots, False):
                 if one.timed:
                     await self._expire(one.spot, SHARE_UNTIL)
@@ -160,10 +163,14 @@ class Upkeep:
                 raise
         view = await asyncio.to_thread(self._directory.view)
         now = self._clock.now()
-        rules = (view.epoch, [one.status(now) for one in view.agreements.values()])
+        rules = (view.epoch, [(one.status(now), one.stops(now)) for one in view.agreements.values()])
         again = rules != self._rules
         spots = self._spots(view, now)
+        removed = await asyncio.to_thread(self._removed, view, now)
         try:
+            for one in await asyncio.to_thread(self._look, removed, False):
+                if one.timed:
+                    await self._expire(one.spot, SHARE_UNTIL)
             for one in await asyncio.to_thread(self._look, spots, again):
                 for work in self._works(one, again):
                     if end is not None and end.is_set():
@@ -172,7 +179,8 @@ class Upkeep:
         except EpochChanged:
             return _EVER
         self._rules = rules
-        return await asyncio.to_thread(self._following, spots, now)
+        ends = [stop.until for one in view.agreements.values() for stop in one.stops(now)]
+        return min([await asyncio.to_thread(self._following, spots + removed, now), *ends])
 
     def _spots(self, view: HubView, now: Micros) -> list[Spot]:
         return [
@@ -180,6 +188,10 @@ class Upkeep:
             for agreement in view.agreements.values()
             for collection in agreement.collections
         ]
+
+    def _removed(self, view: HubView, now: Micros) -> list[Spot]:
+        pairs = self._directory.removed(view)
+        return [Spot(agreement, collection, view.epoch, now) for agreement, collection in pairs]
 
     def _works(self, due: _Due, again: bool) -> Iterator[Callable[[], Awaitable[None]]]:
         if due.timed:

@@ -9,6 +9,7 @@ from lightship.core.errors import Unavailable
 from lightship.usecases.upkeep import Upkeep
 from stixsamples import indicator, statement_marking
 from upkeeplab import (
+    COLLECTIONS,
     DAY,
     acts,
     held,
@@ -33,6 +34,58 @@ def test_share_until_ends_in_a_withdrawal_with_its_event(kit: HubKit, clock: Sto
     assert sum(one.n for one in events) == 2
     again = post(kit, brief[1])
     assert again["failure_count"] == 1
+
+
+def take_away(kit: HubKit) -> str:
+    """Put a version without `indicators` in force; return the id that it had."""
+    collection = kit.collection_value("indicators").id
+    kit.add_agreement(kit.agreement, collections={"kept": COLLECTIONS["kept"]})
+    return collection
+
+
+def bring_back(kit: HubKit, collection: str) -> None:
+    kit.add_agreement(kit.agreement, collections={**COLLECTIONS, "indicators": {"id": collection}})
+    assert kit.collection_value("indicators").id == collection
+
+
+def test_what_ends_in_a_collection_that_was_removed_does_not_come_back_with_it(
+    kit: HubKit, clock: StoppedClock
+) -> None:
+    brief, stays = under(kit, share_until=moment(clock, 30)), indicator()
+    post(kit, *brief, stays)
+    collection = take_away(kit)
+    assert look(kit) == 30
+    clock.advance(30)
+    look(kit)
+    assert {(one.why, one.col) for one in acts(kit, "expire")} == {("share-until", collection)}
+    bring_back(kit, collection)  # nothing is looked at between this and reading
+    assert held(kit) == {stays["id"]}
+
+
+def test_what_ended_there_while_the_hub_was_away_is_out_before_it_serves(
+    kit: HubKit, clock: StoppedClock
+) -> None:
+    brief, stays = under(kit, share_until=moment(clock, 30)), indicator()
+    post(kit, *brief, stays)
+    collection = take_away(kit)
+    clock.advance(31)
+    assert kit.app.upkeep is not None
+    kit.loop.run_until_complete(kit.app.upkeep.prepare())
+    bring_back(kit, collection)
+    assert held(kit) == {stays["id"]}
+
+
+def test_nothing_is_released_into_a_collection_that_was_removed(kit: HubKit, clock: StoppedClock) -> None:
+    secret = under(kit, release_at=moment(clock, 5))
+    post(kit, *secret)
+    collection = take_away(kit)
+    clock.advance(6)
+    look(kit)
+    assert acts(kit, "release", "release-refused") == []
+    bring_back(kit, collection)
+    assert held(kit) == set()
+    look(kit)
+    assert held(kit) == ids(secret)
 
 
 def test_what_was_to_be_shared_until_before_now_never_enters(kit: HubKit, clock: StoppedClock) -> None:
