@@ -77,8 +77,7 @@ def test_it_is_seen_by_no_reader_and_takes_no_stamp(hub_store: HubStore) -> None
 
 
 def test_its_publisher_sees_it_whole_and_nobody_elses(hub_store: HubStore) -> None:
-    one = replace(
-        candidate(1),
+    one = candidate(1)._replace(
         created_by="identity--x",
         level=Level.AMBER,
         cites=("a", "b"),
@@ -88,7 +87,7 @@ def test_its_publisher_sees_it_whole_and_nobody_elses(hub_store: HubStore) -> No
     stage(hub_store, one)
     stage(hub_store, candidate(2), member=BOB)
     (mine,) = hub_store.staged(grant(hub_store), ALICE)
-    assert mine.candidate == replace(one, position=0, warnings=())
+    assert mine.candidate == one._replace(position=0, warnings=())
     assert (mine.marks, mine.owner, mine.posted, mine.release_at, mine.problem) == (
         WAITS,
         ALICE,

@@ -74,7 +74,7 @@ def test_items_of_one_request_are_judged_against_each_other(hub_store: HubStore)
 
 def test_a_version_written_otherwise_is_the_same_version(hub_store: HubStore) -> None:
     publish(hub_store, candidate(1, "2026-01-01T00:00:00Z"))
-    other = replace(candidate(1, "2026-01-01T00:00:00.000Z"), digest=b"x" * 32)
+    other = candidate(1, "2026-01-01T00:00:00.000Z")._replace(digest=b"x" * 32)
     assert verdicts(publish(hub_store, other).outcome) == ["conflict"]
 
 

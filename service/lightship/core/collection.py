@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lightship.core.time import MAX_MICROS, Instant, Micros
 
@@ -80,8 +80,7 @@ def stamp_of(key: int) -> Micros:
     return Micros(key & MAX_MICROS)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One object that passed every check that needs no store.
 
     `version` is the instant of `modified`, else `created`, else empty; `version_text` is that timestamp
@@ -107,8 +106,7 @@ class Candidate:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """What a collection already knows about one object version, live or withdrawn.
 
     `withdrawn` is None for a live version, else the reason it was withdrawn for.

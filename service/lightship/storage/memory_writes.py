@@ -127,7 +127,7 @@ def publish(state: MemoryState, request: PublishRequest) -> Published:
     _let_in(state, held, entering, new, rows)
     for one, marks in entering.staged:
         state.numbers += 1
-        plain = replace(one, position=0, warnings=())
+        plain = one._replace(position=0, warnings=())
         at = marks.release_at or Micros(0)
         held.staged.append(Staged(state.numbers, plain, marks, member, request.now, at))
     if isinstance(grant.subject, Principal):

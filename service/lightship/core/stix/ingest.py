@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightship.core.collection import Candidate, CollectionSettings
 from lightship.core.errors import Unprocessable
@@ -23,8 +23,7 @@ from lightship.core.time import NO_INSTANT, Instant, Micros, parse_instant
 MAX_MESSAGE = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One item of an envelope, at `position` (from 0): a decoded value with its JCS bytes, or a fault."""
 
     position: int

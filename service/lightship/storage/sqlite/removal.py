@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import apsw
 
@@ -112,7 +112,7 @@ class Removal:
 
     def _entombed(self, version: Version) -> Version:
         """Return what is held of a version once it is withdrawn."""
-        return Version(replace(version.held, withdrawn=self.reason), 0, 0, version.version_text, "", 0)
+        return Version(version.held._replace(withdrawn=self.reason), 0, 0, version.version_text, "", 0)
 
 
 def gone_by_place(txn: Transaction, removals: Iterable[Removal]) -> dict[Place, tuple[int, int]]:
