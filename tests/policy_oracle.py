@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from lightship.core.access import Action, Principal, System
 from lightship.core.agreement import GRACE, Agreement, Member
+from lightship.core.agreement.suspension import Stop
 from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
 from lightship.core.marks import MarkingSet
 from lightship.core.time import NO_INSTANT, Micros
@@ -175,6 +176,11 @@ def _action_forbids(question: Question, member: Member) -> Iterator[str]:
     closed = world.ended or now < BEGIN
     if action is Action.PUBLISH:
         closed = closed or now >= END + GRACE
+    closed = closed or any(one.member == "" and one.since <= now < one.until for one in world.suspensions)
+    if any(one.member == member.slug and one.since <= now < one.until for one in world.suspensions):
+        touched = {Action.READ, Action.PUBLISH, Action.WITHDRAW, Action.READ_JOINT_AUDIT, Action.APPROVE}
+        if action in touched:
+            yield "deny-suspended"
     if closed and action in {Action.READ, Action.PUBLISH, Action.WITHDRAW}:
         yield "deny-agreement-not-in-force"
     if action is Action.READ and member.roles and not member.roles - {"auditor", "joint-auditor"}:
@@ -252,8 +258,17 @@ def _world(dice: random.Random) -> tuple[Agreement, Collection]:
         authority="",
         ended=dice.random() < 0.1,
         auditors=_some(dice, SLUGS),
+        suspensions=tuple(_stops(dice)),
     )
     return agreement, collection
+
+
+def _stops(dice: random.Random) -> Iterator[Stop]:
+    """Yield suspensions of members and of the whole agreement, that begin and end where time is asked for."""
+    for number in range(dice.choice((0, 0, 1, 1, 2, 3))):
+        since, until = sorted(dice.sample(TIMES, 2))
+        member = dice.choice((*SLUGS, *SLUGS, ""))
+        yield Stop(number + 1, "hub", member, Micros(since), Micros(until), "random")
 
 
 def _marks(dice: random.Random, item: Candidate) -> MarkingSet:

@@ -17,12 +17,14 @@ from typing import Any
 
 import orjson
 
+from lightship.core import dsse
 from lightship.core.agreement.chain import Verify
 from lightship.core.collection import WithdrawReason
 from lightship.core.errors import BadFile, CallerError
 from lightship.core.log import merkle, notes
 from lightship.core.log.findings import Failure
 from lightship.core.log.held import Held
+from lightship.core.log.leaf import SUSPENSION_TYPE
 from lightship.core.log.ledger import KeyChain
 from lightship.core.log.trusted import TrustedLog
 from lightship.core.time import NO_INSTANT, Micros, parse_instant
@@ -104,6 +106,9 @@ def _dump(kept: Kept) -> dict[str, Any]:
         "hub": log.chain.hub,
         "versions": [_text(one) for one in log.envelopes],
         "rosters": [[version, _text(one)] for version, one in log.ledger.applied_rosters],
+        "suspensions": [
+            [version, at, _text(dsse.encode(one))] for version, at, one in log.ledger.applied_suspensions
+        ],
         "checkpoint": log.note.decode(),
         "peaks": _text(log.frontier.to_bytes()),
         "version": log.version,
@@ -134,6 +139,9 @@ def _load(value: dict[str, Any], verify: Verify) -> Kept:
         raise ValueError("its hashes do not lead to its checkpoint")
     for version, text in value["rosters"]:
         log.ledger.take_roster(b64decode(text), log.terms[version - 1])
+    for version, at, text in value.get("suspensions", ()):
+        opened = dsse.decode(b64decode(text), payload_type=SUSPENSION_TYPE)
+        log.ledger.take_suspension(opened, log.terms[version - 1], Micros(at))
     log.frontier, log.note = frontier, value["checkpoint"].encode()
     log.version, log.last_at, log.seen = value["version"], Micros(value["last_at"]), Micros(value["seen"])
     for keyid, rows in value["keys"].items():

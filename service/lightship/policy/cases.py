@@ -11,14 +11,15 @@ from lightship.core.access import Decision
 from lightship.core.agreement import Agreement, AgreementStatus, Member
 from lightship.core.collection import Collection, Level
 from lightship.core.explanation import Condition, Explanation, NearPermit, Reason
+from lightship.core.time import Micros, format_stamp
 from lightship.policy.entities import (
     entities,
     object_context,
     receive_context,
     request,
-    status_context,
+    standing_context,
 )
-from lightship.policy.facts import Asked, Facts, Received
+from lightship.policy.facts import Asked, Facts, Received, Standing
 from lightship.policy.rules import Rule, RuleSet, condition_handle, condition_text
 
 DEFAULT: Final = "deny-default"
@@ -29,7 +30,7 @@ _STATUS_WORDS: Final = {
     AgreementStatus.IN_FORCE: "is in force",
     AgreementStatus.GRACE: "is in the 30 days of grace after its end",
     AgreementStatus.EXPIRED: "has expired: reading and withdrawing go on, publishing does not",
-    AgreementStatus.SUSPENDED: "is suspended",
+    AgreementStatus.SUSPENDED: "is suspended until {until}",
     AgreementStatus.ENDED: "has ended",
 }
 
@@ -72,7 +73,7 @@ class Case:
         rules: what decides.
         levels: the entities of the TLP levels.
         who: who asks.
-        action: what for; `publishObject` with `Facts`, `receive` with `Receipt`, else with a status.
+        action: what for; `publishObject` with `Facts`, `receive` with `Receipt`, else with a `Standing`.
         collection, agreement: where.
         about: what is asked about.
     """
@@ -85,7 +86,7 @@ class Case:
         action: str,
         collection: Collection,
         agreement: Agreement,
-        about: AgreementStatus | Facts | Receipt,
+        about: Standing | Facts | Receipt,
     ) -> None:
         self._rules = rules
         self._who = who
@@ -153,29 +154,30 @@ class Case:
 _STRAY: Final = Verdict(False, DEFAULT, "`{collection}` does not belong to the agreement `{agreement}`.")
 
 
-def _context(agreement: Agreement, about: AgreementStatus | Facts | Receipt) -> Mapping[str, Any]:
+def _context(agreement: Agreement, about: Standing | Facts | Receipt) -> Mapping[str, Any]:
     if isinstance(about, Facts):
         return object_context(agreement, about)
     if isinstance(about, Receipt):
         return receive_context(about.asked, about.received)
-    return status_context(about.value)
+    return standing_context(about)
 
 
 def words(
     agreement: Agreement,
     collection: Collection,
     who: Who,
-    about: AgreementStatus | Facts | Receipt,
+    about: Standing | Facts | Receipt,
 ) -> Mapping[str, str]:
     """Return what the placeholders of a sentence stand for (`rules.PLACEHOLDERS`)."""
     level: Level | None = None
-    owner = author = status = ""
+    owner = author = status = until = ""
     if isinstance(about, Facts):
         level, owner, author = about.level, about.identity_of, about.author
     elif isinstance(about, Receipt):
         level, owner = about.asked.level, about.owner
     else:
-        status = _STATUS_WORDS[about]
+        status = _STATUS_WORDS[about.status].format(until=_moment(about.ends))
+        until = _moment(about.stopped)
     return {
         "agreement": agreement.id,
         "collection": collection.alias,
@@ -183,10 +185,15 @@ def words(
         "country": who.member.country if who.member is not None else "",
         "ceiling": _tlp(collection.ceiling),
         "status": status,
+        "until": until,
         "level": "unmarked" if level is None else _tlp(level),
         "owner": owner,
         "author": author,
     }
+
+
+def _moment(at: Micros | None) -> str:
+    return "" if at is None else f"{format_stamp(at)[:16]}Z"
 
 
 def _tlp(level: Level) -> str:

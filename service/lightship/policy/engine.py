@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from lightship.core.access import Action, Decision, Principal, System
-from lightship.core.agreement import Agreement, AgreementStatus, Member
+from lightship.core.agreement import Agreement, Member
 from lightship.core.collection import Candidate, Collection
 from lightship.core.errors import BadFile
 from lightship.core.explanation import Explanation
@@ -27,11 +27,13 @@ from lightship.policy.facts import (
     Facts,
     Kind,
     Received,
+    Standing,
     asked_of,
     facts_of,
     kind_of,
     owners_of,
     received_by,
+    standing_of,
 )
 from lightship.policy.files import read_own_rules, read_rules
 from lightship.policy.memory import Crowd, Memory
@@ -62,14 +64,18 @@ class CedarRules:
         agreement: Agreement,
         now: Micros,
     ) -> Decision:
-        """Answer for every combination; never raises. `now`, in microseconds, decides the status."""
-        status = agreement.status(now)
+        """Answer for every combination; never raises.
+
+        `now`, in microseconds, decides the status and who is suspended.
+        """
         if isinstance(subject, System) or subject.agreement != agreement.id:
-            return self._case(subject, action, collection, agreement, status).decision
-        key = (id(agreement), id(collection), subject.member, action, status)
+            standing = standing_of(agreement, "", now)
+            return self._case(subject, action, collection, agreement, standing).decision
+        standing = standing_of(agreement, subject.member, now)
+        key = (id(agreement), id(collection), subject.member, action, standing)
         found = self._actions.get(key)
         if found is None:
-            found = self._case(subject, action, collection, agreement, status).decision
+            found = self._case(subject, action, collection, agreement, standing).decision
             self._memory.keep(self._actions, key, found, agreement, collection)
         return found
 
@@ -127,7 +133,11 @@ class CedarRules:
         With a candidate, and once the action itself is permitted, it is about putting that object there;
         where a member of the audience may not have it, about that member.
         """
-        case = self._case(subject, action, collection, agreement, agreement.status(now))
+        member = ""
+        if isinstance(subject, Principal) and subject.agreement == agreement.id:
+            member = subject.member
+        standing = standing_of(agreement, member, now)
+        case = self._case(subject, action, collection, agreement, standing)
         if candidate is None or not isinstance(subject, Principal) or not case.decision.allowed:
             return case.explanation()
         held = marks if marks is not None else MarkingSet(candidate.level)
@@ -238,7 +248,7 @@ class CedarRules:
         action: str,
         collection: Collection,
         agreement: Agreement,
-        about: AgreementStatus | Facts,
+        about: Standing | Facts,
     ) -> Case:
         who = Who("System", "hub", None)
         if isinstance(subject, Principal):

@@ -16,7 +16,7 @@ import cedarpy
 from lightship.core.agreement import Agreement, Member
 from lightship.core.agreement.consistency import RANK
 from lightship.core.collection import Collection
-from lightship.policy.facts import Asked, Facts, Received
+from lightship.policy.facts import Asked, Facts, Received, Standing
 
 PUBLISH_OBJECT: Final = "publishObject"
 """The action of putting one object into a collection."""
@@ -80,7 +80,7 @@ def request(
         collection: what is asked for.
         principal: entity type, and the name inside the agreement.
         action: the action's name.
-        context: one of `status_context`, `object_context`, `receive_context`.
+        context: one of `standing_context`, `object_context`, `receive_context`.
     """
     return {
         "principal": _id(principal[0], _name(agreement, principal[1])),
@@ -90,9 +90,9 @@ def request(
     }
 
 
-def status_context(status: str) -> Entity:
+def standing_context(standing: Standing) -> Entity:
     """Return the context of every action but those on objects."""
-    return {"status": status}
+    return {"status": standing.status.value, "suspended": standing.stopped is not None}
 
 
 def object_context(agreement: Agreement, facts: Facts) -> Entity:

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from lightship.core.agreement import Agreement, Member
+from lightship.core.agreement import Agreement, AgreementStatus, Member
 from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
 from lightship.core.marks import UNLEVELLED_TYPES, MarkingSet
 from lightship.core.stix.terms import ACS_CLASSIFIED
+from lightship.core.time import Micros
 from lightship.policy.rules import Seen
 
 _NONE: Final[frozenset[str]] = frozenset()
+
+
+class Standing(NamedTuple):
+    """Where the agreement stands, and who asks: until when both are suspended, None if they are not."""
+
+    status: AgreementStatus
+    ends: Micros | None = None
+    stopped: Micros | None = None
 
 
 class Facts(NamedTuple):
@@ -74,6 +83,19 @@ class Kind(NamedTuple):
     publisher: bool
     auditor: bool
     slug: str
+
+
+def standing_of(agreement: Agreement, member: str, now: Micros) -> Standing:
+    """Return where the agreement and a member of it stand at `now`; `member` is empty for anybody else."""
+    if not agreement.suspensions:
+        return Standing(agreement.status(now))
+    whole = agreement.suspended("", now)
+    stop = agreement.suspended(member, now) if member else None
+    return Standing(
+        agreement.status(now),
+        None if whole is None else whole.until,
+        None if stop is None else stop.until,
+    )
 
 
 def asked_of(marks: MarkingSet, settings: CollectionSettings) -> Asked:

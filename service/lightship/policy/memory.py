@@ -2,7 +2,8 @@
 
 Values never change, and those that an answer is for are kept alive, so that no other can take their
 identity. A new version of an agreement is another value and makes everything be forgotten; a date that passes
-is another status. So nothing outlives the epoch it was for. May be used from several threads.
+or a suspension that begins or ends is another standing. So nothing outlives the epoch it was for. May be used
+from several threads.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import threading
 from typing import Final, TypeVar
 
 from lightship.core.access import Action, Decision
-from lightship.core.agreement import Agreement, AgreementStatus, Member
+from lightship.core.agreement import Agreement, Member
 from lightship.core.collection import Collection
 from lightship.policy.cases import Verdict
-from lightship.policy.facts import Asked, Facts, Kind, Received
+from lightship.policy.facts import Asked, Facts, Kind, Received, Standing
 from lightship.policy.rules import RuleSet
 
 CACHED_DECISIONS: Final = 100_000
@@ -33,7 +34,7 @@ class Memory:
     """Tables of answers; read them freely, write only by `keep`."""
 
     def __init__(self) -> None:
-        self.actions: dict[tuple[int, int, str, Action, AgreementStatus], Decision] = {}
+        self.actions: dict[tuple[int, int, str, Action, Standing], Decision] = {}
         self.objects: dict[tuple[int, int, str, Facts, Asked], Decision] = {}
         self.audiences: dict[tuple[int, int, str, Asked], Decision] = {}
         self.receipts: dict[tuple[int, int, Kind, Asked, Received], Verdict] = {}

@@ -15,7 +15,10 @@ from typing import Any, Final
 import cedarpy
 
 PLACEHOLDERS: Final = frozenset(
-    {"agreement", "collection", "member", "country", "status", "level", "ceiling", "owner", "author"}
+    {
+        *("agreement", "collection", "member", "country", "status", "until"),
+        *("level", "ceiling", "owner", "author"),
+    }
 )
 """What a sentence may name in braces."""
 

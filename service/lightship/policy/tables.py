@@ -1,9 +1,10 @@
 """Given/expect tables of the rules: TOML files that people read, run by `lightship policy test`.
 
 A table has one small agreement (members, collections) and cases: a principal, an action, a collection, the
-agreement's status, perhaps an object with what its markings say; then the expected decision and the rule that
-gives it. The action `receive` asks whether a member may have an object; `rules_file` names rules of the
-agreement. Cases go through `ports.Decisions` as requests do, so they hold the rules and what feeds them.
+agreement's status, whether who asks is `suspended`, perhaps an object with what its markings say; then the
+expected decision and the rule that gives it. The action `receive` asks whether a member may have an object;
+`rules_file` names rules of the agreement. Cases go through `ports.Decisions` as requests do, so they hold the
+rules and what feeds them.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from typing import Any, Final
 
 from lightship.core.access import Action, Decision, Principal, System
 from lightship.core.agreement import GRACE, Agreement, AgreementStatus, Member
+from lightship.core.agreement.suspension import Stop
 from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
 from lightship.core.errors import BadFile
 from lightship.core.marks import UNLEVELLED_TYPES, MarkingSet
 from lightship.core.ports import Decisions
-from lightship.core.time import NO_INSTANT, Micros
+from lightship.core.time import MAX_MICROS, NO_INSTANT, Micros
 from lightship.policy.rules import RECEIVE
 
 _BEGIN, _END = Micros(1_000_000), Micros(2_000_000)
@@ -31,9 +33,20 @@ _TIMES: Final = {
     AgreementStatus.IN_FORCE: _BEGIN,
     AgreementStatus.GRACE: _END,
     AgreementStatus.EXPIRED: Micros(_END + GRACE),
+    AgreementStatus.SUSPENDED: _BEGIN,
     AgreementStatus.ENDED: _BEGIN,
 }
-_CASE_KEYS: Final = {"name", "principal", "action", "collection", "status", "object", "expect", "rule"}
+_CASE_KEYS: Final = {
+    "name",
+    "principal",
+    "action",
+    "collection",
+    "status",
+    "suspended",
+    "object",
+    "expect",
+    "rule",
+}
 _OBJECT_KEYS: Final = {"type", "id", "level", "created_by_ref", "owned"}
 _SETS: Final = ("recipients", "red_members", "only_countries", "exclude_countries", "closed")
 _MARKS_KEYS: Final = {"type", "level", "ssi", *_SETS}
@@ -165,7 +178,11 @@ def _case(given: Mapping[str, Any], agreement: Agreement, path: str, line: int) 
         subject=subject,
         action=action,
         collection=collection,
-        agreement=agreement if status is not AgreementStatus.ENDED else replace(agreement, ended=True),
+        agreement=replace(
+            agreement,
+            ended=status is AgreementStatus.ENDED,
+            suspensions=tuple(_stops(status, subject if given.get("suspended", False) else None)),
+        ),
         now=_TIMES[status],
         candidate=None if thing is None or action is None else _candidate(thing),
         marks=_marks(thing or {}),
@@ -173,6 +190,14 @@ def _case(given: Mapping[str, Any], agreement: Agreement, path: str, line: int) 
         allowed=expect == "allow",
         rule=rule,
     )
+
+
+def _stops(status: AgreementStatus, subject: Principal | System | None) -> Iterator[Stop]:
+    """Yield what is suspended in a case: the agreement, the member who asks."""
+    if status is AgreementStatus.SUSPENDED:
+        yield Stop(1, "hub", "", _BEGIN, _END, "table")
+    if isinstance(subject, Principal):
+        yield Stop(2, "hub", subject.member, Micros(0), MAX_MICROS, "table")
 
 
 def _subject(name: str, agreement: Agreement) -> Principal | System:

@@ -26,6 +26,7 @@ from lightship.storage.fsck_registry import (
 )
 from lightship.storage.fsck_scratch import Scratch
 from lightship.storage.fsck_statements import check_collection, check_loose_ends, heads
+from lightship.storage.fsck_suspensions import check_suspensions
 from lightship.storage.migrate import Kind, check
 from lightship.storage.progress import Progress, no_progress
 from lightship.storage.sqlite.access_log import audit_files
@@ -122,6 +123,7 @@ def _check_hub(
     progress("checking objects", objects, total)
     for head in found:
         check_collection_log(db, head.number, scratch, key)
+    check_suspensions(db, found, scratch, key)
     check_flags(db, scratch)
     check_marking_sets(db, scratch)
     check_staged(db, scratch)

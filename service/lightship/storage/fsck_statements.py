@@ -59,7 +59,7 @@ class Counted:
 
 
 class Entry(NamedTuple):
-    """One entry of a statement: `kind` is add, withdraw or agreement."""
+    """One entry of a statement: `kind` is add, withdraw, agreement or suspension."""
 
     stamp: int
     kind: str
@@ -184,6 +184,10 @@ def _read(
             if by or value != {"agreement": agreement, "sha256": digests.get((head.agreement, agreement))}:
                 scratch.find(where, f"it does not name version {agreement} of {head.agreement} as it is kept")
             return "agreement", [[]]
+        if value.keys() == {"suspend"}:
+            if by:
+                scratch.find(where, f"it is a suspension, but by {by!r}")
+            return "suspension", [[]]
         added = [list(map(str, entry)) for entry in value["add"]]
         withdrawn = [list(map(str, entry)) for entry in value["withdraw"]]
         if value.keys() != _MEMBERS or {len(one) for one in added + withdrawn} != {3}:

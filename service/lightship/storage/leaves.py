@@ -5,12 +5,14 @@ Nothing is kept twice: the leaf is made when it is asked for. What does not foll
 
 from __future__ import annotations
 
+from lightship.core import dsse
 from lightship.core.log import leaf, statement
 from lightship.core.log.merkle import leaf_hash
 from lightship.core.stix.json import decode
 
 _CHANGE = b'{"agreement":'
 """How the body of an agreement change begins; that of a publication begins with its adds."""
+_SUSPEND = b'{"suspend":'
 
 
 def leaf_of(at: int, by: str, agreement: int, body: bytes) -> bytes:
@@ -23,6 +25,9 @@ def leaf_of(at: int, by: str, agreement: int, body: bytes) -> bytes:
     if body.startswith(_CHANGE):
         change = decode(body)
         return leaf.agreement_change(change["agreement"], at, change["sha256"])
+    if body.startswith(_SUSPEND):
+        envelope = dsse.decode_value(decode(body)["suspend"], payload_type=leaf.SUSPENSION_TYPE)
+        return leaf.suspension(agreement, at, envelope)
     return leaf.publication(agreement, at, by, statement.attested(body))
 
 

@@ -32,6 +32,7 @@ from lightship.core.ports import (
     ReleaseRequest,
     Row,
     SignedAgreement,
+    SignedSuspension,
     Staged,
     Withdrawn,
     WithdrawRequest,
@@ -316,7 +317,7 @@ class MemoryStore:
                 for index, one in enumerate(new, 1)
             ]
             theirs = [one for one in by_id.values() if one.agreement == signed.agreement] + made
-            ordered = {one.number: _ordered(one, withdraw.get(one.id, ())) for one in theirs}
+            ordered = {one.number: memory_writes.ordered(one, withdraw.get(one.id, ())) for one in theirs}
             _check_held(state, signed.agreement, theirs, ordered, collections, admits)
             part = statements.agreement_change(signed.version, signed.digest)
             rows = []
@@ -331,6 +332,17 @@ class MemoryStore:
                 keep(one, some)
                 state.collections[one.number] = one
             state.chains[signed.agreement] = [*chain, signed]
+            self._changed(event)
+
+    def suspensions(self, agreement: str) -> Sequence[SignedSuspension]:
+        """Return all suspensions of an agreement and what ended them early, by number."""
+        with self._lock:
+            return tuple(self._state.suspensions.get(agreement, ()))
+
+    def suspend(self, signed: SignedSuspension, event: AccessEvent) -> None:
+        """Append to an agreement's suspensions and log it in each of its collections."""
+        with self._lock:
+            memory_writes.suspend(self._state, signed)
             self._changed(event)
 
     def credential_by_digest(self, digest: bytes) -> Credential | None:
@@ -362,11 +374,6 @@ class MemoryStore:
     def _changed(self, event: AccessEvent) -> None:
         self._state.epoch += 1
         self._state.note(event)
-
-
-def _ordered(held: MemoryCollection, ids: Sequence[str]) -> tuple[list[MemoryObject], list[Staged]]:
-    live = [one for name in dict.fromkeys(ids) for one in sorted(held.of(name), key=lambda one: one.key)]
-    return live, [one for one in held.staged if one.candidate.id in ids]
 
 
 def _check_held(

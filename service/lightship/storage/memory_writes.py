@@ -29,6 +29,7 @@ from lightship.core.ports import (
     PublishRequest,
     Released,
     ReleaseRequest,
+    SignedSuspension,
     Staged,
     Withdrawn,
     WithdrawRequest,
@@ -327,3 +328,24 @@ def _check_quota(grant: Grant, entering: _Entering) -> None:
     over_bytes = settings.max_bytes is not None and sum(map(len, bodies)) > settings.max_bytes
     if (entering.added or entering.staged) and (over_objects or over_bytes):
         raise Refused("The collection is full", rule="deny-publish-quota")
+
+
+def suspend(state: MemoryState, signed: SignedSuspension) -> None:
+    """Append to an agreement's suspensions and log it in each of its collections."""
+    held = state.suspensions.get(signed.agreement, [])
+    version = len(state.chains.get(signed.agreement, []))
+    if not version:
+        raise NotFound(f"There is no agreement `{signed.agreement}`")
+    if (signed.version, signed.number) != (version, len(held) + 1):
+        raise Conflict("This is not the agreement's next suspension", why=f"{len(held)} is the newest")
+    theirs = state.siblings(signed.agreement)
+    rows = [state.stamped(one, "", [statements.suspension(signed.envelope)])[1] for one in theirs]
+    for one, some in zip(theirs, rows, strict=True):
+        keep(one, some)
+    state.suspensions[signed.agreement] = [*held, signed]
+
+
+def ordered(held: MemoryCollection, ids: Sequence[str]) -> tuple[list[MemoryObject], list[Staged]]:
+    """Return what is live and what is staged of the objects that a version of an agreement orders out."""
+    live = [one for name in dict.fromkeys(ids) for one in sorted(held.of(name), key=lambda one: one.key)]
+    return live, [one for one in held.staged if one.candidate.id in ids]

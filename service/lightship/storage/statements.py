@@ -65,6 +65,11 @@ def agreement_change(version: int, digest: str) -> Part:
     return Part(orjson.dumps({"agreement": version, "sha256": digest}), 1)
 
 
+def suspension(envelope: bytes) -> Part:
+    """Return the statement that a suspension, in its canonical envelope, takes effect."""
+    return Part(b'{"suspend":%b}' % envelope, 1)
+
+
 def _body(collection: str, hub: str, name: str, entries: Sequence[Entry]) -> bytes:
     fields = {
         "add": (),

@@ -1,8 +1,8 @@
 """Which agreements, collections and credentials there are: loaded once an epoch, looked up in memory.
 
-An agreement is served only if its whole signed chain holds; one that does not is named under `damaged`, and
-the others go on. Safe to use from several threads. Never caches across an epoch, so a revocation or a new
-version counts from the next `view()` on, also when another process made it.
+An agreement is served only if its whole signed chain holds, suspensions and all; one that does not is named
+under `damaged`, and the others go on. Safe to use from several threads. Never caches across an epoch, so a
+revocation or a new version counts from the next `view()` on, also when another process made it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from lightship.core.agreement import Agreement, Verify, load_chain
 from lightship.core.collection import Collection, Level
 from lightship.core.dsse import parse_canonical
 from lightship.core.errors import Damaged
-from lightship.core.ports import Registry, SignedAgreement
+from lightship.core.ports import Registry, SignedAgreement, SignedSuspension
 from lightship.core.time import Micros
+
+_Stored = tuple[Sequence[SignedAgreement], Sequence[SignedSuspension], Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Directory:
         self._pinned_key = pinned_key
         self._lock = threading.Lock()
         self._view: HubView | None = None
-        self._loaded: dict[str, tuple[Sequence[SignedAgreement], Mapping[str, int], Agreement]] = {}
+        self._loaded: dict[str, tuple[_Stored, Agreement]] = {}
         self._credentials: tuple[int, dict[bytes, Credential]] = (-1, {})
         self.on_change: Callable[[], None] = lambda: None
         """Called when another policy epoch was loaded, in the thread that noticed it."""
@@ -122,9 +124,10 @@ class Directory:
         damaged: dict[str, str] = {}
         for name in self._registry.agreement_ids():
             links = tuple(self._registry.chain(name))
+            stored = (links, tuple(self._registry.suspensions(name)), numbers)
             known = self._loaded.get(name)
-            if known is not None and known[0] == links and known[1] == numbers:
-                agreements[name] = known[2]
+            if known is not None and known[0] == stored:
+                agreements[name] = known[1]
                 continue
             try:
                 agreements[name] = load_chain(
@@ -134,12 +137,13 @@ class Directory:
                     self._verify,
                     pinned_key=self._pinned_key,
                     rules=links[-1].rules if links else b"",
+                    suspensions=[(one.envelope, one.version, one.applied) for one in stored[1]],
                 )
             except Damaged as error:
                 self._loaded.pop(name, None)
                 damaged[name] = str(error)
             else:
-                self._loaded[name] = (links, numbers, agreements[name])
+                self._loaded[name] = (stored, agreements[name])
         return HubView(epoch, agreements, damaged)
 
 

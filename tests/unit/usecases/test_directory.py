@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from governance_samples import NOW, Hub
 from lightship.core.access import Credential
-from lightship.core.ports import SignedAgreement
+from lightship.core.ports import SignedAgreement, SignedSuspension
 from lightship.crypto.sign import new_signing_key, verify
 from lightship.usecases import credentials
 from lightship.usecases.directory import Directory
@@ -28,6 +28,12 @@ class Counting:
     def chain(self, agreement: str) -> Sequence[SignedAgreement]:
         self.loads += 1
         return self.altered.get(agreement) or self.hub.store.chain(agreement)
+
+    def suspensions(self, agreement: str) -> Sequence[SignedSuspension]:
+        return self.hub.store.suspensions(agreement)
+
+    def suspend(self, signed: SignedSuspension, event: object) -> None:
+        raise AssertionError("the directory writes nothing")
 
     def agreement_ids(self) -> Sequence[str]:
         return self.hub.store.agreement_ids()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,13 +88,18 @@ class Chain:
         self._verify = verify
         self._pinned_key = pinned_key
         self._pinned_hub = hub
-        self._last: Link | None = None
+        self._links: list[Link] = []
         self._hub = ""
 
     @property
     def last(self) -> Link | None:
         """The newest verified version, None before the first."""
-        return self._last
+        return self._links[-1] if self._links else None
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """All verified versions, oldest first."""
+        return self._links
 
     @property
     def hub(self) -> str:
@@ -117,16 +122,17 @@ class Chain:
             root=read_root(content.get("root")),
         )
         self._follows(link)
-        for root in (self._last.root, link.root) if self._last else (link.root,):
+        last = self.last
+        for root in (last.root, link.root) if last else (link.root,):
             _enough(root, opened, self._verify)
-        if self._last is None:
+        if last is None:
             self._pins(link, opened)
             self._hub = link.digest
-        self._last = link
+        self._links.append(link)
         return link
 
     def _follows(self, link: Link) -> None:
-        content, last = link.content, self._last
+        content, last = link.content, self.last
         if content.get("id") != self.agreement:
             raise BadChain("This is another agreement's version", why=f"it is not `{self.agreement}`")
         expected = last.version + 1 if last else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lightship.core import dsse
@@ -11,9 +12,12 @@ from lightship.core.agreement import fields
 from lightship.core.agreement.chain import Chain, Verify, make_root, read_root
 from lightship.core.agreement.consistency import resolve
 from lightship.core.agreement.form import check
+from lightship.core.agreement.suspension import PAYLOAD_TYPE as SUSPENSION_TYPE
+from lightship.core.agreement.suspension import Suspensions
 from lightship.core.agreement.values import AUDIT_RETENTION_DAYS, Agreement, Member
 from lightship.core.collection import Collection, CollectionSettings, Level
 from lightship.core.errors import Damaged, LightshipError
+from lightship.core.time import Micros
 
 ADDED = frozenset({"version", "prev", "root", "logs", "witnesses", "policy", "rules"})
 """What signing adds to what people wrote (`witnesses` can be in both)."""
@@ -29,6 +33,7 @@ def load_chain(
     *,
     pinned_key: str = "",
     rules: bytes = b"",
+    suspensions: Sequence[tuple[bytes, int, Micros]] = (),
 ) -> Agreement:
     """Verify a whole chain and return its newest version.
 
@@ -39,14 +44,41 @@ def load_chain(
         verify: the signature check.
         pinned_key: key id that must have signed version 1; empty takes any.
         rules: the text of the newest version's own rules, as stored.
+        suspensions: (envelope, version in force then, when it was taken) of each, in their order.
 
     Raises:
-        Damaged: any link does not hold, or the newest version cannot be used.
+        Damaged: any link or suspension does not hold, or the newest version cannot be used.
     """
     chain = replay(agreement, links, verify, pinned_key=pinned_key)
     if chain.last is None:
         raise Damaged(f"Agreement `{agreement}` has no version")
-    return load_payload(chain.last.payload, numbers, hub=chain.hub, rules=rules)
+    loaded = load_payload(chain.last.payload, numbers, hub=chain.hub, rules=rules)
+    return replace(loaded, suspensions=replay_suspensions(chain, suspensions, verify).stops)
+
+
+def replay_suspensions(
+    chain: Chain, stored: Sequence[tuple[bytes, int, Micros]], verify: Verify
+) -> Suspensions:
+    """Return the stored suspensions of a verified chain; arguments as for `load_chain`.
+
+    Raises:
+        Damaged: one does not hold.
+    """
+    taken = Suspensions(chain.agreement, chain.hub, verify)
+    try:
+        for envelope, version, at in stored:
+            if not 1 <= version <= len(chain.links):
+                raise Damaged("A suspension is of a version that is not stored")
+            link = chain.links[version - 1]
+            opened = dsse.decode(envelope, payload_type=SUSPENSION_TYPE)
+            taken.take(opened, link.root, version, link.content["members"].keys(), at)
+    except LightshipError as error:
+        raise Damaged(
+            f"The suspensions of agreement `{chain.agreement}` do not hold",
+            why=str(error),
+            todo="Nothing of it is served. Restore the data from a backup; `lightship fsck` tells more",
+        ) from None
+    return taken
 
 
 def replay(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lightship.core.agreement.suspension import Stop
 from lightship.core.collection import Collection
 from lightship.core.time import Micros, format_stamp
 
@@ -14,6 +15,7 @@ class AgreementStatus(StrEnum):
 
     `grace` are the 30 days after `not_after`, in which everything goes on but loudly; then it is `expired`:
     reading and withdrawing go on, publishing does not. Only a signed version that says so makes it `ended`.
+    While all of it is `suspended` nothing can be read, published or withdrawn.
     """
 
     PROPOSED = "proposed"
@@ -48,7 +50,8 @@ class Agreement:
 
     `digest` is the hex SHA-256 of its payload, `hub` that of version 1's. `authority` says who signed.
     `auditors` are the members that the agreement names for its audit, beside those with the role. `rules` is
-    the text of its own forbid rules (`rules.cedar`), empty without any.
+    the text of its own forbid rules (`rules.cedar`), empty without any. `suspensions` are all that were ever
+    taken, of any version.
     """
 
     id: str
@@ -67,20 +70,47 @@ class Agreement:
     auditors: frozenset[str] = frozenset()
     audit_retention_days: int = AUDIT_RETENTION_DAYS
     rules: str = ""
+    suspensions: tuple[Stop, ...] = ()
 
     def status(self, now: Micros) -> AgreementStatus:
         """Return where the agreement stands at `now`."""
         if self.ended:
             return AgreementStatus.ENDED
+        if self.suspended("", now) is not None:
+            return AgreementStatus.SUSPENDED
         if self.not_before is not None and now < self.not_before:
             return AgreementStatus.PROPOSED
         if self.not_after is None or now < self.not_after:
             return AgreementStatus.IN_FORCE
         return AgreementStatus.GRACE if now < self.not_after + GRACE else AgreementStatus.EXPIRED
 
+    def suspended(self, member: str, now: Micros) -> Stop | None:
+        """Return the suspension in effect at `now` that ends last: of a member, or with '' of all of it."""
+        if not self.suspensions:
+            return None
+        found = [one for one in self.suspensions if one.member == member and one.holds(now)]
+        return max(found, key=lambda one: one.until, default=None)
+
+    def stops(self, now: Micros) -> tuple[Stop, ...]:
+        """Return every suspension in effect at `now`, in the order of their numbers."""
+        return tuple(one for one in self.suspensions if one.holds(now))
+
     def notice(self, now: Micros) -> str:
-        """Return the sentence that everybody concerned should read at `now`; empty while all is well."""
+        """Return what everybody concerned should read at `now`; empty while all is well."""
+        said = [self._standing(now)]
+        said += [
+            f"The member {one.member} is suspended until {format_stamp(one.until)[:16]}Z"
+            for one in self.stops(now)
+            if one.member
+        ]
+        return ". ".join(one for one in said if one)
+
+    def _standing(self, now: Micros) -> str:
+        """Return the sentence about the agreement as a whole."""
         status = self.status(now)
+        if (stop := self.suspended("", now)) is not None and status is AgreementStatus.SUSPENDED:
+            until = f"{format_stamp(stop.until)[:16]}Z"
+            return f"The agreement {self.id} is suspended until {until}: nothing can be read or published"
         if status is AgreementStatus.ENDED:
             return f"The agreement {self.id} has ended: nothing can be read or published"
         if status is AgreementStatus.PROPOSED and self.not_before is not None:

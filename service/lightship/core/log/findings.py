@@ -44,6 +44,8 @@ class Failure(StrEnum):
     REPLAYED = "replayed-statement"
     GAP = "statement-missing"
     ROSTER = "roster-refused"
+    SUSPENSION = "suspension-refused"
+    SUSPENDED = "suspended-member"
     UNKNOWN_ENTRY = "unknown-entry"
     # of one object version
     CONFLICT = "conflict"

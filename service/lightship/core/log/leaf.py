@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from lightship.core import dsse
+from lightship.core.agreement.suspension import PAYLOAD_TYPE
 from lightship.core.log import record, statement
 from lightship.core.log.record import BadRecord
 from lightship.core.log.statement import Statement
@@ -22,7 +23,7 @@ from lightship.core.time import MAX_MICROS, Micros, format_stamp, instant_micros
 
 MAX_ENTRY = 65_535
 """Bytes of an entry in a bundle of tlog-tiles."""
-SUSPENSION_TYPE = "application/vnd.lightship.suspension.v1+json"
+SUSPENSION_TYPE = PAYLOAD_TYPE
 KIND = "log entry"
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z", re.ASCII)
 MAX_VERSION = 1_000_000
@@ -67,7 +68,7 @@ class RosterChange:
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """A party's signed stop of a member or key; only kept, since nothing can make one yet."""
+    """A party's signed stop of a member or of the whole agreement, or what ends one early."""
 
     agreement: int
     at: Micros
@@ -107,6 +108,11 @@ def agreement_change(agreement: int, at: int, sha256: str) -> bytes:
 def roster_change(agreement: int, at: int, member: str, sha256: str) -> bytes:
     """Return the leaf that a member's roster takes effect."""
     return _written({"agreement": agreement, "at": format_stamp(at), "member": member, "roster": sha256})
+
+
+def suspension(agreement: int, at: int, envelope: dsse.Envelope) -> bytes:
+    """Return the leaf of a suspension or of its end."""
+    return _written({"agreement": agreement, "at": format_stamp(at), "suspend": dsse.as_value(envelope)})
 
 
 def read(entry: bytes) -> Leaf:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lightship.core import dsse
 from lightship.core.agreement.chain import Verify
+from lightship.core.agreement.suspension import Suspensions
 from lightship.core.collection import WithdrawReason
 from lightship.core.errors import CallerError
 from lightship.core.log import leaf as leaves
 from lightship.core.log.findings import Failure, Finding
 from lightship.core.log.held import Held, Holdings
-from lightship.core.log.leaf import Publication, RosterChange
+from lightship.core.log.leaf import Publication, RosterChange, Suspension
 from lightship.core.log.roster import PublishKey, Revoked, Rosters
 from lightship.core.log.statement import digest_of
 from lightship.core.log.terms import Terms
@@ -67,6 +69,9 @@ class Ledger:
         self.rosters = Rosters(agreement, hub, verify, anywhere=True)
         self.applied_rosters: list[tuple[int, bytes]] = []
         """(version of the agreement in force, envelope) of each roster taken."""
+        self.suspensions = Suspensions(agreement, hub, verify, anywhere=True)
+        self.applied_suspensions: list[tuple[int, Micros, dsse.Envelope]] = []
+        """(version of the agreement in force, time, envelope) of each suspension taken."""
         self.held = Holdings()
         self.keys: dict[str, KeyChain] = {}
 
@@ -108,6 +113,26 @@ class Ledger:
                 gone += [_gone(held, one.at, signed=True) for held in self.held.distrust(keyid, since, index)]
         return [], gone
 
+    def suspension(self, one: Suspension, index: int, terms: Terms) -> list[Finding]:
+        """Take a suspension or its end."""
+        if one.agreement != terms.version:
+            why = f"it names version {one.agreement}, in force is {terms.version}"
+            return [Finding(Failure.WRONG_AGREEMENT, why, index)]
+        try:
+            self.take_suspension(one.envelope, terms, one.at)
+        except CallerError as error:
+            return [Finding(Failure.SUSPENSION, str(error), index)]
+        return []
+
+    def take_suspension(self, envelope: dsse.Envelope, terms: Terms, at: Micros) -> None:
+        """Take a suspension or its end.
+
+        Raises:
+            CallerError: it is refused.
+        """
+        self.suspensions.take(envelope, terms.root, terms.version, terms.members, at)
+        self.applied_suspensions.append((terms.version, at, envelope))
+
     def take_roster(
         self, envelope: bytes, terms: Terms, expected: tuple[str, str] | None = None
     ) -> dict[str, Revoked]:
@@ -138,6 +163,10 @@ class Ledger:
             return Failure.NOT_A_PUBLISHER, f"{one.by or 'the hub'} may not publish here"
         if (statement.add or own) and not statement.key and terms.require_signature:
             return Failure.UNSIGNED, "this collection takes signed statements only"
+        if (statement.add or own) and any(
+            stop.member in {"", one.by} and stop.holds(one.at) for stop in self.suspensions.stops
+        ):
+            return Failure.SUSPENDED, f"{one.by} was suspended"
         return None
 
     def _signature(self, one: Publication) -> Problem | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lightship.core.agreement.chain import HUB_PARTY, Link, read_key_text
+from lightship.core.agreement.chain import HUB_PARTY, Link, Root, read_key_text
 from lightship.core.agreement.consistency import resolve
 from lightship.core.errors import CallerError
 from lightship.core.log import notes
@@ -24,7 +24,8 @@ class Terms:
     Args:
         version, digest: of the agreement.
         present: whether the collection is in this version.
-        members: names of all.  publishers: who may publish.  admin_keys: member -> raw key of its rosters.
+        members: names of all.  root: who signs for the agreement.
+        publishers: who may publish.  admin_keys: member -> raw key of its rosters.
         ordered: ids of objects that this version orders withdrawn.
         require_signature: whether only signed statements are taken.
         max_age_s: how old the newest entry may be before a verifier warns, None for any age.
@@ -36,6 +37,7 @@ class Terms:
     digest: str
     present: bool
     members: frozenset[str]
+    root: Root
     publishers: frozenset[str]
     admin_keys: Mapping[str, bytes]
     ordered: frozenset[str]
@@ -75,6 +77,7 @@ def _terms(link: Link, collection: str, origin: str) -> Terms:
         digest=link.digest,
         present=bool(one),
         members=frozenset(members),
+        root=link.root,
         publishers=resolve(one, "publishers", members) if one else frozenset(),
         admin_keys={slug: key for slug, key in admin_keys.items() if key is not None},
         ordered=frozenset(one.get("withdraw", ())),

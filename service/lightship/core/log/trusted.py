@@ -17,7 +17,7 @@ from lightship.core.errors import CallerError
 from lightship.core.log import leaf as leaves
 from lightship.core.log import merkle, notes
 from lightship.core.log.findings import Failure, Finding, LogRefused
-from lightship.core.log.leaf import AgreementChange, Leaf, Publication, RosterChange
+from lightship.core.log.leaf import AgreementChange, Leaf, Publication, RosterChange, Suspension
 from lightship.core.log.ledger import Gone, Ledger, Problem
 from lightship.core.log.merkle import Frontier
 from lightship.core.log.notes import Checkpoint
@@ -217,9 +217,8 @@ class TrustedLog:
                 terms = self.terms[self.version - 1]
                 found, left = self.ledger.roster(one, index, terms, rosters.get(one.sha256))
                 findings, gone = findings + found, gone + left
-            elif not isinstance(one, AgreementChange):
-                why = "suspensions are not understood by this version"
-                findings.append(Finding(Failure.UNKNOWN_ENTRY, why, index))
+            elif isinstance(one, Suspension):
+                findings += self.ledger.suspension(one, index, self.terms[self.version - 1])
         self.frontier, self.note = batch.frontier, batch.note
         self.seen = max(self.seen, now)
         return Applied(first, batch.leaves, tuple(gone), tuple(findings))

@@ -18,7 +18,14 @@ from lightship.core.ports.reading import (
     Staged,
     Statuses,
 )
-from lightship.core.ports.registry import Access, Recorded, Registry, SignedAgreement, WouldBreak
+from lightship.core.ports.registry import (
+    Access,
+    Recorded,
+    Registry,
+    SignedAgreement,
+    SignedSuspension,
+    WouldBreak,
+)
 from lightship.core.ports.requests import (
     EpochChanged,
     Expired,
@@ -66,6 +73,7 @@ __all__ = [
     "Released",
     "Row",
     "SignedAgreement",
+    "SignedSuspension",
     "Staged",
     "Statuses",
     "WithdrawRequest",

@@ -32,6 +32,22 @@ class SignedAgreement:
     rules: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class SignedSuspension:
+    """One link of an agreement's suspensions: a suspension, or what ends one early, as it was signed.
+
+    `version` is that of the agreement, in force when it was `applied`; `digest` the hex SHA-256 of the
+    payload.
+    """
+
+    agreement: str
+    number: int
+    version: int
+    digest: str
+    envelope: bytes
+    applied: Micros
+
+
 class WouldBreak(Exception):
     """What is held forbids this version of an agreement.
 
@@ -84,6 +100,21 @@ class Registry(Protocol):
         MUST raise Conflict unless `signed.version` is exactly one more than the newest stored (1 for the
         first). MUST append to each collection of the agreement, in the same transaction, a statement row with
         `by` empty and the body `{"agreement":N,"sha256":"…"}`, which takes a stamp.
+        """
+        ...
+
+    def suspensions(self, agreement: str) -> Sequence[SignedSuspension]:
+        """Return all suspensions of one agreement and what ended them early, by number."""
+        ...
+
+    def suspend(self, signed: SignedSuspension, event: AccessEvent) -> None:
+        """Append to the suspensions of an agreement, and log it in each of its collections.
+
+        MUST raise NotFound without such an agreement, and Conflict unless `signed.number` is exactly one more
+        than the newest stored (1 for the first) and `signed.version` is the newest stored version of the
+        agreement. MUST append to each collection of the agreement, in the same transaction, a statement row
+        with `by` empty and the body `{"suspend":<envelope>}`, which takes a stamp. What is signed is not
+        looked at.
         """
         ...
 

@@ -29,6 +29,7 @@ from lightship.core.ports import (
     ReleaseRequest,
     Row,
     SignedAgreement,
+    SignedSuspension,
     Staged,
     Withdrawn,
     WithdrawRequest,
@@ -49,6 +50,7 @@ from lightship.storage.sqlite.registry import Activate, PutCredential, read_chai
 from lightship.storage.sqlite.release import Release
 from lightship.storage.sqlite.rows import decode_event
 from lightship.storage.sqlite.stillness import Stillness
+from lightship.storage.sqlite.suspensions import Suspend, read_suspensions
 from lightship.storage.sqlite.withdraw import Withdraw
 from lightship.storage.statements import Statement
 
@@ -243,6 +245,14 @@ class SqliteStore:
         """Append a version to its chain and log it in each collection of the agreement; waits."""
         step = Activate(signed, tuple(collections), event, admits, withdraw)
         self._commits.put(step, alone=True).result()
+
+    def suspensions(self, agreement: str) -> Sequence[SignedSuspension]:
+        """Return all suspensions of an agreement and what ended them early, by number."""
+        return self._reader.ask(lambda db: read_suspensions(db, agreement))
+
+    def suspend(self, signed: SignedSuspension, event: AccessEvent) -> None:
+        """Append to an agreement's suspensions and log it in each of its collections; waits."""
+        self._commits.put(Suspend(signed, event), alone=True).result()
 
     def credential_by_digest(self, digest: bytes) -> Credential | None:
         """Return the credential whose secret has this SHA-256."""
