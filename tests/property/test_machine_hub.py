@@ -35,6 +35,8 @@ from lightship.usecases import credentials
 from stixsamples import CREATED, sharing_terms
 
 UUID = "8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3"
+LAX = "identity--0d3c1b2a-7e54-4b7c-9c1f-5a6e2f8d9b30"
+"""Who leaves and comes back keeps it, or the name would be another member's."""
 VERSIONS = (
     *("2026-02-01T00:00:00Z", "2026-02-01T00:00:00.000Z", "2026-02-01T00:00:00.000001Z"),
     *("2026-03-01T00:00:00.5Z", "2026-01-05T08:00:00.000Z"),
@@ -261,7 +263,11 @@ class Hub(RuleBasedStateMachine):
         warning = [*(lax if self.speaks else []), "uslgb"]
         self.kit.add_agreement(
             self.kit.agreement,
-            members={**{one: {} for one in (*lax, "uslgb")}, WATCH: {"roles": ["consumer"]}},
+            members={
+                **{one: {"identities": [LAX]} for one in lax},
+                "uslgb": {},
+                WATCH: {"roles": ["consumer"]},
+            },
             collections={
                 "open": {"publishers": [*lax, "uslgb"], "ceiling": "amber"},
                 "warnings": {"audience": warned, "publishers": warning, "ceiling": "amber"},

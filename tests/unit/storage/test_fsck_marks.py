@@ -27,7 +27,7 @@ def marked(number: int, *refs: str) -> Candidate:
     value = decode(one.body)
     assert isinstance(value, dict)
     body = canonical({**value, "object_marking_refs": [TLP2_IDS[Level.AMBER], *refs]})
-    return replace(one, body=body, digest=sha256(body).digest(), level=Level.AMBER)
+    return one._replace(body=body, digest=sha256(body).digest(), level=Level.AMBER)
 
 
 def definition() -> Candidate:
@@ -40,8 +40,8 @@ def definition() -> Candidate:
         "definition": {"statement": "x"},
     }
     body = canonical(value)
-    return replace(
-        stix(50), id=TERMS, type="marking-definition", body=body, digest=sha256(body).digest(), owned=False
+    return stix(50)._replace(
+        id=TERMS, type="marking-definition", body=body, digest=sha256(body).digest(), owned=False
     )
 
 
