@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightship.core.errors import MalformedRequest
-from lightship.core.stix import json as reading
+from lightship.core.stix import json_plain
 from lightship.core.stix.json import Decoded, Fault, canonical, decode, decode_listing
 from lightship.core.stix.json_scan import MAX_INTEGER, Broken, scan
 
@@ -220,8 +220,8 @@ def test_a_listing_read_in_one_go_is_what_the_strict_reader_makes_of_it(seed: in
             )
             text = text[:at] + piece + text[at + rng.randrange(3) :]
         body = text.encode("utf-8", "surrogatepass")
-        in_one_go += reading._plain_listing(body, "objects") is not None
-        with patch.object(reading, "MAX_WHOLE", -1):
+        in_one_go += json_plain.read_plain(body, "objects") is not None
+        with patch.object(json_plain, "MAX_WHOLE", -1):
             strict = _read(body)
         assert _read(body) == strict, text
     assert in_one_go > 500
@@ -242,7 +242,7 @@ def test_a_listing_read_in_one_go_is_what_the_strict_reader_makes_of_it(seed: in
     ],
 )
 def test_what_only_the_strict_reader_can_tell_is_left_to_it(body: str) -> None:
-    with patch.object(reading, "MAX_WHOLE", -1):
+    with patch.object(json_plain, "MAX_WHOLE", -1):
         strict = _read(body.encode())
     assert _read(body.encode()) == strict
 

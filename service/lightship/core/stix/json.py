@@ -1,9 +1,9 @@
 """Strict JSON (RFC 8259, RFC 7493) and its canonical bytes (JCS, RFC 8785).
 
 The fast path is the C decoder with hooks, and orjson with sorted names; `rfc8785` writes the few values
-that orjson would write differently (exponents, member names outside ASCII). A listing that
-orjson is sure to read the same is read by orjson alone. Only when something is refused does the slow scanner
-run, to say where. Nothing is ever repaired: a value is taken as it is or not at all.
+that orjson would write differently (exponents, member names outside ASCII). Bodies in
+which nothing is doubtful are read in one go (`json_plain`). Only when something is refused does the slow
+scanner run, to say where. Nothing is ever repaired: a value is taken as it is or not at all.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import orjson
 import rfc8785
 
 from lightship.core.errors import MalformedRequest
+from lightship.core.stix.json_plain import TINY, jcs, read_plain
 from lightship.core.stix.json_scan import (
     LEAST_EXPONENT,
     MAX_DEPTH,
@@ -28,10 +29,7 @@ from lightship.core.stix.json_scan import (
     skip_space,
 )
 
-MAX_WHOLE = 1 << 21
-"""Bytes of a body that is read in one go, during which no other thread runs: some milliseconds."""
 _SORTED = orjson.OPT_SORT_KEYS
-_TINY = 1e-4  # below it ECMAScript and orjson write an exponent in different places
 _ADVICE = {
     Flaw.DUPLICATE: "Keep one of the two members",
     Flaw.CONSTANT: "Leave the member out, or send the value as a string",
@@ -110,80 +108,15 @@ def decode_listing(body: bytes, member: str) -> Listing:
     Raises:
         MalformedRequest: not UTF-8, not JSON, or a flaw outside the items; the message says where.
     """
-    plain = _plain_listing(body, member)
+    plain = read_plain(body, member)
     if plain is not None:
-        return plain
+        return Listing(plain.members, list(map(Decoded, plain.values, plain.written)))
     reader = _Reader(_text(body))
     start = skip_space(reader.text, 0)
     if reader.text[start : start + 1] != "{":
         decode(body)
         return Listing({}, None, is_object=False)
     return reader.listing(start, member)
-
-
-def _plain_listing(body: bytes, member: str) -> Listing | None:
-    """Return what the strict reader would return, without it; None where only that reader can tell.
-
-    orjson takes nothing that RFC 8259 does not, but keeps the last of duplicate members and reads every
-    number. Without escapes by number as many quotes are written as were read, unless a member was
-    dropped.
-    """
-    if len(body) > MAX_WHOLE or body[:1] != b"{" or b"\\u" in body:
-        return None
-    try:
-        members = orjson.loads(body)
-        values = members.pop(member, None)
-        if not isinstance(values, list) or not values:
-            return None
-        if not all(isinstance(one, str) for one in members.values()) or not _plain_numbers(values):
-            return None
-        quotes = body.count(b'"') - orjson.dumps(members).count(b'"') - 2
-        items: list[Decoded | Fault] = []
-        for value in values:
-            written = _jcs(value)
-            if written is None:
-                return None
-            quotes -= written.count(b'"')
-            items.append(Decoded(value, written))
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return None if quotes else Listing(members, items)
-
-
-def _plain_numbers(values: list[Any]) -> bool:
-    """True if JCS writes all numbers in a value as orjson does, whatever they looked like."""
-    level: list[Any] = [values]
-    for one in level:
-        for child in one.values() if type(one) is dict else one:
-            kind = type(child)
-            if kind is str:
-                continue
-            if kind is dict or kind is list:
-                level.append(child)
-            elif kind is int:
-                if not -MAX_INTEGER <= child <= MAX_INTEGER:
-                    return False
-            elif kind is float and (child.is_integer() or not _TINY <= abs(child) <= MAX_INTEGER):
-                return False
-    return True
-
-
-def _jcs(value: Any, *, exotic: bool = False) -> bytes | None:
-    """Return the JCS bytes of a decoded value, None if it is too deep.
-
-    Args:
-        exotic: it has numbers that orjson writes differently.
-
-    Raises:
-        TypeError, ValueError: a lone surrogate, or deeper than orjson goes.
-    """
-    written = orjson.dumps(value, option=_SORTED)
-    if written.count(b"{") + written.count(b"[") > MAX_DEPTH or not written.isascii():
-        depth, plain = _depth_and_names([value])
-        if depth > MAX_DEPTH + 1:
-            return None
-        return rfc8785.dumps(value) if exotic or not plain else written
-    return rfc8785.dumps(value) if exotic else written
 
 
 def canonical(value: Any) -> bytes:
@@ -216,22 +149,6 @@ def _survey(value: Any) -> tuple[int, bool]:
             elif not isinstance(one, str | bool | None):
                 plain = plain and isinstance(one, int) and -MAX_INTEGER <= one <= MAX_INTEGER
         depth += any(isinstance(one, dict | list | tuple) for one in level)
-        level = below
-    return depth, plain
-
-
-def _depth_and_names(value: Any) -> tuple[int, bool]:
-    """As `_survey`, for a decoded value in a list, which is a level of its own; its numbers are plain."""
-    depth, plain, level = 0, True, [value]
-    while level and depth <= MAX_DEPTH + 1:
-        below: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                plain = plain and "".join(one).isascii()
-                below += [child for child in one.values() if isinstance(child, dict | list)]
-            else:
-                below += [child for child in one if isinstance(child, dict | list)]
-        depth += 1
         level = below
     return depth, plain
 
@@ -320,7 +237,7 @@ class _Reader:
             self.flawed = True
         elif size <= MAX_INTEGER and number.is_integer():
             return int(number)  # JCS writes 1.0 and -0.0 as 1 and 0
-        elif size > MAX_INTEGER or size < _TINY:
+        elif size > MAX_INTEGER or size < TINY:
             self.exotic = True
         return number
 
@@ -345,7 +262,7 @@ class _Reader:
     def _canonical(self, value: Any) -> bytes | None:
         """Return the JCS bytes of a value without flaws so far, None if it has one after all."""
         try:
-            return _jcs(value, exotic=self.exotic)
+            return jcs(value, exotic=self.exotic)
         except (TypeError, ValueError):  # a lone surrogate, or deeper than orjson goes
             return None
 
