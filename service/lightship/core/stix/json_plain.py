@@ -1,7 +1,8 @@
 """A listing whose strict reading is sure to be what orjson makes of it (RFC 8259, RFC 7493, RFC 8785).
 
 The reader of `json` looks at each value through hooks; here a whole body is read and written at once, and
-given back only if nothing in it is doubtful. Nothing is refused here: what is doubtful goes to the strict reader.
+given back only if nothing in it is doubtful. Nothing is refused here: what is doubtful goes to the strict
+reader.
 """
 
 from __future__ import annotations
