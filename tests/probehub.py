@@ -37,6 +37,7 @@ from lightship.storage.sqlite.store import SqliteStore, open_store
 from lightship.usecases import agreements, credentials
 from lightship.usecases.directory import Directory
 from lightship.usecases.draft import Draft, Ground
+from lightship.usecases.suspensions import Suspending
 from lightship.web.message import Route
 from lightship.wiring import Hub, make_app
 from policy_rules import cedar_rules
@@ -178,6 +179,19 @@ class ProbeHub:
             req=uuid4().hex,
             now=self.clock.now(),
         )
+
+    def suspend(self, member: str = "", hours: int = 24) -> None:
+        """Suspend a member of `pedro`, or with '' all of it."""
+        self._suspending().suspend(
+            "pedro", member, hours=hours, reason="Tested", req=uuid4().hex, now=self.clock.now()
+        )
+
+    def resume(self, member: str = "") -> None:
+        """End that before its time."""
+        self._suspending().resume("pedro", member, reason="Over", req=uuid4().hex, now=self.clock.now())
+
+    def _suspending(self) -> Suspending:
+        return Suspending(self.store, self.directory, sign.verify, self._key)
 
     def path(self, alias: str, rest: str = "") -> str:
         """Return a path below a collection of `pedro`, named by its id."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from probehub import ProbeHub, routes_of_the_application
+from probehub import MEMBER_OF, ProbeHub, routes_of_the_application
 from stixsamples import indicator
 from taxiiprobe import TAXII, Party, Reply, query_bytes
 
@@ -157,6 +157,49 @@ def test_a_route_as_a_party_that_is_logged_in(hub: ProbeHub, act: str, party: st
     assert event.ip == "127.0.0.1"
     in_own_root = party != "stranger" and line.place in IN_COLLECTION
     assert bool(event.col) == in_own_root
+
+
+@pytest.mark.parametrize("act", TABLE)
+@pytest.mark.parametrize("party", [one for one in LOGGED_IN if one != "stranger"])
+def test_a_route_as_a_suspended_member(hub: ProbeHub, act: str, party: str) -> None:
+    """Nothing can be read, published or withdrawn; what shows no content goes on, but for others' events."""
+    line, path = TABLE[act], hub.place(TABLE[act].place)
+    hub.suspend(MEMBER_OF[party])
+    before = len(hub.events())
+    reply = ask(hub.party(party), line, path)
+    (event,) = hub.events()[before:]
+    was = line.expected[party]
+    if line.place == "audit":
+        own = party in {"auditor", "joint auditor", "publisher", "other publisher"}
+        assert (event.st, event.why) == ((200, "allow-own-audit") if own else was)
+    elif act == "withdraw":
+        assert (event.st, event.why) == (404, "deny-suspended")
+    elif line.expected in (CONTENT, POSTING, AUDIENCE) or act == "publish-signed":
+        assert (event.st, event.why) == (403, "deny-suspended")
+    else:
+        assert (event.st, event.why) == was
+    assert event.st == reply.status
+    judge(reply, reply.status)
+
+
+@pytest.mark.parametrize("act", TABLE)
+@pytest.mark.parametrize("party", LOGGED_IN)
+def test_a_route_while_the_whole_agreement_is_suspended(hub: ProbeHub, act: str, party: str) -> None:
+    line, path = TABLE[act], hub.place(TABLE[act].place)
+    hub.suspend()
+    before = len(hub.events())
+    reply = ask(hub.party(party), line, path)
+    (event,) = hub.events()[before:]
+    was = line.expected[party]
+    if party == "stranger":
+        assert (event.st, event.why) == was
+    elif act == "withdraw":
+        assert (event.st, event.why) == (404, "deny-agreement-not-in-force")
+    elif line.expected in (CONTENT, POSTING, AUDIENCE) or act == "publish-signed":
+        assert (event.st, event.why) == (403, "deny-agreement-not-in-force")
+    else:
+        assert (event.st, event.why) == was
+    assert event.st == reply.status
 
 
 @pytest.mark.parametrize("act", TABLE)

@@ -1,4 +1,4 @@
-"""`lightship agreement new|check|apply|show`: files that people review, put in force by a signature."""
+"""`lightship agreement new|check|apply|show|…`: files that people review, put in force by a signature."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lightship.cli import exits
 from lightship.cli.command import Command, Group, hub_option, json_option
 from lightship.cli.local import hub_of, new_request
 from lightship.cli.output import listing, print_json, print_rows, say
+from lightship.cli.suspension import resume, suspend
 from lightship.core.errors import BadFile, Conflict, MalformedRequest, NotFound
 from lightship.core.ids import is_slug
 from lightship.core.time import Micros, format_stamp
@@ -210,6 +211,9 @@ def show(name: str, hub_dir: Path, as_json: bool) -> None:
     listing({key: str(one) for key, one in value.items() if not isinstance(one, dict | list)})
     for slug, one in value["members"].items():
         click.echo(f"member {slug}: {one['name']} ({', '.join(one['roles'])})")
+    for one in value["suspensions"]:
+        who = f"member {one['member']}" if one["member"] else "all members"
+        click.echo(f"suspended by {one['party']} until {one['until']}: {who} ({one['reason']})")
     for one in value["collections"]:
         click.echo(f"collection {one['alias']}: {one['title']}, up to TLP:{one['ceiling'].upper()}")
     for one in value["versions"]:
@@ -217,6 +221,10 @@ def show(name: str, hub_dir: Path, as_json: bool) -> None:
     if rules:
         click.echo(f"own rules, signed with version {value['version']}:")
         click.echo(rules, nl=not rules.endswith("\n"))
+
+
+agreement.add_command(suspend)
+agreement.add_command(resume)
 
 
 def file_of(hub_dir: Path, name: str) -> Path:
@@ -308,6 +316,16 @@ def shape(one: Agreement, now: Micros) -> dict[str, Any]:
         "collections": [
             {"alias": held.alias, "id": held.id, "title": held.title, "ceiling": held.ceiling.value}
             for held in one.collections
+        ],
+        "suspensions": [
+            {
+                "member": stop.member or None,
+                "party": stop.party,
+                "from": format_stamp(stop.since),
+                "until": format_stamp(stop.until),
+                "reason": stop.reason,
+            }
+            for stop in one.stops(now)
         ],
     }
 
