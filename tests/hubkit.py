@@ -37,6 +37,7 @@ from uuid import uuid4
 import httpx2
 
 from lightship.api.host import HostApp
+from lightship.bounds import bounds_of
 from lightship.core.agreement.chain import key_text
 from lightship.core.audit import AccessEvent, AuditQuery
 from lightship.core.collection import Collection
@@ -59,7 +60,7 @@ from lightship.usecases.initialise import init_hub
 from lightship.web.limits import Bounds
 from lightship.web.server import HubServer
 from lightship.web.tls import TlsFiles
-from lightship.wiring import Hub, SystemClock, bounds_of, make_app
+from lightship.wiring import Hub, SystemClock, make_app
 from policy_rules import cedar_rules
 
 TAXII = "application/taxii+json;version=2.1"
@@ -387,6 +388,7 @@ def _open(hub_dir: Path, store: Store, settings: Settings, clock: Clock) -> Hub:
         cursor_key=load_cursor_key(hub_dir),
         read_rules=rules.read_agreement_rules,
         executor=ThreadPoolExecutor(3, "lightship"),
+        signing=None if store == "memory" else held,
         closing=(held.close, access.close),
     )
 

@@ -112,6 +112,7 @@ class ProbeHub:
             statuses=self.store,
             registry=self.store,
             logs=self.store,
+            signing=self.store if isinstance(self.store, SqliteStore) else _no_statements(),
             access=self.access,
             directory=self.directory,
             decisions=self._rules,
@@ -236,6 +237,7 @@ class ProbeHub:
         log = f"/log/{self.collections[self.default_alias]}/"
         places = {"checkpoint": f"{log}checkpoint", "bundle": f"{log}tile/entries/000.p/1"}
         places["version"] = f"/agreements{self.root}1.json"
+        places |= {"signed": f"{log}publish", "roster": f"/agreements{self.root}rosters/{'0' * 64}.json"}
         if name in places:
             return places[name]
         if name == "audit":
@@ -411,6 +413,17 @@ def probe_hub(**settings: Any) -> Iterator[ProbeHub]:
         yield hub
     finally:
         hub.close()
+
+
+@lru_cache(maxsize=1)
+def _no_statements() -> SqliteStore:
+    """A store without any roster, beside one that takes no signed statement."""
+    return open_store(Path(_folder().name), HandClock())
+
+
+@lru_cache(maxsize=1)
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory()
 
 
 def _nothing_to_remove() -> None:

@@ -30,6 +30,7 @@ from lightship.api.schemas import schema_routes, with_schemas
 from lightship.api.staged import SEGMENT as STAGED
 from lightship.api.staged import StagedFace, with_staged
 from lightship.api.why import Whys
+from lightship.bounds import limits_of
 from lightship.core.errors import Unavailable
 from lightship.core.ports import (
     Access,
@@ -39,6 +40,7 @@ from lightship.core.ports import (
     Logs,
     Reader,
     Registry,
+    Signing,
     Statuses,
     Writer,
 )
@@ -50,6 +52,7 @@ from lightship.crypto.certificates import check_pair
 from lightship.data import extension_definitions, extension_schemas, policies_dir, stix_schemas
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
 from lightship.log.reads import LogReads
+from lightship.log.writes import LogWrites
 from lightship.policy.engine import CedarRules
 from lightship.policy.files import load_policy
 from lightship.settings import Settings, load_settings
@@ -67,15 +70,17 @@ from lightship.usecases.draft import ReadRules
 from lightship.usecases.explain import Explain
 from lightship.usecases.pages import Pages
 from lightship.usecases.publish import Publish
+from lightship.usecases.publish_signed import PublishSigned
 from lightship.usecases.pull import PageLimits, Pull
 from lightship.usecases.recover import choose_unlogged, recover
+from lightship.usecases.rosters import RosterBook
 from lightship.usecases.staged import StagedObjects
 from lightship.usecases.upkeep import Upkeep
 from lightship.usecases.withdraw import Withdraw
 from lightship.web.authenticate import Authenticator
 from lightship.web.exchange import Exchange
 from lightship.web.floods import Floods, record
-from lightship.web.limits import Bounds, Limits
+from lightship.web.limits import Limits
 from lightship.web.throttle import Throttle
 from lightship.web.traffic import Traffic
 
@@ -120,6 +125,7 @@ class Hub:
     cursor_key: bytes = field(repr=False)
     read_rules: ReadRules
     executor: ThreadPoolExecutor
+    signing: Signing | None = None
     checks: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     commits: Callable[[], Mapping[str, CommitFigures]] = dict
     traffic: Traffic = field(default_factory=Traffic)
@@ -156,6 +162,7 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
         statuses=store,
         registry=store,
         logs=store,
+        signing=store,
         access=access,
         directory=Directory(store, sign.verify, pinned_key=hub_key.keyid),
         decisions=rules,
@@ -215,7 +222,7 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
                 OPENAPI_PATH: app.openapi_route(),
                 **schema_routes(extension_schemas(), extension_definitions()),
             },
-            _beside(hub, limits),
+            _beside(hub, limits, publish, new_id),
         ),
         directory=hub.directory,
         authenticate=Authenticator(
@@ -280,31 +287,6 @@ def _size(path: Path) -> int:
     return sum(one.stat().st_size for one in both if one.exists())
 
 
-def limits_of(settings: Settings) -> Limits:
-    """Return what a body may cost."""
-    return Limits(
-        body=settings.max_content_length,
-        body_idle=settings.body_idle_s,
-        body_total=settings.body_timeout_s,
-        body_rate=settings.body_min_rate,
-    )
-
-
-def bounds_of(settings: Settings) -> Bounds:
-    """Return what connections may cost."""
-    return Bounds(
-        connections=settings.max_connections,
-        per_address=settings.max_connections_per_address,
-        target=settings.max_url_bytes,
-        header_bytes=settings.max_header_bytes,
-        headers=settings.max_headers,
-        handshake=settings.handshake_timeout_s,
-        headers_within=settings.header_timeout_s,
-        idle=settings.keep_alive_s,
-        send_idle=settings.send_idle_s,
-    )
-
-
 def _reads(hub: Hub, pages: Pages, plain: bool) -> Reads:
     settings = hub.settings
     base = "" if plain else settings.public_url.rstrip("/")
@@ -363,7 +345,7 @@ def _writes(hub: Hub, publish: Publish, limits: Limits, new_id: Callable[[], UUI
     return Writes(publish=publish, withdraw=withdraw, limits=limits, new_id=new_id)
 
 
-def _beside(hub: Hub, limits: Limits) -> Mapping[str, Below]:
+def _beside(hub: Hub, limits: Limits, publish: Publish, new_id: Callable[[], UUID]) -> Mapping[str, Below]:
     """Return what stands beside TAXII, by the reserved first segment of its paths."""
     explain = Explain(decisions=hub.decisions, checks=hub.ingest, reader=hub.reader, registry=hub.registry)
     turns = asyncio.Semaphore(ASKING_AT_ONCE)
@@ -377,15 +359,33 @@ def _beside(hub: Hub, limits: Limits) -> Mapping[str, Below]:
     staged = StagedObjects(
         reader=hub.reader, writer=hub.writer, decisions=hub.decisions, directory=hub.directory
     )
-    logs = LogReads(hub.logs, hub.registry, hub.decisions, hub.executor)
+    logs = LogReads(hub.logs, hub.registry, hub.signing, hub.decisions, hub.executor)
+    signed = _signed(hub, limits, publish, new_id)
     return {
         STAGED: StagedFace(staged).below,
-        "log": logs.below_log,
+        "log": lambda segments: signed(segments) or logs.below_log(segments),
         "agreements": logs.below_agreements,
         "why": Whys(explain, limits, turns).below,
         "audience": Audiences(explain, limits, turns).below,
         "audit": audits.below,
     }
+
+
+def _signed(hub: Hub, limits: Limits, publish: Publish, new_id: Callable[[], UUID]) -> Below:
+    """Return what finds the route of signed publications, nothing over a store without them."""
+    if hub.signing is None:
+        return lambda segments: None
+    signed = PublishSigned(
+        publish=publish,
+        signing=hub.signing,
+        logs=hub.logs,
+        rosters=RosterBook(hub.signing, hub.registry, sign.verify),
+        decisions=hub.decisions,
+        directory=hub.directory,
+        verify=sign.verify,
+        executor=hub.executor,
+    )
+    return LogWrites(signed, limits, new_id).below_log
 
 
 def _gzip(body: bytes) -> bytes:

@@ -16,6 +16,8 @@ import pytest
 
 from lightship.cli.command import Group
 from lightship.cli.main import cli, execute
+from lightship.client import publish_key
+from lightship.core.agreement.chain import key_text
 from lightship.wiring import make_app, open_hub
 from stixsamples import Stix, indicator, sharing_terms
 from taxiiprobe import Driver, Party
@@ -44,6 +46,7 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "doctor": ([], ""),
     "fsck": ([], ""),
     "migrate": ([], ""),
+    "roster apply": (["{roster}"], "apply-roster"),
     "restore": (["{archive}", "--force"], ""),
     "staged cancel": ([COLLECTION, "{waiting}"], "cancel-staged"),
     "staged list": ([COLLECTION], ""),
@@ -74,6 +77,22 @@ def telling(*terms: str) -> Stix:
     return indicator(name=name, pattern=pattern, description=description, object_marking_refs=refs)
 
 
+def signed_roster(hub_dir: Path, folder: Path) -> Path:
+    """Return a member's roster, its admin key being in the agreement."""
+    admin, out = folder / "admin.key", folder / "roster.json"
+    key = key_text(publish_key.generate(admin).public)
+    file = hub_dir / "agreements" / AGREEMENT / "agreement.toml"
+    table = "[members.uslgb]\n"
+    file.write_text(file.read_text().replace(table, f'{table}admin_key = "{key}"\n'))
+    assert execute(["agreement", "apply", AGREEMENT, "--hub", str(hub_dir)]) == 0
+    hub = open_hub(hub_dir)
+    first = hub.registry.chain(AGREEMENT)[0].digest
+    hub.close()
+    words = ["--admin-key", str(admin), "--agreement", AGREEMENT, "--first", first, "--member", "uslgb"]
+    assert execute(["roster", "sign", *words, "--add", key, "--out", str(out)]) == 0
+    return out
+
+
 @pytest.fixture(scope="module")
 def steward(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A hub's directory with objects in it, and the names that commands need."""
@@ -86,6 +105,7 @@ def steward(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ["credential", "mint", AGREEMENT, "uslgb/tool", "--out", str(secret)],
     ):
         assert execute([*words, "--hub", str(hub_dir)]) == 0
+    roster = signed_roster(hub_dir, folder)
     gone, terms = telling(), sharing_terms(AGREEMENT, release_at="2098-01-01T00:00:00Z")
     waiting = telling(terms["id"])
     hub = open_hub(hub_dir)
@@ -104,7 +124,8 @@ def steward(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     hub.close()
     archive = folder / "archive.tar"
     assert execute(["backup", str(archive), "--hub", str(hub_dir)]) == 0
-    names = {"hub": hub_dir, "archive": archive, "waiting": waiting["id"], "folder": folder}
+    names = {"hub": hub_dir, "archive": archive, "waiting": waiting["id"]}
+    names |= {"folder": folder, "roster": roster}
     return {name: str(value) for name, value in names.items()}
 
 
@@ -134,7 +155,7 @@ def test_a_command_on_a_hub_shows_no_content(
 
 NOTHING_TO_DO = {"audit retire"}
 """No log of this hub is old enough."""
-ONCE = {"agreement new", "credential mint", "staged cancel"}
+ONCE = {"agreement new", "credential mint", "roster apply", "staged cancel"}
 """They are refused the second time."""
 
 

@@ -25,6 +25,8 @@ COMMANDS = {
     "collection": ("lightship.cli.collection:collection", "Show the collections of a hub."),
     "credential": ("lightship.cli.credential:credential", "Mint, list, rotate and revoke credentials."),
     "login": ("lightship.cli.login:login", "Keep how to reach a remote hub as a profile."),
+    "keys": ("lightship.cli.keys:keys", "Make and show the keys with which a member signs."),
+    "roster": ("lightship.cli.roster:roster", "Sign and apply a member's list of its keys."),
     "publish": ("lightship.cli.publish:publish", "Publish STIX files to a collection."),
     "pull": ("lightship.cli.pull:pull", "Pull a collection, or what is new in it."),
     "staged": ("lightship.cli.staged:staged", "See what waits for its release, and take it back."),

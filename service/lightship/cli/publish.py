@@ -11,9 +11,11 @@ import click
 
 from lightship.cli import exits
 from lightship.cli.command import REPORTING, Command, json_option, profile_option
+from lightship.cli.local import Time
 from lightship.cli.output import print_json, progress, say
 from lightship.cli.remote import client_of
 from lightship.core.errors import BadFile
+from lightship.core.time import Micros
 
 if TYPE_CHECKING:
     from lightship_feeds.base import FeedIn
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
     examples="""
     lightship publish report.json --to la-lb-mou/indicators
     lightship publish *.json --to la-lb-mou/incidents --json
+    lightship publish report.json --to la-lb-mou/indicators --sign
+    lightship publish report.json --to la-lb-mou/indicators --sign --at 2026-12-01T08:00:00Z
     my-tool --stix | lightship publish - --to la-lb-mou/indicators
     """,
 )
-@click.argument("files", nargs=-1, required=True, metavar="FILE...|-")
+@click.argument("files", nargs=-1, metavar="FILE...|-")
 @click.option("--to", "target", required=True, help="The collection: AGREEMENT/ALIAS, or its id or title.")
 @click.option("--feed", "feed_name", default="", help="How to read the files; else by their ending (STIX).")
 @click.option(
@@ -37,21 +41,50 @@ if TYPE_CHECKING:
     show_default=True,
     help="Objects in one request at most.",
 )
+@click.option("--sign", is_flag=True, help="Sign with this machine's key, through its outbox.")
+@click.option(
+    "--key-file",
+    "key_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Sign with the key in this file; else the one of `lightship keys generate`.",
+)
+@click.option("--at", type=Time(), default=None, help="With --sign: keep it here, unsigned, until then.")
 @profile_option
 @json_option
 def publish(
-    files: Sequence[str], target: str, feed_name: str, envelope: int, profile_name: str, as_json: bool
+    files: Sequence[str],
+    target: str,
+    feed_name: str,
+    envelope: int,
+    sign: bool,
+    key_file: Path | None,
+    at: Micros | None,
+    profile_name: str,
+    as_json: bool,
 ) -> int:
     """Publish STIX 2.1 objects: bundles, lists or NDJSON, passed on byte for byte.
 
     Publishing the same again is safe: what the hub holds already counts as success. What is held back until
     its release, and what may not be meant to be shared, is named on stderr. Ends with 3 if any object was
-    refused; each is named with its reason.
+    refused; each is named with its reason. With --sign a statement of up to 256 objects is taken whole or not
+    at all; what was not answered goes again with the next call, which needs no FILE for that.
     """
     from lightship_feeds.registry import feed, feed_for
 
+    if not sign and (key_file is not None or at is not None):
+        raise click.UsageError("--key-file and --at go with --sign")
+    if not sign and not files:
+        raise click.UsageError("Missing argument 'FILE...|-'")
     say(REPORTING)
     chosen: Callable[[str], FeedIn] = (lambda _: feed(feed_name)) if feed_name else feed_for
+    if sign:
+        from lightship.cli.keys import default_key
+        from lightship.cli.signed import publish_signed
+
+        objects = _objects(files, chosen, lambda size: None)
+        return publish_signed(
+            objects, target, key_file or default_key(), at or Micros(0), profile_name, as_json=as_json
+        )
     sizes = [Path(one).stat().st_size if one != "-" and Path(one).is_file() else None for one in files]
     known = [size for size in sizes if size is not None]
     with (

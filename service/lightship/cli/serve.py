@@ -179,10 +179,11 @@ def server_of(
 
     With `control` it is a worker, which gives its figures over that socket and ends when it closes.
     """
+    from lightship.bounds import bounds_of
     from lightship.cli.worker import Tie
     from lightship.web.server import HubServer
     from lightship.web.tls import TlsFiles
-    from lightship.wiring import bounds_of, make_app
+    from lightship.wiring import make_app
 
     host, port = hub.settings.listen_address
     tls = None

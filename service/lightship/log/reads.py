@@ -14,7 +14,7 @@ from lightship.core.access import Action, Grant, Principal
 from lightship.core.ids import is_uuid4
 from lightship.core.log import tiles
 from lightship.core.log.tiles import WIDTH, Tile
-from lightship.core.ports import Decisions, Logs, Registry
+from lightship.core.ports import Decisions, Logs, Registry, Signing
 from lightship.usecases.entry import Hidden, open_root, permit
 from lightship.web.message import JSON_TYPE, NO_STORE, Answer, Header, Request, Route
 from lightship.web.places import enter
@@ -32,18 +32,27 @@ class LogReads:
     """The handlers, and what finds their routes.
 
     Args:
-        logs: of all collections.  registry: of the agreements.
+        logs: of all collections.  registry: of the agreements.  signing: of the rosters, None without any.
         decisions: the rules.  executor: reads entries and hashes, up to 16 MB at once.
     """
 
-    def __init__(self, logs: Logs, registry: Registry, decisions: Decisions, executor: Executor) -> None:
+    def __init__(
+        self,
+        logs: Logs,
+        registry: Registry,
+        signing: Signing | None,
+        decisions: Decisions,
+        executor: Executor,
+    ) -> None:
         self._logs = logs
+        self._signing = signing
         self._registry = registry
         self._decisions = decisions
         self._executor = executor
         self._checkpoint = Route({"GET": ("read-checkpoint", self.checkpoint)}, negotiates=False)
         self._tile = Route({"GET": ("read-log", self.tile)}, negotiates=False)
         self._version = Route({"GET": ("read-agreement", self.version)}, negotiates=False)
+        self._roster = Route({"GET": ("read-roster", self.roster)}, negotiates=False)
 
     def below_log(self, segments: list[str]) -> Found:
         """Match what comes after `/log/`."""
@@ -60,6 +69,8 @@ class LogReads:
         match segments:
             case [root, name] if name.endswith(".json"):
                 return self._version, {"root": root, "version": name.removesuffix(".json")}
+            case [root, "rosters", name] if name.endswith(".json"):
+                return self._roster, {"root": root, "digest": name.removesuffix(".json")}
             case _:
                 return None
 
@@ -89,6 +100,16 @@ class LogReads:
             raise Hidden
         request.done(LIST_RULE)
         return Answer(200, chain[int(number) - 1].envelope, (JSON_TYPE, _FOREVER))
+
+    async def roster(self, request: Request, principal: Principal, path: Mapping[str, str]) -> Answer:
+        """A version of a member's roster, in the envelope that its admin key signed."""
+        agreement = open_root(request.view, principal, path["root"])
+        stored = self._signing.rosters(agreement.id) if self._signing is not None else ()
+        found = next((one for one in stored if one.digest == path["digest"]), None)
+        if found is None:
+            raise Hidden
+        request.done(LIST_RULE)
+        return Answer(200, found.envelope, (JSON_TYPE, _FOREVER))
 
     def _grant(self, request: Request, principal: Principal, path: Mapping[str, str]) -> Grant:
         """The collection is found among those of the principal's own agreement."""

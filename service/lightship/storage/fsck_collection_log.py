@@ -17,7 +17,9 @@ from lightship.storage.fsck_scratch import Scratch
 from lightship.storage.leaves import hash_of
 from lightship.storage.sqlite.collection_log import read_head
 
-_ROWS = "SELECT key, at, by, agreement, body, hash FROM statement WHERE key >= ? AND key < ? ORDER BY key"
+_ROWS = """
+SELECT key, at, by, agreement, body, hash, signatures FROM statement
+WHERE key >= ? AND key < ? ORDER BY key"""
 _NODE = "SELECT hash FROM log_node WHERE collection = ? AND level = ? AND idx = ?"
 
 
@@ -25,14 +27,14 @@ def check_collection_log(db: apsw.Connection, number: int, scratch: Scratch, key
     """Check the log of one collection against its statements."""
     where = f"collection {number}"
     tree = Frontier()
-    for row_key, at, by, agreement, body, kept in db.execute(
+    for row_key, at, by, agreement, body, kept, signatures in db.execute(
         _ROWS, (pack(number, 0), (number + 1) << KEY_SHIFT)
     ):
         index = row_key - pack(number, 0)
         if index != tree.size:
             return  # a gap, which the check of statements names; the tree cannot be told from here
         try:
-            digest = hash_of(at, by, agreement, body)
+            digest = hash_of(at, by, agreement, body, signatures)
         except (LightshipError, ValueError, KeyError, TypeError):
             digest = b""
         if digest != kept:

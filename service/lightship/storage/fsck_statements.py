@@ -21,7 +21,9 @@ from lightship.storage.fsck_objects import Stored, check_row, place, stored
 from lightship.storage.fsck_scratch import Scratch
 from lightship.storage.sqlite.rows import idhash
 
-_ROWS = "SELECT key, at, by, agreement, body, req FROM statement WHERE key BETWEEN ? AND ? ORDER BY key"
+_ROWS = """
+SELECT key, at, by, agreement, body, req, signatures <> x'' FROM statement
+WHERE key BETWEEN ? AND ? ORDER BY key"""
 _HEADS = """
 SELECT number, id, agreement, agreement_version, hub, generation, size, last, last_added, objects,
   stored_bytes FROM collection ORDER BY number"""
@@ -59,7 +61,7 @@ class Counted:
 
 
 class Entry(NamedTuple):
-    """One entry of a statement: `kind` is add, withdraw, agreement or suspension."""
+    """One entry of a statement: `kind` is add, withdraw, agreement, roster or suspension."""
 
     stamp: int
     kind: str
@@ -144,7 +146,7 @@ def _entries(
 ) -> Iterator[Entry]:
     low = head.number << KEY_SHIFT
     version = 0
-    for key, kept_at, by, agreement, body, req in db.execute(_ROWS, (low, low | MAX_MICROS)):
+    for key, kept_at, by, agreement, body, req, signed in db.execute(_ROWS, (low, low | MAX_MICROS)):
         idx, at = stamp_of(key), min(max(kept_at, 0), MAX_MICROS)
         where = f"collection {head.number}, statement {idx}"
         if at != kept_at:
@@ -155,27 +157,36 @@ def _entries(
         if agreement < version or agreement > head.agreement_version:
             scratch.find(where, f"it names version {agreement} of the agreement, which cannot be")
         version = max(version, agreement)
-        kind, entries = _read(head, by, agreement, body, digests, where, scratch)
+        entries = _read(db, head, _Row(by, agreement, body, bool(signed)), digests, where, scratch)
         if at - len(entries) + 1 <= counted.last:
             scratch.find(where, f"its stamps do not rise: it ends at {format_stamp(at)}")
         counted.last = max(counted.last, at)
         scratch.event(req, at, where)
-        if kind == "add" and entries:
-            counted.last_added = max(counted.last_added, at)
-        for stamp, fields in zip(entry_stamps(at, len(entries)), entries, strict=True):
+        for stamp, (kind, fields) in zip(entry_stamps(at, len(entries)), entries, strict=True):
+            if kind == "add":
+                counted.last_added = max(counted.last_added, stamp)
             yield Entry(stamp, kind, fields, by, where)
 
 
+class _Row(NamedTuple):
+    """What a statement's row says."""
+
+    by: str
+    agreement: int
+    body: bytes
+    signed: bool
+
+
 def _read(
+    db: apsw.Connection,
     head: Head,
-    by: str,
-    agreement: int,
-    body: bytes,
+    row: _Row,
     digests: dict[tuple[str, int], str],
     where: str,
     scratch: Scratch,
-) -> tuple[str, list[list[str]]]:
-    """Return the kind and the entries of a statement; an unreadable one takes one stamp."""
+) -> list[tuple[str, list[str]]]:
+    """Return the entries of a statement, each with its kind; an unreadable one takes one stamp."""
+    by, agreement, body, signed = row
     try:
         value: Any = decode(body)
         if canonical(value) != body:
@@ -183,25 +194,36 @@ def _read(
         if value.keys() == {"agreement", "sha256"}:
             if by or value != {"agreement": agreement, "sha256": digests.get((head.agreement, agreement))}:
                 scratch.find(where, f"it does not name version {agreement} of {head.agreement} as it is kept")
-            return "agreement", [[]]
+            return [("agreement", [])]
+        if value.keys() == {"member", "roster"}:
+            if by or not _is_kept(db, head.agreement, value["member"], value["roster"]):
+                scratch.find(where, f"it names a roster of {value['member']} that is not kept")
+            return [("roster", [])]
         if value.keys() == {"suspend"}:
             if by:
                 scratch.find(where, f"it is a suspension, but by {by!r}")
-            return "suspension", [[]]
+            return [("suspension", [])]
         added = [list(map(str, entry)) for entry in value["add"]]
         withdrawn = [list(map(str, entry)) for entry in value["withdraw"]]
         if value.keys() != _MEMBERS or {len(one) for one in added + withdrawn} != {3}:
             raise ValueError("it does not have the members of a statement")
     except (MalformedRequest, ValueError, KeyError, TypeError, AttributeError) as error:
         scratch.find(where, f"it cannot be read: {error}")
-        return "agreement", [[]]
+        return [("agreement", [])]
     if (value["collection"], value["hub"]) != (head.id, head.hub):
         scratch.find(where, "it is of another collection or hub")
     if len(added) + len(withdrawn) > STATEMENT_ENTRIES or len(body) > STATEMENT_BYTES:
         scratch.find(where, "it is larger than a statement may be")
-    if added and withdrawn:
+    if signed != bool(value["key"]):
+        scratch.find(where, "it names a key and has no signature, or the other way round")
+    if added and withdrawn and not signed:
         scratch.find(where, "it adds and withdraws at once")
-    return ("add", added) if added else ("withdraw", withdrawn)
+    return [("withdraw", one) for one in withdrawn] + [("add", one) for one in added]
+
+
+def _is_kept(db: apsw.Connection, agreement: str, member: object, digest: object) -> bool:
+    sql = "SELECT count(*) FROM roster WHERE agreement = ? AND member = ? AND digest = ?"
+    return bool(db.execute(sql, (agreement, str(member), str(digest))).get)
 
 
 # --- loose ends ---------------------------------------------------------------------------------
@@ -213,7 +235,9 @@ def check_loose_ends(db: apsw.Connection, scratch: Scratch) -> None:
     for collection, object_id, version, stamp, where in scratch.rows(
         "SELECT collection, id, version, stamp, place FROM gone"
     ):
-        if not scratch.has(_WITHDRAWN_LATER, (collection, object_id, version, stamp)):
+        if not scratch.has(_WITHDRAWN_LATER, (collection, object_id, version, stamp)) and not _attested(
+            db, collection, object_id, version, stamp
+        ):
             named = place(collection, object_id, version, stamp)
             scratch.find(named, f"{where} adds it and nothing withdraws it, but it is not stored")
     for collection, object_id, version, stamp, reason, where in scratch.rows("SELECT * FROM withdrawal"):
@@ -224,6 +248,15 @@ def check_loose_ends(db: apsw.Connection, scratch: Scratch) -> None:
         if not scratch.has(_WITHDRAWN_FOR, (collection, object_id, text, reason)):
             named = f"collection {collection}, {object_id} {text or '-'}"
             scratch.find(named, f"it is kept as withdrawn ({reason}), but no statement withdraws it")
+
+
+def _attested(db: apsw.Connection, collection: int, object_id: str, version: str, stamp: int) -> bool:
+    """Whether the version was live already: a signed add of it attests it once more and changes nothing."""
+    rows = db.execute(
+        "SELECT key FROM object WHERE idhash = ? AND id = ? AND version_text = ?",
+        (idhash(collection, object_id), object_id, version),
+    )
+    return any(row[0] >> KEY_SHIFT == collection and stamp_of(row[0]) < stamp for row in rows)
 
 
 def _check_withdrawal(

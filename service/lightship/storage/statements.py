@@ -1,4 +1,4 @@
-"""Statement rows: what the hub attests of each write, one canonical JSON text per row (RFC 8785).
+"""Statement rows: what the hub attests, or a publisher signed, of each write: canonical JSON (RFC 8785).
 
 A row holds at most 256 entries and 45,000 bytes, so that it fits a transparency log's entry. Its numbers are
 small integers and its names ASCII: there orjson's sorted form is the canonical one.
@@ -28,14 +28,16 @@ class Statement:
     by: str
     agreement: int
     body: bytes
+    signatures: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A body and how many stamps it takes."""
+    """A body, how many stamps it takes, and its signatures (`leaves.encode_signatures`)."""
 
     body: bytes
     size: int
+    signatures: bytes = b""
 
 
 def publication(
@@ -63,6 +65,11 @@ def publication(
 def agreement_change(version: int, digest: str) -> Part:
     """Return the statement that an agreement's new version takes effect."""
     return Part(orjson.dumps({"agreement": version, "sha256": digest}), 1)
+
+
+def roster_change(member: str, digest: str) -> Part:
+    """Return the statement that a member's roster takes effect."""
+    return Part(orjson.dumps({"member": member, "roster": digest}), 1)
 
 
 def suspension(envelope: bytes) -> Part:

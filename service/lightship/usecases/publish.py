@@ -17,7 +17,15 @@ from lightship.core.access import Action, Grant
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Candidate, CollectionSettings, Verdict
 from lightship.core.errors import Refused, Unavailable
-from lightship.core.ports import Decisions, Published, PublishOutcome, PublishRequest, Reader, Writer
+from lightship.core.ports import (
+    Decisions,
+    ItemOutcome,
+    Published,
+    PublishOutcome,
+    PublishRequest,
+    Reader,
+    Writer,
+)
 from lightship.core.stix.ingest import Item, Refusal
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory
@@ -61,11 +69,17 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What to write, the rule of each object that was refused before, the next moment of its terms."""
+class Prepared:
+    """What to write, and which objects were refused before, with the rule of each.
+
+    `releases` maps the position of an object to the moment before which it is held back; `moment` is the
+    next one of all terms.
+    """
 
     request: PublishRequest
+    failures: list[Failure]
     rules: list[str]
+    releases: dict[int, Micros]
     moment: Micros | None
 
 
@@ -139,13 +153,17 @@ class Publish:
             number = len(prepared.request.candidates)
             self.refused[refused.rule] = self.refused.get(refused.rule, 0) + number
             raise
-        self._count(published.outcome, prepared.rules)
-        if prepared.moment is not None:
-            self._on_terms(prepared.moment)
+        self.done(published.outcome.items, prepared)
         return published
 
-    def _count(self, outcome: PublishOutcome, rules: Sequence[str]) -> None:
-        verdicts = [item.verdict for item in outcome.items]
+    def done(self, items: Sequence[ItemOutcome], prepared: Prepared) -> None:
+        """Count what became of a post that was carried out, and wait for what its terms say."""
+        if prepared.moment is not None:
+            self._on_terms(prepared.moment)
+        self.count([item.verdict for item in items], prepared.rules)
+
+    def count(self, verdicts: Sequence[Verdict], rules: Sequence[str]) -> None:
+        """Count what became of objects: verdicts of the store, and rules by which others were refused."""
         for verdict, word in _TAKEN.items():
             self.counts[word] += verdicts.count(verdict)
         for verdict, rule in _RULES.items():
@@ -154,15 +172,17 @@ class Publish:
         for rule in rules:
             self.refused[rule] = self.refused.get(rule, 0) + 1
 
-    async def _prepared(self, post: Post, grant: Grant) -> _Prepared:
+    async def _prepared(self, post: Post, grant: Grant) -> Prepared:
         if len(post.body) <= INLINE_BYTES:
             return self._prepare(post, grant)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._prepare, post, grant)
 
-    def _prepare(self, post: Post, grant: Grant) -> _Prepared:
+    def _prepare(self, post: Post, grant: Grant) -> Prepared:
+        return self.prepare(post, grant, self._checks.read_envelope(post.body))
+
+    def prepare(self, post: Post, grant: Grant, items: Sequence[Item]) -> Prepared:
         """Check and decide each object."""
-        items = self._checks.read_envelope(post.body)
         checked, refusals = self._checks.check(items, grant.collection.settings, post.now)
         failures = [
             Failure(one.position, one.id, one.version_text, f"{one.message} ({one.rule})") for one in refusals
@@ -196,4 +216,5 @@ class Publish:
             now=post.now,
         )
         ends = [one.share_until for one in resolved.marks if one.share_until is not None]
-        return _Prepared(request, rules, min((*releases.values(), *ends), default=None))
+        moment = min((*releases.values(), *ends), default=None)
+        return Prepared(request, failures, rules, releases, moment)

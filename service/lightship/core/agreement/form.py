@@ -194,7 +194,7 @@ def notes(payload: Mapping[str, Any]) -> list[Note]:
         )
     for slug, member in payload["members"].items():
         if "admin_key" in member:
-            said.append(Note(("members", slug, "admin_key"), "rosters are not read yet"))
+            said.append(Note(("members", slug, "admin_key"), "with this key the member signs its rosters"))
     for alias, one in payload["collections"].items():
         if "max_age_s" in one:
             said.append(

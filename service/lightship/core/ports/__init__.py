@@ -42,6 +42,14 @@ from lightship.core.ports.requests import (
     WithdrawRequest,
 )
 from lightship.core.ports.rules import Decisions
+from lightship.core.ports.signing import (
+    Logged,
+    NotTaken,
+    OutOfSequence,
+    SignedRequest,
+    Signing,
+    StoredRoster,
+)
 from lightship.core.ports.writing import COMMIT_MICROS, GROUP_SIZES, CommitFigures, Writer
 
 __all__ = [
@@ -60,8 +68,11 @@ __all__ = [
     "HeldSet",
     "InUse",
     "ItemOutcome",
+    "Logged",
     "Logs",
     "NotOwner",
+    "NotTaken",
+    "OutOfSequence",
     "Page",
     "PublishOutcome",
     "PublishRequest",
@@ -73,9 +84,12 @@ __all__ = [
     "Released",
     "Row",
     "SignedAgreement",
+    "SignedRequest",
     "SignedSuspension",
+    "Signing",
     "Staged",
     "Statuses",
+    "StoredRoster",
     "WithdrawRequest",
     "Withdrawn",
     "WouldBreak",

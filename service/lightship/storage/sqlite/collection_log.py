@@ -25,7 +25,7 @@ ON CONFLICT (collection) DO UPDATE SET origin = ?2, size = ?3, peaks = ?4, note 
 _NODE = "INSERT INTO log_node (collection, level, idx, hash) VALUES (?, ?, ?, ?)"
 _NODES = "SELECT hash FROM log_node WHERE collection = ? AND level = ? AND idx >= ? AND idx < ? ORDER BY idx"
 _HASHES = "SELECT hash FROM statement WHERE key >= ? AND key < ? ORDER BY key"
-_ROWS = "SELECT at, by, agreement, body FROM statement WHERE key >= ? AND key < ? ORDER BY key"
+_ROWS = "SELECT at, by, agreement, body, signatures FROM statement WHERE key >= ? AND key < ? ORDER BY key"
 _PLANTED = (
     "SELECT key, at, by, agreement, body FROM statement WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
 )

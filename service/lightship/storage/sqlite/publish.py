@@ -16,11 +16,11 @@ from lightship.storage.sqlite.adding import Adding
 from lightship.storage.sqlite.staging import Waiting, as_waiting
 from lightship.storage.sqlite.transaction import Head, Transaction, Version, Writing, member_of
 
-_Item = tuple[Candidate, Verdict, Version | None]
+Item = tuple[Candidate, Verdict, Version | None]
 
 
 @dataclass(slots=True)
-class _Staged:
+class NewlyStaged:
     """What one request stages, and what it forgets because it enters at last."""
 
     new: list[tuple[Candidate, MarkingSet, Waiting]] = field(default_factory=list)
@@ -61,8 +61,8 @@ class Publish:
         request = self.request
         head = txn.enter(request.grant)
         adding = Adding(txn, head, member_of(request.grant.subject))
-        staged = _Staged()
-        items = _judge_all(adding, staged, request)
+        staged = NewlyStaged()
+        items = judge_all(adding, staged, request)
         if adding.added or staged.new:
             check_quota(
                 request.grant.collection.settings, adding, len(staged.new) - len(staged.gone), staged.size
@@ -72,7 +72,7 @@ class Publish:
         txn.take_status(request.status_id)
         # From here on nothing fails.
         adding.settle()
-        _settle(txn, head, staged)
+        settle_staged(txn, head, staged)
         return PublishPlan(request, items, adding, staged, txn.reserve(head, adding.member, parts))
 
 
@@ -81,9 +81,9 @@ class PublishPlan:
     """A decided publish."""
 
     request: PublishRequest
-    items: list[_Item]
+    items: list[Item]
     adding: Adding
-    staged: _Staged
+    staged: NewlyStaged
     writing: Writing
 
     @property
@@ -136,7 +136,7 @@ class PublishPlan:
         )
 
 
-def outcome_of(items: Sequence[_Item], keys: Sequence[int]) -> PublishOutcome:
+def outcome_of(items: Sequence[Item], keys: Sequence[int]) -> PublishOutcome:
     """Return what is told about items once their versions have keys."""
     told = tuple(
         ItemOutcome(one, verdict, stamp_of(version.key) if version is not None else 0)
@@ -184,13 +184,14 @@ def check_quota(settings: CollectionSettings, adding: Adding, waiting: int = 0, 
         )
 
 
-def _judge_all(adding: Adding, staged: _Staged, request: PublishRequest) -> list[_Item]:
+def judge_all(adding: Adding, staged: NewlyStaged, request: PublishRequest) -> list[Item]:
+    """Judge every candidate of a request, in order; what enters or waits is in `adding` and `staged`."""
     posted = list(zip(request.candidates, request.marks, strict=True))
     known: definitions.Known | None = None
     if any(marks.cites for _, marks in posted):
         known = definitions.Known(adding.txn, adding.head)
         known.expect(posted, adding.judge)
-    items: list[_Item] = []
+    items: list[Item] = []
     for one, marks in posted:
         held = adding.held(one.id)
         verdict = adding.judge(one, held)
@@ -206,7 +207,7 @@ def _judge_all(adding: Adding, staged: _Staged, request: PublishRequest) -> list
 
 def _enter(
     adding: Adding,
-    staged: _Staged,
+    staged: NewlyStaged,
     one: Candidate,
     marks: MarkingSet,
     known: definitions.Known | None,
@@ -238,7 +239,8 @@ def _enter(
     return Verdict.STAGED
 
 
-def _settle(txn: Transaction, head: Head, staged: _Staged) -> None:
+def settle_staged(txn: Transaction, head: Head, staged: NewlyStaged) -> None:
+    """Let what is staged, or waits no more, take part in the working set; nothing fails from here on."""
     for _, marks, one in staged.new:
         one.marks = txn.held_sets.number_of(marks)
         txn.held_sets.change((head.number, one.marks, one.owner), staged=1)

@@ -60,7 +60,7 @@ FROM carray(?) AS c CROSS JOIN object AS o ON o.key = c.value"""
 _EXISTS = """
 SELECT 1 FROM object INDEXED BY object_id WHERE idhash = ? AND key > ? AND key <= ? AND id = ? LIMIT 1"""
 _STATEMENTS = """
-SELECT collection, idx, at, by, agreement, body FROM statement
+SELECT collection, idx, at, by, agreement, body, signatures FROM statement
 WHERE key >= ? AND key <= ? ORDER BY key"""
 
 _Raw = tuple[int, str, int, int, str, str, bytes]

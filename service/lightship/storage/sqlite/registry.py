@@ -19,6 +19,7 @@ from lightship.storage import statements
 from lightship.storage.sqlite.connection import select
 from lightship.storage.sqlite.marks import read_marks
 from lightship.storage.sqlite.removal import Removal, gone_by_place, lost_definitions
+from lightship.storage.sqlite.rosters import in_force
 from lightship.storage.sqlite.transaction import Head, Transaction, Writing
 
 _CHAIN = """
@@ -119,6 +120,8 @@ class Activate:
         removals = [self._ordered(txn, head) for head in theirs if self.withdraw.get(head.id)]
         self._check_held(txn, theirs, removals)
         parts = {one.head.number: one.parts() for one in removals}
+        rosters = in_force(txn.db, signed.agreement, signed.payload)
+        parts |= {head.number: rosters for head in theirs[len(theirs) - len(new) :]}
         for head in theirs:
             txn.check_room(head, [part, *parts.get(head.number, ())])
         # From here on nothing fails.

@@ -22,6 +22,7 @@ from lightship.core.ports import (
     Expired,
     ExpireRequest,
     HeldSet,
+    Logged,
     Page,
     Published,
     PublishRequest,
@@ -29,8 +30,10 @@ from lightship.core.ports import (
     ReleaseRequest,
     Row,
     SignedAgreement,
+    SignedRequest,
     SignedSuspension,
     Staged,
+    StoredRoster,
     Withdrawn,
     WithdrawRequest,
 )
@@ -48,7 +51,9 @@ from lightship.storage.sqlite.publish import Publish
 from lightship.storage.sqlite.reader import SqliteReader
 from lightship.storage.sqlite.registry import Activate, PutCredential, read_chain, read_credentials
 from lightship.storage.sqlite.release import Release
+from lightship.storage.sqlite.rosters import ApplyRoster, read_rosters
 from lightship.storage.sqlite.rows import decode_event
+from lightship.storage.sqlite.signed import PublishSigned, read_logged
 from lightship.storage.sqlite.stillness import Stillness
 from lightship.storage.sqlite.suspensions import Suspend, read_suspensions
 from lightship.storage.sqlite.withdraw import Withdraw
@@ -76,7 +81,7 @@ def open_store(data_dir: Path, clock: Clock, *, sealer: Sealer | None = None) ->
 
 
 class SqliteStore:
-    """`ports.Reader`, `Writer`, `Statuses`, `Registry` and `Logs` over one file."""
+    """`ports.Reader`, `Writer`, `Statuses`, `Registry`, `Logs` and `Signing` over one file."""
 
     def __init__(self, data_dir: Path, clock: Clock, sealer: Sealer | None = None) -> None:
         path = data_dir / FILE
@@ -212,6 +217,25 @@ class SqliteStore:
         """Return the events that nobody settled."""
         rows = self._reader.ask(lambda db: select(db, "SELECT body FROM pending_event"))
         return sorted((decode_event(row[0]) for row in rows), key=lambda event: (event.at, event.req))
+
+    # --- Signing --------------------------------------------------------------------------------
+
+    def publish_signed(self, request: SignedRequest) -> Future[Logged]:
+        """Take a signed statement whole; the future completes once that is durable."""
+        step = PublishSigned(request)
+        return self._commits.put(step, alone=True, weight=step.weight)
+
+    def logged(self, grant: Grant, digest: str) -> Logged | None:
+        """Return what was answered to the statement with this payload, None if there is none."""
+        return self._reader.ask(lambda db: read_logged(db, grant.collection.number, digest))
+
+    def rosters(self, agreement: str) -> Sequence[StoredRoster]:
+        """Return all rosters of an agreement's members, in the order in which they were applied."""
+        return self._reader.ask(lambda db: read_rosters(db, agreement))
+
+    def apply_roster(self, roster: StoredRoster, event: AccessEvent) -> None:
+        """Put a member's next roster in force, and name it in every log of the agreement; waits."""
+        self._commits.put(ApplyRoster(roster, event), alone=True).result()
 
     # --- Registry -------------------------------------------------------------------------------
 

@@ -45,7 +45,8 @@ _LIVE = """
 SELECT o.id, o.key, o.class, o.version, o.version_text, o.digest, o.owner, t.name, length(o.body)
 FROM carray(?) AS c CROSS JOIN object AS o INDEXED BY object_id ON o.idhash = c.value
 CROSS JOIN type AS t ON t.number = o.type"""
-_STATEMENT = "INSERT INTO statement (key, at, by, agreement, body, req, hash) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_STATEMENT = """
+INSERT INTO statement (key, at, by, agreement, body, req, hash, signatures) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 _DROP = "INSERT INTO dropped (collection, generation, key) VALUES (?, ?, ?)"
 _STATUS = "INSERT INTO status (id, agreement, credential, at, body) VALUES (?, ?, ?, ?, ?)"
 _EVENT = "INSERT OR IGNORE INTO pending_event (req, body) VALUES (?, ?)"
@@ -275,9 +276,10 @@ class Transaction:
         head, by, version = writing.head, writing.by, writing.head.agreement_version
         rows = []
         for idx, (at, part) in enumerate(zip(writing.ats, writing.parts, strict=True), writing.first_idx):
-            digest = hash_of(at, by, version, part.body)
+            digest = hash_of(at, by, version, part.body, part.signatures)
             self.growth.add(head.number, idx, digest)
-            rows.append((pack(head.number, idx), at, by, version, part.body, req, digest))
+            key = pack(head.number, idx)
+            rows.append((key, at, by, version, part.body, req, digest, part.signatures))
         self.insert(_STATEMENT, rows)
 
     def change_classes(self, changes: Sequence[tuple[Version, int]]) -> None:

@@ -1,0 +1,31 @@
+"""From the hub's settings to what the web part keeps to: limits of a body, bounds of connections."""
+
+from __future__ import annotations
+
+from lightship.settings import Settings
+from lightship.web.limits import Bounds, Limits
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what a body may cost."""
+    return Limits(
+        body=settings.max_content_length,
+        body_idle=settings.body_idle_s,
+        body_total=settings.body_timeout_s,
+        body_rate=settings.body_min_rate,
+    )
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Return what connections may cost."""
+    return Bounds(
+        connections=settings.max_connections,
+        per_address=settings.max_connections_per_address,
+        target=settings.max_url_bytes,
+        header_bytes=settings.max_header_bytes,
+        headers=settings.max_headers,
+        handshake=settings.handshake_timeout_s,
+        headers_within=settings.header_timeout_s,
+        idle=settings.keep_alive_s,
+        send_idle=settings.send_idle_s,
+    )

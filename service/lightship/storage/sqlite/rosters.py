@@ -1,0 +1,122 @@
+"""Rosters in the hub's file: each member's versions, applied one after another and named in every log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import orjson
+
+from lightship.core.audit import AccessEvent
+from lightship.core.errors import Conflict, NotFound
+from lightship.core.ports import StoredRoster
+from lightship.storage import statements
+from lightship.storage.sqlite.connection import select
+from lightship.storage.sqlite.transaction import Transaction, Writing
+
+_ALL = """
+SELECT agreement, member, version, digest, envelope, agreement_version, admin_key FROM roster
+WHERE agreement = ? ORDER BY applied, agreement_version, version, member"""
+_LAST = "SELECT max(version) FROM roster WHERE agreement = ? AND member = ?"
+_VERSION = "SELECT max(version) FROM agreement WHERE id = ?"
+_PUT = """
+INSERT INTO roster (agreement, member, version, digest, envelope, agreement_version, admin_key, applied)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+_NEWEST = """
+SELECT r.member, r.digest, r.admin_key FROM roster AS r WHERE r.agreement = ?1 AND r.version =
+  (SELECT max(version) FROM roster WHERE agreement = ?1 AND member = r.member) ORDER BY r.member"""
+
+
+def read_rosters(db: apsw.Connection, agreement: str) -> list[StoredRoster]:
+    """Return all rosters of an agreement's members, each member's in order."""
+    return [StoredRoster(*row) for row in select(db, _ALL, (agreement,))]
+
+
+def in_force(db: apsw.Connection, agreement: str, payload: bytes) -> list[statements.Part]:
+    """Return the statements with which a new collection's log goes on after the agreement.
+
+    A roster whose admin key this version of the agreement does not name any more is not in force.
+    """
+    rows = select(db, _NEWEST, (agreement,))
+    if not rows:
+        return []
+    members: Mapping[str, Any] = orjson.loads(payload)["members"]
+    return [
+        statements.roster_change(member, digest)
+        for member, digest, admin_key in rows
+        if members.get(member, {}).get("admin_key") == admin_key
+    ]
+
+
+@dataclass(slots=True)
+class RosterPlan:
+    """A decided roster."""
+
+    roster: StoredRoster
+    event: AccessEvent
+    writings: list[Writing]
+
+    def apply(self, txn: Transaction) -> None:
+        """Write the row, a leaf in each log, the event."""
+        one = self.roster
+        txn.db.execute(
+            _PUT,
+            (
+                one.agreement,
+                one.member,
+                one.version,
+                one.digest,
+                one.envelope,
+                one.agreement_version,
+                one.admin_key,
+                txn.now,
+            ),
+        )
+        for writing in self.writings:
+            txn.append(writing, self.event.req)
+        txn.keep_event(self.event)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyRoster:
+    """The job of a member's next roster. It MUST be alone in its transaction."""
+
+    roster: StoredRoster
+    event: AccessEvent
+    weight: int = 1
+
+    def needs(self) -> Iterable[tuple[int, str]]:
+        """No object."""
+        return ()
+
+    def status_ids(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def decide(self, txn: Transaction) -> RosterPlan:
+        """Compare versions, plan a statement in each collection.
+
+        Raises:
+            NotFound: there is no such agreement.
+            Conflict: it is not the member's next roster, or the agreement changed meanwhile.
+        """
+        one = self.roster
+        version = select(txn.db, _VERSION, (one.agreement,))[0][0]
+        if version is None:
+            raise NotFound(f"There is no agreement `{one.agreement}`")
+        last = select(txn.db, _LAST, (one.agreement, one.member))[0][0] or 0
+        if version != one.agreement_version or one.version != last + 1:
+            raise Conflict(
+                "The roster is not applied: something changed meanwhile",
+                why=f"the agreement has version {version}, the newest roster of {one.member} version {last}",
+                todo="Try again",
+            )
+        part = statements.roster_change(one.member, one.digest)
+        heads = txn.heads_of(one.agreement)
+        for head in heads:
+            txn.check_room(head, [part])
+        # From here on nothing fails.
+        txn.epoch += 1
+        return RosterPlan(one, self.event, [txn.reserve(head, "", [part]) for head in heads])

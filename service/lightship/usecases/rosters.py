@@ -1,0 +1,159 @@
+"""Rosters on the hub: which publish keys are whose under the rules in force, and putting the next one in.
+
+A roster counts as long as the agreement names the admin key that signed it: when that key is replaced, the
+member signs its next roster with the new one. Everything is verified again when it is read, nothing stored
+is taken at its word. Applying one raises the policy epoch, so that no statement is taken under an older one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lightship.core import dsse
+from lightship.core.agreement import Agreement, Verify
+from lightship.core.agreement.chain import read_key_text
+from lightship.core.audit import AccessEvent
+from lightship.core.errors import CallerError, Damaged, NotFound
+from lightship.core.log import roster
+from lightship.core.log.roster import BadRoster, PublishKey, Roster, Rosters
+from lightship.core.ports import Registry, Signing, StoredRoster
+from lightship.core.time import Micros
+from lightship.usecases.credentials import STEWARD
+from lightship.usecases.directory import HubView
+
+ACT = "apply-roster"
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The rosters of an agreement, and the admin keys (text) that its version in force names."""
+
+    rosters: Rosters
+    newest: Mapping[str, StoredRoster]
+    admin_keys: Mapping[str, str]
+
+    def publish_key(self, member: str, keyid: str) -> PublishKey | None:
+        """Return a member's key; None if no roster in force lists it."""
+        last = self.newest.get(member)
+        if last is None or self.admin_keys.get(member) != last.admin_key:
+            return None
+        return self.rosters.publish_key(member, keyid)
+
+
+class RosterBook:
+    """Reads rosters, each agreement's once an epoch. May be called from several threads."""
+
+    def __init__(self, signing: Signing, registry: Registry, verify: Verify) -> None:
+        self._signing, self._registry, self._verify = signing, registry, verify
+        self._lock = threading.Lock()
+        self._read: dict[str, tuple[int, Current]] = {}
+
+    def current(self, agreement: Agreement, epoch: int) -> Current:
+        """Return the rosters under the rules of an epoch.
+
+        Raises:
+            Damaged: one that is stored does not verify.
+        """
+        found = self._read.get(agreement.id)
+        if found is None or found[0] != epoch:
+            with self._lock:
+                found = epoch, self._load(agreement)
+                self._read[agreement.id] = found
+        return found[1]
+
+    def _load(self, agreement: Agreement) -> Current:
+        chain = self._registry.chain(agreement.id)
+        admin_keys = [_admin_keys(link.payload) for link in chain]
+        rosters = Rosters(agreement.id, agreement.hub, self._verify)
+        newest: dict[str, StoredRoster] = {}
+        for one in self._signing.rosters(agreement.id):
+            named = admin_keys[one.agreement_version - 1].get(one.member, "")
+            public = read_key_text(named)
+            try:
+                rosters.apply(
+                    one.envelope,
+                    {} if public is None or named != one.admin_key else {one.member: public},
+                    expected=(one.member, one.digest),
+                )
+            except CallerError as error:
+                raise Damaged(
+                    f"A roster of {one.member} does not verify",
+                    why=str(error),
+                    todo="Run `lightship fsck`, then restore a backup",
+                ) from None
+            newest[one.member] = one
+        return Current(rosters, newest, admin_keys[agreement.version - 1])
+
+
+def apply_roster(
+    signing: Signing,
+    registry: Registry,
+    view: HubView,
+    envelope: bytes,
+    *,
+    verify: Verify,
+    req: str,
+    now: Micros,
+) -> Roster:
+    """Put a member's next roster in force; its digest is in every log of the agreement when this returns.
+
+    Args:
+        envelope: the file, DSSE.
+        req: a fresh request id for the access event.  now: microseconds.
+
+    Raises:
+        BadRecord, MalformedRequest: it is no roster.
+        BadRoster: it does not follow, its admin key did not sign it, or it asks for what is not built.
+        NotFound: no such agreement here.  Conflict: something changed meanwhile.
+    """
+    opened, wanted = roster.read(envelope)
+    agreement = view.agreements.get(wanted.agreement)
+    if agreement is None:
+        raise NotFound(
+            f"There is no agreement `{wanted.agreement}` here",
+            why=view.damaged.get(wanted.agreement, ""),
+            todo=f"There are: {', '.join(sorted(view.agreements)) or 'none yet'}",
+        )
+    current = RosterBook(signing, registry, verify).current(agreement, view.epoch)
+    named = current.admin_keys.get(wanted.member, "")
+    public = read_key_text(named)
+    found, revoked = current.rosters.apply(envelope, {} if public is None else {wanted.member: public})
+    if any(one.distrust_from for one in revoked.values()):
+        raise BadRoster(
+            "The roster is refused",
+            why="it distrusts what a key added (`distrust_from`), and this version of the hub does not"
+            " withdraw that by itself",
+            todo="Revoke the key without `distrust_from`, and withdraw what it added by its id",
+        )
+    stored = StoredRoster(
+        agreement=found.agreement,
+        member=found.member,
+        version=found.version,
+        digest=hashlib.sha256(opened.payload).hexdigest(),
+        envelope=dsse.encode(opened),
+        agreement_version=agreement.version,
+        admin_key=named,
+    )
+    event = AccessEvent(
+        req=req,
+        at=now,
+        act=ACT,
+        agr=found.agreement,
+        who=found.member,
+        cred=STEWARD,
+        q=stored.digest,
+        n=len(found.keys),
+        why=STEWARD,
+    )
+    signing.apply_roster(stored, event)
+    return found
+
+
+def _admin_keys(payload: bytes) -> dict[str, str]:
+    members: dict[str, Any] = json.loads(payload)["members"]
+    return {slug: one["admin_key"] for slug, one in members.items() if "admin_key" in one}

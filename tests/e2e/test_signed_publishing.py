@@ -1,0 +1,160 @@
+"""Keys, rosters, signed publications as people use them: commands, a served hub, a verifying consumer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from livehub import LIGHTSHIP, LiveHub, live_hub
+from stixsamples import indicator
+
+AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
+TO = "exercise/indicators"
+
+
+@dataclass
+class Port:
+    """A member's machine."""
+
+    hub: LiveHub
+    home: Path
+
+    def run(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        done = subprocess.run(
+            [LIGHTSHIP, *arguments, "--json"],
+            env={**os.environ, "XDG_CONFIG_HOME": str(self.home), "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=self.home,
+        )
+        assert done.returncode == code, (done.stdout, done.stderr)
+        found: dict[str, Any] = json.loads(done.stdout or done.stderr)
+        return found
+
+    def login(self, member: str) -> None:
+        user, secret = self.hub.secrets[member]
+        file = self.home / "secret"
+        file.touch(0o600)
+        file.write_text(secret)
+        arguments = ("--user", user, "--ca-file", self.hub.ca, "--secret-file", str(file))
+        done = subprocess.run(
+            [LIGHTSHIP, "login", self.hub.url, *arguments],
+            env={**os.environ, "XDG_CONFIG_HOME": str(self.home)},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def publish(self, *objects: Any, options: tuple[str, ...] = (), code: int = 0) -> dict[str, Any]:
+        (self.home / "o.ndjson").write_text("".join(json.dumps(one) + "\n" for one in objects))
+        return self.run("publish", "o.ndjson", "--to", TO, "--sign", *options, code=code)
+
+    def pull(self) -> dict[str, int]:
+        found = self.run("pull", TO, "--verify", "--state", "state", "--out", "got.ndjson")
+        assert not any(found[name] for name in ("failures", "missing", "findings", "warnings")), found
+        return dict(found["proofs"])
+
+
+def marked(**over: Any) -> dict[str, Any]:
+    return indicator(object_marking_refs=[AMBER_STRICT], **over)
+
+
+def version_1(hub: LiveHub) -> str:
+    """Return what rosters and statements call the hub."""
+    import hashlib
+    from base64 import b64decode
+
+    with hub.client("uslax") as client:
+        answer = client.get(f"{hub.url}/agreements/exercise/1.json", headers={"Accept": "application/json"})
+    return hashlib.sha256(b64decode(answer.json()["payload"])).hexdigest()
+
+
+@pytest.fixture(name="ports")
+def _ports(tmp_path: Path) -> Iterator[tuple[Port, Port]]:
+    with live_hub(tmp_path, sample="exercise", members=("uslax", "uslgb")) as hub:
+        made = []
+        for member in ("uslax", "uslgb"):
+            home = tmp_path / member
+            home.mkdir()
+            made.append(Port(hub, home))
+            made[-1].login(member)
+        yield made[0], made[1]
+
+
+def enrol(port: Port) -> None:
+    """Do what an officer, a publisher and a steward do to let a machine sign for `uslgb`."""
+    admin, key = port.run("keys", "generate", "admin.key"), port.run("keys", "generate")
+    file = port.hub.dir / "agreements" / "exercise" / "agreement.toml"
+    text = file.read_text()
+    assert "[members.uslgb]\n" in text
+    file.write_text(text.replace("[members.uslgb]\n", f'[members.uslgb]\nadmin_key = "{admin["key"]}"\n'))
+    port.hub.command("agreement", "apply", "exercise")
+    order = ("--admin-key", "admin.key", "--add", key["key"], "--out", "roster-1.json")
+    where = ("--agreement", "exercise", "--first", version_1(port.hub), "--member", "uslgb")
+    assert port.run("roster", "sign", *order, *where)["keys"] == [key["id"]]
+    done = json.loads(port.hub.command("roster", "apply", str(port.home / "roster-1.json"), "--json"))
+    assert (done["member"], done["version"], done["revoked"]) == ("uslgb", 1, [])
+
+
+def test_from_a_new_key_to_a_verified_pull_and_a_revocation(ports: tuple[Port, Port]) -> None:
+    lax, lgb = ports
+    enrol(lgb)
+    first = [marked(name=f"one {n}") for n in range(300)]
+    told = lgb.publish(*first)
+    assert [(one["seq"], one["objects"]) for one in told["logged"]] == [(1, 256), (2, 44)]
+    assert lax.pull() == {"signed": 300}
+    late = lgb.publish(marked(), options=("--at", "2199-01-01"))
+    assert [one["until"][:10] for one in late["waiting"]] == ["2199-01-01"]
+    bad, good = indicator(), marked()  # the first one has no marking, which this collection asks for
+    (refused,) = lgb.publish(bad, good, code=3)["refused"]
+    assert {one["id"] for one in refused["failures"]} == {bad["id"], good["id"]}
+    assert lgb.publish(good)["logged"][0]["seq"] == 3
+    assert lax.pull() == {"signed": 1}
+    keyid = lgb.run("keys", "show")["id"]
+    order = ("--admin-key", "admin.key", "--previous", "roster-1.json", "--out", "roster-2.json")
+    lgb.run("roster", "sign", *order, "--revoke", keyid, "--reason", "stolen")
+    lgb.hub.command("roster", "apply", str(lgb.home / "roster-2.json"))
+    assert "deny-publish-key" in lgb.publish(marked(), code=3)["refused"][0]["why"]
+    assert lax.pull() == {}
+    assert lgb.hub.command("fsck").startswith("clean")
+
+
+def test_what_a_killed_hub_did_not_answer_goes_again_and_is_logged_once(ports: tuple[Port, Port]) -> None:
+    lax, lgb = ports
+    enrol(lgb)
+    for round_ in range(3):
+        (lgb.home / "o.ndjson").write_text("".join(json.dumps(marked()) + "\n" for _ in range(400)))
+        sending = subprocess.Popen(
+            [LIGHTSHIP, "publish", "o.ndjson", "--to", TO, "--sign"],
+            env={**os.environ, "XDG_CONFIG_HOME": str(lgb.home), "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=lgb.home,
+        )
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                sending.wait(0.8 + 0.4 * round_)
+        finally:
+            lgb.hub.kill()
+            sending.kill()
+            sending.wait(30)
+        lgb.hub.start()
+        rest = lgb.run("publish", "--to", TO, "--sign")
+        assert not rest["refused"]
+        assert not rest["waiting"]
+        proofs = lax.pull()
+        assert set(proofs) <= {"signed"}
+    assert lgb.hub.command("fsck").startswith("clean")
