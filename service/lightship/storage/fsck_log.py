@@ -35,7 +35,7 @@ class _Tree:
     origin: str
     checkpoints: dict[int, bytes]
     vouched: int
-    """Size of the newest checkpoint that was kept; from there on every event is in a group that was signed."""
+    """Size of the newest kept checkpoint; from there on every event is in a group that was signed."""
     tree: Frontier = Frontier()
     newest: int = 0
     group: list[bytes] = field(default_factory=list)
