@@ -25,6 +25,7 @@ from lightship.storage.fsck_registry import (
     check_statuses,
 )
 from lightship.storage.fsck_scratch import Scratch
+from lightship.storage.fsck_signatures import check_rosters, check_signatures
 from lightship.storage.fsck_statements import check_collection, check_loose_ends, heads
 from lightship.storage.fsck_suspensions import check_suspensions
 from lightship.storage.migrate import Kind, check
@@ -123,6 +124,10 @@ def _check_hub(
     progress("checking objects", objects, total)
     for head in found:
         check_collection_log(db, head.number, scratch, key)
+    if key is not None:
+        signers = {one: check_rosters(db, one, scratch, key.verify) for one in {h.agreement for h in found}}
+        for head in found:
+            check_signatures(db, head.number, signers[head.agreement], scratch, key.verify)
     check_suspensions(db, found, scratch, key)
     check_flags(db, scratch)
     check_marking_sets(db, scratch)
