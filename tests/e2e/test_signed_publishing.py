@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +75,6 @@ def marked(**over: Any) -> dict[str, Any]:
 
 def version_1(hub: LiveHub) -> str:
     """Return what rosters and statements call the hub."""
-    import hashlib
-    from base64 import b64decode
-
     with hub.client("uslax") as client:
         answer = client.get(f"{hub.url}/agreements/exercise/1.json", headers={"Accept": "application/json"})
     return hashlib.sha256(b64decode(answer.json()["payload"])).hexdigest()
@@ -131,11 +130,21 @@ def test_from_a_new_key_to_a_verified_pull_and_a_revocation(ports: tuple[Port, P
     assert lgb.hub.command("fsck").startswith("clean")
 
 
-def test_what_a_killed_hub_did_not_answer_goes_again_and_is_logged_once(ports: tuple[Port, Port]) -> None:
-    lax, lgb = ports
-    enrol(lgb)
-    for round_ in range(3):
-        (lgb.home / "o.ndjson").write_text("".join(json.dumps(marked()) + "\n" for _ in range(400)))
+def delivered(port: Port) -> dict[int, int]:
+    """Return how many objects each statement added that the outbox holds a proof of, by `seq`."""
+    found = {}
+    for path in (port.home / "lightship" / "outbox").glob("*/*/delivered/*.json"):
+        payload = json.loads(b64decode(json.loads(path.read_bytes())["publication"]["payload"]))
+        found[payload["seq"]] = len(payload["add"])
+    return found
+
+
+def kill_loop(lax: Port, lgb: Port, rounds: int, objects: int) -> int:
+    """Kill hub and publisher with -9 while it publishes; after each round the outbox and the log agree."""
+    pulled = 0
+    for number in range(rounds):
+        lines = [json.dumps(marked()) + "\n" for _ in range(objects)]
+        (lgb.home / "o.ndjson").write_text("".join(lines))
         sending = subprocess.Popen(
             [LIGHTSHIP, "publish", "o.ndjson", "--to", TO, "--sign"],
             env={**os.environ, "XDG_CONFIG_HOME": str(lgb.home), "NO_COLOR": "1"},
@@ -146,7 +155,7 @@ def test_what_a_killed_hub_did_not_answer_goes_again_and_is_logged_once(ports: t
         )
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                sending.wait(0.8 + 0.4 * round_)
+                sending.wait(0.6 + 0.15 * (number % 7))
         finally:
             lgb.hub.kill()
             sending.kill()
@@ -157,4 +166,22 @@ def test_what_a_killed_hub_did_not_answer_goes_again_and_is_logged_once(ports: t
         assert not rest["waiting"]
         proofs = lax.pull()
         assert set(proofs) <= {"signed"}
+        pulled += proofs.get("signed", 0)
+        chain = delivered(lgb)
+        assert sorted(chain) == list(range(1, len(chain) + 1))
+        assert pulled == sum(chain.values())
     assert lgb.hub.command("fsck").startswith("clean")
+    return pulled
+
+
+def test_what_a_killed_hub_did_not_answer_goes_again_and_is_logged_once(ports: tuple[Port, Port]) -> None:
+    lax, lgb = ports
+    enrol(lgb)
+    assert kill_loop(lax, lgb, 3, 300) > 0
+
+
+@pytest.mark.long
+def test_outbox_and_log_agree_through_200_rounds_of_kill_9(ports: tuple[Port, Port]) -> None:
+    lax, lgb = ports
+    enrol(lgb)
+    print(f"200 rounds, {kill_loop(lax, lgb, 200, 40)} objects signed, proved and verified")
