@@ -32,6 +32,11 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "agreement check": ([AGREEMENT], ""),
     "agreement new": (["second", "--member", "USSFO", "--member", "USOAK"], ""),
     "agreement show": ([AGREEMENT], ""),
+    "agreement suspend": (
+        [AGREEMENT, "--member", "uslax", "--hours", "1", "--reason", "a test", "--yes"],
+        "suspend",
+    ),
+    "agreement resume": ([AGREEMENT, "--member", "uslax"], "resume"),
     "audience": ([COLLECTION], ""),
     "audit export": ([AGREEMENT, "--out", "{new}"], "audit-export"),
     "audit retire": (["2001"], ""),
@@ -155,7 +160,14 @@ def test_a_command_on_a_hub_shows_no_content(
 
 NOTHING_TO_DO = {"audit retire"}
 """No log of this hub is old enough."""
-ONCE = {"agreement new", "credential mint", "roster apply", "staged cancel"}
+ONCE = {
+    "agreement new",
+    "agreement suspend",
+    "agreement resume",
+    "credential mint",
+    "roster apply",
+    "staged cancel",
+}
 """They are refused the second time."""
 
 
