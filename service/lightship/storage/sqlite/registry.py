@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import apsw
@@ -16,11 +16,12 @@ from lightship.core.errors import Conflict
 from lightship.core.ids import MAX_COLLECTIONS
 from lightship.core.ports import HeldSet, InUse, SignedAgreement, WouldBreak
 from lightship.storage import statements
+from lightship.storage.sqlite.changes import ChangeJob, ChangePlan
 from lightship.storage.sqlite.connection import select
 from lightship.storage.sqlite.marks import read_marks
 from lightship.storage.sqlite.removal import Removal, gone_by_place, lost_definitions
 from lightship.storage.sqlite.rosters import in_force
-from lightship.storage.sqlite.transaction import Head, Transaction, Writing
+from lightship.storage.sqlite.transaction import Head, Transaction
 
 _CHAIN = """
 SELECT id, version, payload, envelope, digest, activated, rules FROM agreement
@@ -50,25 +51,8 @@ def read_credentials(db: apsw.Connection, where: str, values: tuple[Any, ...]) -
     return [Credential(*(*row[:8], tuple(orjson.loads(row[8])), *row[9:])) for row in rows]
 
 
-@dataclass(slots=True)
-class ChangePlan:
-    """A decided change: the epoch rises, the event waits for the access log."""
-
-    event: AccessEvent
-    writings: list[Writing] = field(default_factory=list)
-    removals: Sequence[Removal] = ()
-
-    def apply(self, txn: Transaction) -> None:
-        """Write what was ordered out, the statements and the event."""
-        for removal in self.removals:
-            removal.write(txn)
-        for writing in self.writings:
-            txn.append(writing, self.event.req)
-        txn.keep_event(self.event)
-
-
 @dataclass(frozen=True, slots=True)
-class Activate:
+class Activate(ChangeJob):
     """The job of a new agreement version. It MUST be alone in its transaction."""
 
     signed: SignedAgreement
@@ -76,15 +60,6 @@ class Activate:
     event: AccessEvent
     admits: Callable[[str, HeldSet], bool]
     withdraw: Mapping[str, Sequence[str]]
-    weight: int = 1
-
-    def needs(self) -> Iterable[tuple[int, str]]:
-        """No object that is known before the collections are read."""
-        return ()
-
-    def status_ids(self) -> tuple[str, ...]:
-        """None."""
-        return ()
 
     def decide(self, txn: Transaction) -> ChangePlan:
         """Append the version, number new collections, plan a statement in each collection.
@@ -184,20 +159,11 @@ class Activate:
 
 
 @dataclass(frozen=True, slots=True)
-class PutCredential:
+class PutCredential(ChangeJob):
     """The job of a credential minted, changed or revoked. It MUST be alone in its transaction."""
 
     credential: Credential
     event: AccessEvent
-    weight: int = 1
-
-    def needs(self) -> Iterable[tuple[int, str]]:
-        """No object."""
-        return ()
-
-    def status_ids(self) -> tuple[str, ...]:
-        """None."""
-        return ()
 
     def decide(self, txn: Transaction) -> ChangePlan:
         """Write the row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ from lightship.core.audit import AccessEvent
 from lightship.core.errors import Conflict, NotFound
 from lightship.core.ports import StoredRoster
 from lightship.storage import statements
+from lightship.storage.sqlite.changes import ChangeJob, ChangePlan, in_every_log
 from lightship.storage.sqlite.connection import select
-from lightship.storage.sqlite.transaction import Transaction, Writing
+from lightship.storage.sqlite.transaction import Transaction
 
 _ALL = """
 SELECT agreement, member, version, digest, envelope, agreement_version, admin_key FROM roster
@@ -50,53 +51,15 @@ def in_force(db: apsw.Connection, agreement: str, payload: bytes) -> list[statem
     ]
 
 
-@dataclass(slots=True)
-class RosterPlan:
-    """A decided roster."""
-
-    roster: StoredRoster
-    event: AccessEvent
-    writings: list[Writing]
-
-    def apply(self, txn: Transaction) -> None:
-        """Write the row, a leaf in each log, the event."""
-        one = self.roster
-        txn.db.execute(
-            _PUT,
-            (
-                one.agreement,
-                one.member,
-                one.version,
-                one.digest,
-                one.envelope,
-                one.agreement_version,
-                one.admin_key,
-                txn.now,
-            ),
-        )
-        for writing in self.writings:
-            txn.append(writing, self.event.req)
-        txn.keep_event(self.event)
-
-
 @dataclass(frozen=True, slots=True)
-class ApplyRoster:
+class ApplyRoster(ChangeJob):
     """The job of a member's next roster. It MUST be alone in its transaction."""
 
     roster: StoredRoster
     event: AccessEvent
-    weight: int = 1
 
-    def needs(self) -> Iterable[tuple[int, str]]:
-        """No object."""
-        return ()
-
-    def status_ids(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    def decide(self, txn: Transaction) -> RosterPlan:
-        """Compare versions, plan a statement in each collection.
+    def decide(self, txn: Transaction) -> ChangePlan:
+        """Compare versions, write the row, plan a statement in each collection; the epoch rises.
 
         Raises:
             NotFound: there is no such agreement.
@@ -113,10 +76,18 @@ class ApplyRoster:
                 why=f"the agreement has version {version}, the newest roster of {one.member} version {last}",
                 todo="Try again",
             )
-        part = statements.roster_change(one.member, one.digest)
-        heads = txn.heads_of(one.agreement)
-        for head in heads:
-            txn.check_room(head, [part])
-        # From here on nothing fails.
-        txn.epoch += 1
-        return RosterPlan(one, self.event, [txn.reserve(head, "", [part]) for head in heads])
+        writings = in_every_log(txn, one.agreement, statements.roster_change(one.member, one.digest))
+        txn.db.execute(
+            _PUT,
+            (
+                one.agreement,
+                one.member,
+                one.version,
+                one.digest,
+                one.envelope,
+                one.agreement_version,
+                one.admin_key,
+                txn.now,
+            ),
+        )
+        return ChangePlan(self.event, writings)

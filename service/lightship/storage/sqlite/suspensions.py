@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import apsw
@@ -11,8 +10,9 @@ from lightship.core.audit import AccessEvent
 from lightship.core.errors import Conflict, NotFound
 from lightship.core.ports import SignedSuspension
 from lightship.storage import statements
+from lightship.storage.sqlite.changes import ChangeJob, ChangePlan, in_every_log
 from lightship.storage.sqlite.connection import select
-from lightship.storage.sqlite.transaction import Transaction, Writing
+from lightship.storage.sqlite.transaction import Transaction
 
 _ALL = """
 SELECT agreement, number, agreement_version, digest, envelope, applied FROM suspension
@@ -31,40 +31,14 @@ def read_suspensions(db: apsw.Connection, agreement: str) -> tuple[SignedSuspens
 
 
 @dataclass(frozen=True, slots=True)
-class SuspensionPlan:
-    """A decided suspension."""
-
-    signed: SignedSuspension
-    event: AccessEvent
-    writings: list[Writing]
-
-    def apply(self, txn: Transaction) -> None:
-        """Write the row, an entry in each log, the event."""
-        one = self.signed
-        txn.db.execute(_PUT, (one.agreement, one.number, one.version, one.digest, one.envelope, one.applied))
-        for writing in self.writings:
-            txn.append(writing, self.event.req)
-        txn.keep_event(self.event)
-
-
-@dataclass(frozen=True, slots=True)
-class Suspend:
+class Suspend(ChangeJob):
     """The job of the next suspension of an agreement. It MUST be alone in its transaction."""
 
     signed: SignedSuspension
     event: AccessEvent
-    weight: int = 1
 
-    def needs(self) -> Iterable[tuple[int, str]]:
-        """No object."""
-        return ()
-
-    def status_ids(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    def decide(self, txn: Transaction) -> SuspensionPlan:
-        """Compare numbers, plan a statement in each collection; the epoch rises.
+    def decide(self, txn: Transaction) -> ChangePlan:
+        """Compare numbers, write the row, plan a statement in each collection; the epoch rises.
 
         Raises:
             NotFound: there is no such agreement.
@@ -80,10 +54,6 @@ class Suspend:
                 why=f"version {version} of the agreement is in force, number {number} the newest suspension",
                 todo="Try again",
             )
-        part = statements.suspension(one.envelope)
-        heads = txn.heads_of(one.agreement)
-        for head in heads:
-            txn.check_room(head, [part])
-        # From here on nothing fails.
-        txn.epoch += 1
-        return SuspensionPlan(one, self.event, [txn.reserve(head, "", [part]) for head in heads])
+        writings = in_every_log(txn, one.agreement, statements.suspension(one.envelope))
+        txn.db.execute(_PUT, (one.agreement, one.number, one.version, one.digest, one.envelope, one.applied))
+        return ChangePlan(self.event, writings)
