@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from lightship.cli.command import Command, hub_option, json_option
-from lightship.cli.local import hub_of, wall_clock
+from lightship.cli.local import wall_clock
 from lightship.cli.output import listing, print_json, say
 
 
@@ -46,6 +46,7 @@ def init(
     from lightship.data import cert_profile
     from lightship.keys.authority import KeyMaker
     from lightship.usecases.initialise import init_hub
+    from lightship.wiring import open_hub
 
     made = init_hub(
         hub_dir,
@@ -57,8 +58,7 @@ def init(
         now=wall_clock(),
         listen=listen,
     )
-    with hub_of(hub_dir):
-        pass  # the data files are made now, so that backup, fsck and doctor find them
+    open_hub(hub_dir).close()  # makes the data files, so that backup, fsck and doctor find them
     for warning in made.warnings:
         say(f"Warning: {warning}")
     if as_json:

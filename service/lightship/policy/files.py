@@ -24,7 +24,7 @@ _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|;|[^";/]+|.', re.DOTALL)
 _ID = re.compile(r"(?:allow|deny|rule)-[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 OWN_RULES: Final = 50
 """At most so many rules of an agreement's own: each makes every decision take longer."""
-_TODO = "Correct it; the rules in use stay as they are"
+_REMEDY = "Correct it; the rules in use stay as they are"
 
 
 def load_policy(folder: Path) -> RuleSet:
@@ -54,7 +54,7 @@ def load_rules(folder: Path) -> RuleSet:
                 raise _bad(rule.path, rule.line, f"Two rules are named `{rule.id}`", f"see also {twin.path}")
             rules.append(rule)
     if not rules:
-        raise BadFile("There are no rules", path=str(folder), why="no *.cedar in it holds one", todo=_TODO)
+        raise BadFile("There are no rules", path=str(folder), why="no *.cedar in it holds one", todo=_REMEDY)
     return rule_set(rules, schema)
 
 
@@ -191,8 +191,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadFile("The file cannot be read", path=str(path), why=str(error), todo=_TODO) from None
+        raise BadFile("The file cannot be read", path=str(path), why=str(error), todo=_REMEDY) from None
 
 
 def _bad(path: str, line: int, title: str, why: str) -> BadFile:
-    return BadFile(title, path=path, line=line, why=why, todo=_TODO)
+    return BadFile(title, path=path, line=line, why=why, todo=_REMEDY)

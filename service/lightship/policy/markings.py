@@ -14,7 +14,7 @@ from lightship.core.errors import BadFile
 from lightship.core.stix.json import canonical
 from lightship.core.stix.markings import SHIPPED
 
-_TODO: Final = "Put the file back as it was shipped; what is in use stays as it is"
+_REMEDY: Final = "Put the file back as it was shipped; what is in use stays as it is"
 
 
 def check_markings(folder: Path) -> None:
@@ -67,4 +67,4 @@ def _text(path: Path) -> str:
 
 
 def _bad(path: Path, line: int, title: str, why: str) -> BadFile:
-    return BadFile(title, path=str(path), line=line, why=why, todo=_TODO)
+    return BadFile(title, path=str(path), line=line, why=why, todo=_REMEDY)
