@@ -58,7 +58,11 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated client of a member. `credential` is the credential's id, `name` its user name."""
+    """An authenticated client of a member.
+
+    `credential` is the credential's id, `name` its user name. `certificate`: its connection shows a client
+    certificate whose key is pinned for this member.
+    """
 
     agreement: str
     member: str
@@ -66,6 +70,7 @@ class Principal:
     name: str
     roles: frozenset[str] = frozenset()
     profile: Profile = "standard"
+    certificate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,11 @@ LEVELS: tuple[Level, ...] = tuple(Level)
 
 @dataclass(frozen=True, slots=True)
 class CollectionSettings:
-    """What a collection takes; the defaults are the safe ones."""
+    """What a collection takes; the defaults are the safe ones.
+
+    `require_signature`: publishing and withdrawing only by statements that a publish key signed.
+    `require_certificate_to_write`: only over connections with a pinned client certificate.
+    """
 
     unmarked: Literal["refuse"] | Level = "refuse"
     authors: Literal["not-others", "own", "any"] | frozenset[str] = "not-others"
@@ -52,6 +56,8 @@ class CollectionSettings:
     retention_days: int | None = None
     red: Literal["named", "audience"] = "named"
     ssi: Literal["refuse", "named"] = "refuse"
+    require_signature: bool = False
+    require_certificate_to_write: bool = False
 
 
 @dataclass(frozen=True, slots=True)

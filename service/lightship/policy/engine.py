@@ -63,15 +63,18 @@ class CedarRules:
         collection: Collection,
         agreement: Agreement,
         now: Micros,
+        *,
+        signed: bool = False,
     ) -> Decision:
         """Answer for every combination; never raises.
 
-        `now`, in microseconds, decides the status and who is suspended.
+        `now`, in microseconds, decides the status and who is suspended. `signed`: a statement that a publish
+        key signed brings it.
         """
         if isinstance(subject, System) or subject.agreement != agreement.id:
             standing = standing_of(agreement, "", now)
             return self._case(subject, action, collection, agreement, standing).decision
-        standing = standing_of(agreement, subject.member, now)
+        standing = standing_of(agreement, subject.member, now, subject.certificate, signed)
         key = (id(agreement), id(collection), subject.member, action, standing)
         found = self._actions.get(key)
         if found is None:
@@ -127,16 +130,17 @@ class CedarRules:
         now: Micros,
         candidate: Candidate | None = None,
         marks: MarkingSet | None = None,
+        *,
+        signed: bool = False,
     ) -> Explanation:
         """Say why: by every rule that decided, and condition by condition of the permits. Never raises.
 
         With a candidate, and once the action itself is permitted, it is about putting that object there;
         where a member of the audience may not have it, about that member.
         """
-        member = ""
+        standing = standing_of(agreement, "", now)
         if isinstance(subject, Principal) and subject.agreement == agreement.id:
-            member = subject.member
-        standing = standing_of(agreement, member, now)
+            standing = standing_of(agreement, subject.member, now, subject.certificate, signed)
         case = self._case(subject, action, collection, agreement, standing)
         if candidate is None or not isinstance(subject, Principal) or not case.decision.allowed:
             return case.explanation()

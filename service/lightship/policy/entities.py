@@ -92,7 +92,12 @@ def request(
 
 def standing_context(standing: Standing) -> Entity:
     """Return the context of every action but those on objects."""
-    return {"status": standing.status.value, "suspended": standing.stopped is not None}
+    return {
+        "status": standing.status.value,
+        "suspended": standing.stopped is not None,
+        "certificate": standing.certificate,
+        "signed": standing.signed,
+    }
 
 
 def object_context(agreement: Agreement, facts: Facts) -> Entity:

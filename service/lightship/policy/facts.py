@@ -18,11 +18,16 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 
 class Standing(NamedTuple):
-    """Where the agreement stands, and who asks: until when both are suspended, None if they are not."""
+    """Where the agreement stands, and who asks: until when both are suspended, None if they are not.
+
+    `certificate`: over a connection with a pinned client certificate. `signed`: by a signed statement.
+    """
 
     status: AgreementStatus
     ends: Micros | None = None
     stopped: Micros | None = None
+    certificate: bool = False
+    signed: bool = False
 
 
 class Facts(NamedTuple):
@@ -85,16 +90,20 @@ class Kind(NamedTuple):
     slug: str
 
 
-def standing_of(agreement: Agreement, member: str, now: Micros) -> Standing:
+def standing_of(
+    agreement: Agreement, member: str, now: Micros, certificate: bool = False, signed: bool = False
+) -> Standing:
     """Return where the agreement and a member of it stand at `now`; `member` is empty for anybody else."""
     if not agreement.suspensions:
-        return Standing(agreement.status(now))
+        return Standing(agreement.status(now), certificate=certificate, signed=signed)
     whole = agreement.suspended("", now)
     stop = agreement.suspended(member, now) if member else None
     return Standing(
         agreement.status(now),
         None if whole is None else whole.until,
         None if stop is None else stop.until,
+        certificate,
+        signed,
     )
 
 

@@ -218,5 +218,7 @@ def _collection(
             retention_days=one.get("retention_days"),
             red=one.get("red", "named"),
             ssi=one.get("ssi", "refuse"),
+            require_signature=one.get("require_signature", False),
+            require_certificate_to_write=one.get("require_certificate_to_write", False),
         ),
     )

@@ -25,7 +25,11 @@ class Decisions(Protocol):
         collection: Collection,
         agreement: Agreement,
         now: Micros,
-    ) -> Decision: ...
+        *,
+        signed: bool = False,
+    ) -> Decision:
+        """May they do this? `signed`: by a statement that a publish key signed."""
+        ...
 
     def decide_object(
         self,
@@ -66,6 +70,8 @@ class Decisions(Protocol):
         now: Micros,
         candidate: Candidate | None = None,
         marks: MarkingSet | None = None,
+        *,
+        signed: bool = False,
     ) -> Explanation:
         """Say why; the decision in it MUST be that of `decide`, then of `decide_object`. May be slow."""
         ...
