@@ -56,7 +56,7 @@ def extended(extension: str, **content: Any) -> Stix:
 
 
 def terms(**content: Any) -> Stix:
-    return extended(SHARING_TERMS, agreement="exercise", **content)
+    return extended(SHARING_TERMS, **{"agreement": "exercise", **content})
 
 
 def acs(classification: str, **more: Any) -> Stix:
@@ -106,6 +106,7 @@ def reads(kit: HubKit, alias: str, stix_id: str, member: str) -> bool:
         ("bay", AMBER, acs("NF"), ""),
         ("bay", AMBER, extended(new_id("extension-definition"), colour="mauve"), "deny-unknown-marking"),
         ("bay", AMBER, definition(definition_type="pap", definition={"pap": "red"}), "deny-unknown-marking"),
+        ("bay", AMBER, terms(agreement="pacific-partners"), "deny-other-agreement"),
     ],
 )  # fmt: skip
 def test_an_object_gets_to_its_readers_only_if_its_markings_let_all_of_them(
@@ -127,6 +128,24 @@ def test_an_object_gets_to_its_readers_only_if_its_markings_let_all_of_them(
                         not rule and (member == "uslax" or alias == "all")
                     )
     assert reads(kit, alias, free["id"], "uslax"), "what stands beside it is taken"
+
+
+def test_terms_of_another_agreement_are_told_with_their_place_and_what_to_do(kit: HubKit) -> None:
+    """Its readers would be others than the publisher meant, and `same-agreement` would mean nothing."""
+    elsewhere = terms(agreement="pacific-partners", onward="same-agreement")
+    citing = indicator(object_marking_refs=[AMBER, elsewhere["id"]])
+    for order in ((elsewhere, citing), (citing, elsewhere)):
+        said = post(kit, "all", *order)
+        assert said[elsewhere["id"]] == (
+            "its terms are for the agreement `pacific-partners`, and this is `exercise`"
+            f" (at /extensions/{SHARING_TERMS}/agreement). Post it there, or under sharing-terms that name"
+            " `exercise` (deny-other-agreement)"
+        )
+        assert said[citing["id"]] == (
+            f"it is marked with {elsewhere['id']}, whose terms are for the agreement `pacific-partners`, and"
+            " this is `exercise` (at /object_marking_refs/1). Post it there, or under sharing-terms that name"
+            " `exercise` (deny-other-agreement)"
+        )
 
 
 def test_a_definition_that_another_member_posted_first_does_not_loosen_mine(kit: HubKit) -> None:

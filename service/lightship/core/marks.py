@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Final
 
 from lightship.core.collection import Candidate, Collection, Level
+from lightship.core.stix.extensions import SHARING_TERMS
 from lightship.core.stix.json import canonical
 from lightship.core.stix.markings import markings_of
-from lightship.core.stix.terms import NO_TERMS, Terms, UnreadableTerms, read_terms
-from lightship.core.time import Micros
+from lightship.core.stix.terms import NO_TERMS, Terms, UnreadableTerms, agreement_of, read_terms
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,35 +30,21 @@ class Cited:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkingSet:
-    """What markings say.
+class MarkingSet(Terms):
+    """What markings say: the terms of all definitions together, and besides them
 
     Args:
         level: the strictest TLP level as marked, None without one (what a collection takes an unmarked object
             for is not in it).
         levelled: False for marking- and extension-definitions, which need no level.
-        recipients: ids of the identities that may have it, None for no such restriction; of several terms
-            what all of them allow.
         red_members: members that were the audience when an object was taken as TLP:RED to its audience; None
             for every other object. Whoever joins later was not meant.
-        only_countries, exclude_countries: ISO 3166 alpha-2; None for no such restriction.
-        ssi: Sensitive Security Information (49 CFR 1520).
-        closed: why nobody else may have it, in stable words such as `iep-must-not-share`.
-        release_at: embargo, microseconds; the latest of several.
-        share_until: not after this moment, microseconds; the earliest of several.
         cites: definitions that are not shipped, by id.
     """
 
     level: Level | None = None
     levelled: bool = True
-    recipients: frozenset[str] | None = None
     red_members: frozenset[str] | None = None
-    only_countries: frozenset[str] | None = None
-    exclude_countries: frozenset[str] = frozenset()
-    ssi: bool = False
-    closed: frozenset[str] = frozenset()
-    release_at: Micros | None = None
-    share_until: Micros | None = None
     cites: tuple[Cited, ...] = ()
 
 
@@ -81,6 +67,8 @@ class Definition:
 
 
 UNMARKED = MarkingSet()
+_TERMS: Final = tuple(one.name for one in fields(Terms))
+_FIELDS: Final = tuple(one.name for one in fields(MarkingSet))
 
 UNLEVELLED_TYPES: Final = frozenset({"marking-definition", "extension-definition"})
 """They say what a marking or an extension means, and need no TLP themselves."""
@@ -92,13 +80,19 @@ class UnknownMarking(Exception):
     `id` is the marking's, `where` a JSON pointer in the object. `message` says what, where and what to do.
     """
 
-    rule: Final = "deny-unknown-marking"
+    rule: ClassVar[str] = "deny-unknown-marking"
 
     def __init__(self, stix_id: str, where: str, why: str, todo: str) -> None:
         self.id = stix_id
         self.where = where
         self.message = f"{why}{f' (at {where})' if where else ''}. {todo}"
         super().__init__(self.message)
+
+
+class OtherAgreement(UnknownMarking):
+    """An object under sharing-terms of another agreement."""
+
+    rule: ClassVar[str] = "deny-other-agreement"
 
 
 def marking_set(
@@ -139,16 +133,34 @@ def marking_set(
     return MarkingSet(
         level=candidate.level,
         levelled=levelled,
-        recipients=terms.recipients,
         red_members=collection.audience if to_audience else None,
-        only_countries=terms.only_countries,
-        exclude_countries=terms.exclude_countries,
-        ssi=terms.ssi,
-        closed=terms.closed,
-        release_at=terms.release_at,
-        share_until=terms.share_until,
         cites=tuple(sorted(cites)),
+        **{name: getattr(terms, name) for name in _TERMS},
     )
+
+
+def check_agreement(candidate: Candidate, agreement: str, definitions: Mapping[str, Definition]) -> None:
+    """Check that no sharing-terms of an object are those of another agreement.
+
+    Asked of what is posted only: what is held was taken under the rules of its time.
+
+    Raises:
+        OtherAgreement: it is, or cites, a definition whose terms name another agreement.
+    """
+    bodies = [(stix_id, definitions[stix_id].body) for stix_id in candidate.cites if stix_id in definitions]
+    if candidate.type == "marking-definition":
+        bodies.append((candidate.id, candidate.body))
+    for stix_id, body in bodies:
+        named = agreement_of(body)
+        if named not in {"", agreement}:
+            own = stix_id == candidate.id
+            whose = "its terms are" if own else f"it is marked with {stix_id}, whose terms are"
+            raise OtherAgreement(
+                stix_id,
+                f"/extensions/{SHARING_TERMS}/agreement" if own else _place(candidate, stix_id),
+                f"{whose} for the agreement `{named}`, and this is `{agreement}`",
+                f"Post it there, or under sharing-terms that name `{agreement}`",
+            )
 
 
 def usable(
@@ -183,7 +195,7 @@ def usable(
 def encode(marks: MarkingSet) -> bytes:
     """Return a set as JCS (RFC 8785): equal sets give equal bytes."""
     held: dict[str, Any] = {}
-    for name in MarkingSet.__slots__:
+    for name in _FIELDS:
         value = getattr(marks, name)
         if value == getattr(UNMARKED, name):
             continue

@@ -15,7 +15,14 @@ from typing import Protocol
 from lightship.core.access import Decision, Grant, Principal
 from lightship.core.agreement import Agreement
 from lightship.core.collection import Candidate, Level
-from lightship.core.marks import Definition, MarkingSet, UnknownMarking, marking_set, usable
+from lightship.core.marks import (
+    Definition,
+    MarkingSet,
+    UnknownMarking,
+    check_agreement,
+    marking_set,
+    usable,
+)
 from lightship.core.ports import Decisions
 from lightship.core.time import Micros, format_stamp
 
@@ -172,12 +179,13 @@ class _Case:
         found = self._known.get(key)
         if found is None:
             found = self._ask(candidate)
-            if found[0] is not None:  # an unknown marking is told with its place
+            if found[0] is not None:  # a marking that cannot be kept is told with its place
                 self._known[key] = found
         return found
 
     def _ask(self, candidate: Candidate) -> _Outcome:
         try:
+            check_agreement(candidate, self._agreement.id, self._definitions)
             marks = marking_set(candidate, self._collection, self._definitions)
         except UnknownMarking as unknown:
             return None, Decision(False, unknown.rule, unknown.message)

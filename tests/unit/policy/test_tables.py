@@ -50,6 +50,7 @@ def test_the_docs_name_the_words_that_a_sentence_may_hold_and_rules_that_exist()
     assert set(re.findall(r"`\{(\w+)\}`", text)) == PLACEHOLDERS
     elsewhere = {"deny-default", "deny-owner", "deny-conflict", "deny-withdrawn", "deny-publish-quota"}
     elsewhere |= {"deny-revoked", "deny-expired", "deny-not-evaluated", "deny-unknown-marking"}
+    elsewhere |= {"deny-other-agreement", "deny-share-until"}
     elsewhere |= {"deny-receive-"}
     assert set(re.findall(r"(?:allow|deny)-[a-z-]+", text)) <= {*shipped().by_id, *elsewhere}
 

@@ -30,9 +30,19 @@ _NO_FOREIGN = frozenset({"US"})
 _IEP_LEVELS = frozenset({"red", "amber", "green", "white", "clear"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What one or several definitions ask for; the fields are those of `marks.MarkingSet`."""
+    """What one or several definitions ask for.
+
+    Args:
+        recipients: ids of the identities that may have it, None for no such restriction; of several terms
+            what all of them allow.
+        only_countries, exclude_countries: ISO 3166 alpha-2; None for no such restriction.
+        ssi: Sensitive Security Information (49 CFR 1520).
+        closed: why nobody else may have it, in stable words such as `iep-must-not-share`.
+        release_at: embargo, microseconds; the latest of several.
+        share_until: not after this moment, microseconds; the earliest of several.
+    """
 
     recipients: frozenset[str] | None = None
     only_countries: frozenset[str] | None = None
@@ -79,6 +89,19 @@ def read_terms(body: bytes) -> Terms:
         UnreadableTerms: it is of a kind that the hub does not know, or says what it means in no known way.
     """
     return _remembered(body) if len(body) <= 4096 else _read(body)
+
+
+def agreement_of(body: bytes) -> str:
+    """Return the agreement that the sharing-terms of a marking definition name, empty without such terms.
+
+    Args:
+        body: the definition as JSON in UTF-8, checked at ingest.
+    """
+    extensions = json.loads(body).get("extensions")
+    for key, content in extensions.items() if isinstance(extensions, dict) else ():
+        if key.lower() == SHARING_TERMS and isinstance(content, dict):
+            return str(content.get("agreement", ""))
+    return ""
 
 
 @lru_cache(maxsize=2048)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lightship.core.marks import UnknownMarking, marking_set, usable
+from lightship.core.marks import OtherAgreement, UnknownMarking, marking_set, usable
 from lightship.core.stix.extensions import ALLOWED_ON, MARITIME_CONTEXT, SHARING_TERMS
 from lightship.core.time import Micros
 from lightship.data import extension_schemas
@@ -92,6 +92,7 @@ def test_the_page_names_ids_types_and_rules() -> None:
         "deny-hidden-publisher",
         "deny-share-until",
         UnknownMarking.rule,
+        OtherAgreement.rule,
         *("deny-receive-recipients", "deny-receive-red", "deny-receive-ssi", "deny-receive-iep"),
         *("deny-receive-country", "deny-receive-country-excluded", "deny-classified"),
     ):
