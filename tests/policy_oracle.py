@@ -45,6 +45,7 @@ class Question:
     marks: MarkingSet
     receiver: str = ""
     owner: str = ""
+    signed: bool = False
 
 
 def questions(seed: int, count: int) -> Iterator[Question]:
@@ -53,7 +54,10 @@ def questions(seed: int, count: int) -> Iterator[Question]:
     for number in range(count):
         if number % 4 == 0:
             agreement, collection = _world(dice)
-        person = Principal(dice.choice(["mou"] * 6 + ["other"]), dice.choice(SLUGS), "c1", "tool")
+        person = Principal(
+            *(dice.choice(["mou"] * 6 + ["other"]), dice.choice(SLUGS), "c1", "tool"),
+            certificate=dice.random() < 0.5,
+        )
         subject: Principal | System = dice.choice([person] * 9 + [System("fsck")])
         kind = dice.choice(("action", "object", "receive")) if isinstance(subject, Principal) else "action"
         item = _object(dice)
@@ -67,6 +71,7 @@ def questions(seed: int, count: int) -> Iterator[Question]:
             _marks(dice, item),
             dice.choice(SLUGS) if kind == "receive" else "",
             dice.choice(SLUGS),
+            dice.random() < 0.5,
         )
 
 
@@ -116,7 +121,20 @@ def expected(question: Question) -> tuple[set[str], set[str]]:
         Action.APPROVE: ("allow-approver-approve", "approver" in member.roles),
     }
     name, holds = held.get(question.action, ("", False))
-    return ({name} if holds else set()), set(_action_forbids(question, member))
+    return ({name} if holds else set()), set(_action_forbids(question, member)) | _bare(question, one)
+
+
+def _bare(question: Question, person: Principal) -> set[str]:
+    """Return what is missing of the things that a collection asks of whoever changes it."""
+    if question.action not in {Action.PUBLISH, Action.WITHDRAW}:
+        return set()
+    settings = question.collection.settings
+    missing = set()
+    if settings.require_signature and not question.signed:
+        missing.add("deny-unsigned")
+    if settings.require_certificate_to_write and not person.certificate:
+        missing.add("deny-no-certificate")
+    return missing
 
 
 def first_refused(question: Question, owner: str) -> tuple[set[str], set[str]] | None:
@@ -241,6 +259,8 @@ def _world(dice: random.Random) -> tuple[Agreement, Collection]:
             unmarked=dice.choice(["refuse", "refuse", *Level]),
             authors=dice.choice(["not-others", "own", "any", listed]),
             ssi=dice.choice(["refuse", "named"]),
+            require_signature=dice.random() < 0.3,
+            require_certificate_to_write=dice.random() < 0.3,
         ),
     )
     agreement = Agreement(

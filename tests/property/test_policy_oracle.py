@@ -16,7 +16,7 @@ def decide(rules: CedarRules, one: Question) -> Decision:
         return rules.receive(one.receiver, one.collection, one.agreement, one.owner, one.marks)
     if one.candidate is not None and isinstance(one.subject, Principal):
         return rules.decide_object(one.subject, one.collection, one.agreement, one.candidate, one.marks)
-    return rules.decide(one.subject, one.action, one.collection, one.agreement, one.now)
+    return rules.decide(one.subject, one.action, one.collection, one.agreement, one.now, signed=one.signed)
 
 
 def test_ten_thousand_random_requests_agree_with_the_oracle() -> None:
@@ -41,7 +41,9 @@ def test_an_explanation_gives_the_same_decision_and_every_rule_that_holds() -> N
         permits, forbids = expected(one)
         if one.candidate is not None or one.receiver:
             continue
-        found = rules.explain(one.subject, one.action, one.collection, one.agreement, one.now)
+        found = rules.explain(
+            one.subject, one.action, one.collection, one.agreement, one.now, signed=one.signed
+        )
         assert found.decision == decide(rules, one)
         assert {reason.rule for reason in found.reasons} == (forbids or permits)
         assert {near.rule for near in found.permits if near.holds} == permits
@@ -53,9 +55,9 @@ def test_an_object_is_explained_as_it_is_decided() -> None:
         if one.candidate is None or not isinstance(one.subject, Principal):
             continue
         asked = (one.subject, one.action, one.collection, one.agreement, one.now)
-        if not rules.decide(*asked).allowed:
+        if not rules.decide(*asked, signed=one.signed).allowed:
             continue
-        found = rules.explain(*asked, one.candidate, one.marks)
+        found = rules.explain(*asked, one.candidate, one.marks, signed=one.signed)
         permits, forbids = expected(one)
         assert found.decision == decide(rules, one)
         assert {reason.rule for reason in found.reasons} == (forbids or permits)

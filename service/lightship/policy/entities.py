@@ -52,6 +52,8 @@ def entities(
                 "ceiling": ref("Level", collection.ceiling.value),
                 "authors": "listed" if isinstance(authors, frozenset) else authors,
                 "ssi": collection.settings.ssi,
+                "requireCertificate": collection.settings.require_certificate_to_write,
+                "requireSignature": collection.settings.require_signature,
                 **{key: ref("Group", f"{where}/{key}") for key in named},
             },
         ),

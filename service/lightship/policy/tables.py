@@ -1,10 +1,10 @@
 """Given/expect tables of the rules: TOML files that people read, run by `lightship policy test`.
 
 A table has one small agreement (members, collections) and cases: a principal, an action, a collection, the
-agreement's status, whether who asks is `suspended`, perhaps an object with what its markings say; then the
-expected decision and the rule that gives it. The action `receive` asks whether a member may have an object;
-`rules_file` names rules of the agreement. Cases go through `ports.Decisions` as requests do, so they hold the
-rules and what feeds them.
+agreement's status, whether who asks is `suspended`, shows a client `certificate` or brings what is `signed`,
+perhaps an object with what its markings say; then the expected decision and the rule that gives it. The
+action `receive` asks whether a member may have an object; `rules_file` names rules of the agreement. Cases go
+through `ports.Decisions` as requests do, so they hold the rules and what feeds them.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ _CASE_KEYS: Final = {
     "collection",
     "status",
     "suspended",
+    "certificate",
+    "signed",
     "object",
     "expect",
     "rule",
@@ -70,6 +72,7 @@ class Case:
     candidate: Candidate | None
     marks: MarkingSet
     owner: str
+    signed: bool
     allowed: bool
     rule: str
 
@@ -147,7 +150,8 @@ def ask(case: Case, decisions: Decisions) -> Decision:
         return decisions.receive(case.subject.member, where, agreement, case.owner, case.marks)
     if case.candidate is not None and isinstance(case.subject, Principal):
         return decisions.decide_object(case.subject, where, agreement, case.candidate, case.marks)
-    return decisions.decide(case.subject, case.action or Action.READ, where, agreement, case.now)
+    action = case.action or Action.READ
+    return decisions.decide(case.subject, action, where, agreement, case.now, signed=case.signed)
 
 
 def _case(given: Mapping[str, Any], agreement: Agreement, path: str, line: int) -> Case:
@@ -159,7 +163,7 @@ def _case(given: Mapping[str, Any], agreement: Agreement, path: str, line: int) 
     status = AgreementStatus(given.get("status", "in-force"))
     collection = next(one for one in agreement.collections if one.alias == given["collection"])
     action = None if given["action"] == RECEIVE else Action(given["action"])
-    subject = _subject(given["principal"], agreement)
+    subject = _subject(given["principal"], agreement, certificate=given.get("certificate", False))
     thing, owner = given.get("object"), ""
     if action is None:
         thing = dict(thing or {})
@@ -187,6 +191,7 @@ def _case(given: Mapping[str, Any], agreement: Agreement, path: str, line: int) 
         candidate=None if thing is None or action is None else _candidate(thing),
         marks=_marks(thing or {}),
         owner=owner,
+        signed=given.get("signed", False),
         allowed=expect == "allow",
         rule=rule,
     )
@@ -200,12 +205,13 @@ def _stops(status: AgreementStatus, subject: Principal | System | None) -> Itera
         yield Stop(2, "hub", subject.member, Micros(0), MAX_MICROS, "table")
 
 
-def _subject(name: str, agreement: Agreement) -> Principal | System:
+def _subject(name: str, agreement: Agreement, *, certificate: bool) -> Principal | System:
     """Return who is meant: `system`, `AGREEMENT/MEMBER` of another agreement, or a member's slug."""
     if name == "system":
         return System("policy test")
     root, slash, member = name.partition("/")
-    return Principal(root if slash else agreement.id, member if slash else name, "credential", "client")
+    agreement_id, slug = (root, member) if slash else (agreement.id, name)
+    return Principal(agreement_id, slug, "credential", "client", certificate=certificate)
 
 
 def _agreement(table: Mapping[str, Any], folder: Path) -> Agreement:
@@ -255,6 +261,8 @@ def _collection(alias: str, one: Mapping[str, Any]) -> Collection:
             unmarked="refuse" if unmarked == "refuse" else Level(unmarked),
             authors=frozenset(authors) if isinstance(authors, list) else authors,
             ssi=one.get("ssi", "refuse"),
+            require_signature=one.get("require_signature", False),
+            require_certificate_to_write=one.get("require_certificate_to_write", False),
         ),
     )
 
