@@ -29,7 +29,7 @@ from lightship.core.log.notes import (
     sign_note,
 )
 from lightship.core.time import Micros
-from lightship.crypto.sign import new_signing_key
+from lightship.crypto.sign import new_signing_key, verify
 from lightship.storage.event_leaf import Salts, to_leaf
 
 COUNT = 40
@@ -369,3 +369,16 @@ def test_two_processes_vouch_for_each_others_entries(tmp_path: Path) -> None:
     assert lab.fsck() == []
     kept = (lab.export() / "2026" / "checkpoints.ndjson").read_text().splitlines()
     assert len(kept) == 2
+
+
+def test_a_request_that_a_neighbour_recorded_first_still_gets_its_receipt(tmp_path: Path) -> None:
+    """A worker that starts records what is pending, also what another worker is about to answer."""
+    lab = AuditLab(tmp_path)
+    posted = [event(number, agr="hub", act="publish") for number in range(5)]
+    lab.record(posted, together=1)
+    receipts = lab.record([*posted[1:4], event(9, agr="hub", act="publish")])
+    assert [one.index for one in receipts] == [1, 2, 3, 5]
+    assert all(receipt.verify_receipt(one, ORIGIN, lab.key.public, verify) for one in receipts)
+    report = lab.verify(receipts=[(f"receipt {one.index}", one) for one in receipts])
+    assert report.ok, report.verdict
+    assert (report.entries, report.receipts) == (6, 4)

@@ -24,7 +24,8 @@ from lightship.core.audit import AccessEvent
 from lightship.core.errors import Unavailable
 from lightship.core.log.audit import CONTINUED, LATE, LOG, LOG_LATE
 from lightship.core.log.merkle import Frontier, leaf_hash
-from lightship.core.log.receipt import Sealed
+from lightship.core.log.notes import Sign
+from lightship.core.log.receipt import Group, Sealed
 from lightship.core.ports import Clock, Recorded
 from lightship.core.time import Micros
 from lightship.storage.event_leaf import SALT_BYTES, Salts, clean, to_leaf
@@ -56,6 +57,9 @@ _ROW = f"({', '.join('?' * 17)})"
 _INSERT = (
     "INSERT INTO event(agr, idx, at, who, cred, col, act, outcome, effect, req, leaf, hash, q_salt, q,"
     " ip_salt, ip, seal) VALUES "
+)
+_RECORDED = (
+    "SELECT origin, idx, leaf, hash FROM event JOIN head ON head.agr = event.agr WHERE req = ? AND effect = 1"
 )
 _Leaf = tuple[AccessEvent, int, int]
 """An event, its place in the group (-1: the log's own), its turn among all that the group inserts."""
@@ -123,7 +127,9 @@ class YearWriter:
         fresh: dict[str, int] = {}
         results: list[Sealed | None] = [None] * len(events)
         rows: list[tuple[int, list[Any]]] = []
+        new: set[int] = set()
         for scope, places in _by_scope(db, events).items():
+            new.update(places)
             agr = self._word(db, scope, fresh)
             head = read_head(db, agr)
             leaves = self._in_order(scope, head, [(events[place], place, place) for place in places])
@@ -143,6 +149,9 @@ class YearWriter:
         _insert_rows(db, [row for _, row in sorted(rows, key=itemgetter(0))])
         self._newest = max(self._newest, db.last_insert_rowid()) if rows else self._newest
         self._fresh |= fresh
+        if self._sealer is not None and len(new) < len(events):
+            for place in set(range(len(events))) - new:
+                results[place] = _sealed_again(db, events[place], self._sealer.sign)
         return results
 
     def _checkpoint(
@@ -258,6 +267,17 @@ class YearWriter:
             if len(self._words) > _MAX_WORDS:
                 self._words = {}
             self._words.update(self._fresh)
+
+
+def _sealed_again(db: apsw.Connection, event: AccessEvent, sign: Sign) -> Sealed | None:
+    """Return where an event lies that another process has recorded, as a group of its own.
+
+    When a worker dies the next one records whatever is pending, also what its neighbours are about to answer.
+    """
+    row = db.execute(_RECORDED, (req_key(event.req),)).fetchone()
+    if row is None or leaf_hash(row[2]) != row[3]:
+        return None
+    return Sealed(Group(row[0], row[1], [row[3]], sign), 0)
 
 
 def _has_effect(db: apsw.Connection, req: bytes) -> bool:
