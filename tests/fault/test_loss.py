@@ -70,6 +70,7 @@ def test_nothing_is_lost_by_two_processes_of_which_one_dies(tmp_path: Path) -> N
 
 
 @pytest.mark.long
-def test_nothing_is_lost_and_nothing_comes_twice_in_20_rounds(tmp_path: Path) -> None:
-    accepted = loss_test(tmp_path, rounds=20, envelopes=4)
-    print(f"20 rounds, {accepted} object versions accepted, none lost, none twice")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_is_lost_and_nothing_comes_twice_in_20_rounds(tmp_path: Path, workers: int) -> None:
+    accepted = loss_test(tmp_path, rounds=20, envelopes=4, workers=workers)
+    print(f"20 rounds, {workers} at work, {accepted} object versions accepted, none lost, none twice")
