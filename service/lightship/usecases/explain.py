@@ -22,7 +22,7 @@ from lightship.core.stix.json import decode_listing
 from lightship.core.time import Micros
 from lightship.usecases.directory import HubView
 from lightship.usecases.entry import Hidden, Place
-from lightship.usecases.marks import resolve_marks
+from lightship.usecases.marks import PostedMarks
 from lightship.usecases.publish import Checks
 from lightship.usecases.review import scope_of
 
@@ -207,7 +207,8 @@ class Explain:
         may = self.decisions.decide(principal, Action.PUBLISH, spot.collection, spot.agreement, now)
         grant = Grant(principal, Action.PUBLISH, spot.collection, spot.epoch, may)
         store = self.reader if held else _NothingHeld()
-        resolved = resolve_marks(store, self.decisions, grant, principal, spot.agreement, candidates, now)
+        posted = PostedMarks(store, self.decisions, grant, principal, spot.agreement, candidates, now)
+        resolved = posted.resolved()
         known = list(zip(resolved.taken, resolved.marks, strict=True))
         for candidate, marks, decision in resolved.refused:
             if marks is None:

@@ -55,81 +55,61 @@ class Resolved:
     refused: list[tuple[Candidate, MarkingSet | None, Decision]] = field(default_factory=list)
 
 
-def resolve_marks(
-    reader: Definitions,
-    decisions: Decisions,
-    grant: Grant,
-    principal: Principal,
-    agreement: Agreement,
-    candidates: Sequence[Candidate],
-    now: Micros,
-) -> Resolved:
-    """Return the marking set of each candidate of a post to `grant.collection`, and what the rules say of it.
+@dataclass(slots=True)
+class PostedMarks:
+    """The marking set of each candidate of one post, and what the rules say of it.
 
-    Reads the store only if something cites a marking that does not ship.
+    Reads the store only if something cites a marking that does not ship. Used once.
 
     Args:
         reader: where definitions are held.
         decisions: the rules.
-        grant: to publish to the collection.
+        grant: to publish to its collection.
         principal: the member that publishes.
         agreement: whose collection it is.
         candidates: what passed the checks, in the order posted.
         now: when they were posted, microseconds.
     """
-    case = _Case(reader, decisions, grant, principal, agreement, candidates, now)
-    return case.resolved()
 
+    reader: Definitions
+    decisions: Decisions
+    grant: Grant
+    principal: Principal
+    agreement: Agreement
+    candidates: Sequence[Candidate]
+    now: Micros
+    _known: dict[_Key, _Outcome] = field(init=False, default_factory=dict)
+    _citing: dict[str, list[int]] = field(init=False, default_factory=dict)
+    _posted: set[str] = field(init=False, default_factory=set)
+    _held: dict[str, Definition] = field(init=False, default_factory=dict)
+    _definitions: dict[str, Definition] = field(init=False, default_factory=dict)
 
-class _Case:
-    """One post: what may be cited, what was decided so far."""
-
-    def __init__(
-        self,
-        reader: Definitions,
-        decisions: Decisions,
-        grant: Grant,
-        principal: Principal,
-        agreement: Agreement,
-        candidates: Sequence[Candidate],
-        now: Micros,
-    ) -> None:
-        self._decisions = decisions
-        self._collection = grant.collection
-        self._principal = principal
-        self._agreement = agreement
-        self._candidates = candidates
-        self._now = now
-        self._known: dict[_Key, _Outcome] = {}
-        self._citing: dict[str, list[int]] = {}
-        for index, one in enumerate(candidates):
+    def __post_init__(self) -> None:
+        for index, one in enumerate(self.candidates):
             for cited in one.cites:
                 self._citing.setdefault(cited, []).append(index)
-        self._posted: set[str] = set()
-        self._held: dict[str, Definition] = {}
-        self._definitions: dict[str, Definition] = {}
         if self._citing:
-            self._look_up(reader, grant)
+            self._look_up()
 
-    def _look_up(self, reader: Definitions, grant: Grant) -> None:
-        collections = self._agreement.collections
-        found = reader.definitions(grant, [one.number for one in collections], list(self._citing))
-        member = self._principal.member
+    def _look_up(self) -> None:
+        collections = self.agreement.collections
+        found = self.reader.definitions(self.grant, [one.number for one in collections], list(self._citing))
+        member = self.principal.member
         anybodys = {
             one.number for one in collections if one.settings.authors == "any" and member in one.audience
         }
-        posted = [one for one in self._candidates if one.type == DEFINITION and one.id in self._citing]
+        posted = [one for one in self.candidates if one.type == DEFINITION and one.id in self._citing]
         self._held = usable(found, [], member, anybodys)
         self._definitions = usable(found, posted, member, anybodys) if posted else dict(self._held)
         self._posted = {one.id for one in posted}
 
     def resolved(self) -> Resolved:
         """Decide all; what cites a refused definition of the same post is decided again without it."""
-        decided = [self._decide(one) for one in self._candidates]
+        decided = [self._decide(one) for one in self.candidates]
         if self._posted:
             self._without_refused(decided)
         found = Resolved()
-        for candidate, (marks, decision) in zip(self._candidates, decided, strict=True):
+        for candidate, (marks, decision) in zip(self.candidates, decided, strict=True):
             if decision.allowed and marks is not None:
                 found.taken.append(candidate)
                 found.marks.append(marks)
@@ -140,7 +120,7 @@ class _Case:
     def _without_refused(self, decided: list[_Outcome]) -> None:
         gone = deque(
             one.id
-            for one, (_, decision) in zip(self._candidates, decided, strict=True)
+            for one, (_, decision) in zip(self.candidates, decided, strict=True)
             if one.type == DEFINITION and not decision.allowed
         )
         while gone:
@@ -149,7 +129,7 @@ class _Case:
                 continue
             for index in self._citing[definition]:
                 if decided[index][1].allowed:
-                    candidate = self._candidates[index]
+                    candidate = self.candidates[index]
                     decided[index] = self._decide(candidate)
                     if candidate.type == DEFINITION and not decided[index][1].allowed:
                         gone.append(candidate.id)
@@ -185,13 +165,13 @@ class _Case:
 
     def _ask(self, candidate: Candidate) -> _Outcome:
         try:
-            check_agreement(candidate, self._agreement.id, self._definitions)
-            marks = marking_set(candidate, self._collection, self._definitions)
+            check_agreement(candidate, self.agreement.id, self._definitions)
+            marks = marking_set(candidate, self.grant.collection, self._definitions)
         except UnknownMarking as unknown:
             return None, Decision(False, unknown.rule, unknown.message)
-        late = past_sharing(marks, self._now)
-        return marks, late or self._decisions.decide_object(
-            self._principal, self._collection, self._agreement, candidate, marks
+        late = past_sharing(marks, self.now)
+        return marks, late or self.decisions.decide_object(
+            self.principal, self.grant.collection, self.agreement, candidate, marks
         )
 
 

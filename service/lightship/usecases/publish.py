@@ -30,7 +30,7 @@ from lightship.core.stix.ingest import Item, Refusal
 from lightship.core.time import Micros
 from lightship.usecases.directory import Directory
 from lightship.usecases.entry import Place, permit, under_current_rules
-from lightship.usecases.marks import resolve_marks
+from lightship.usecases.marks import PostedMarks
 from lightship.usecases.status import Failure, render_status
 
 INLINE_BYTES = 16_384
@@ -189,9 +189,9 @@ class Publish:
         ]
         rules = [one.rule for one in refusals]
         place = post.place
-        resolved = resolve_marks(
+        resolved = PostedMarks(
             self._reader, self._decisions, grant, place.principal, place.agreement, checked, post.now
-        )
+        ).resolved()
         for one, _, decision in resolved.refused:
             rules.append(decision.rule)
             message = f"{decision.say} ({decision.rule})"

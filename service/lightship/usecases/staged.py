@@ -27,7 +27,8 @@ from lightship.core.query import SPEC_VERSIONS, Filters, Versions
 from lightship.core.time import Micros
 from lightship.usecases.credentials import STEWARD
 from lightship.usecases.directory import Directory
-from lightship.usecases.entry import Place, permit, under_current_rules
+from lightship.usecases.entry import Place, permit
+from lightship.usecases.withdraw import Order, take_back
 
 EVERYTHING = Filters(versions=Versions(last=False, every=True), spec_versions=SPEC_VERSIONS)
 
@@ -75,20 +76,8 @@ class StagedObjects:
             NotFound: nothing of it waits (any more).
             Unavailable: for now nothing can be written.
         """
-
-        async def write(place: Place) -> Withdrawn:
-            request = WithdrawRequest(
-                grant=self.permit(place, now),
-                object_id=object_id,
-                filters=filters,
-                reason=WithdrawReason.PUBLISHER,
-                render_event=event_of,
-                now=now,
-                staged_only=True,
-            )
-            return await asyncio.wrap_future(self._writer.withdraw(request))
-
-        return await under_current_rules(self._directory, place, now, write)
+        order = Order(place, object_id, filters, now, event_of)
+        return await take_back(self._directory, self._writer, self.permit, order, staged_only=True)
 
 
 def all_staged(reader: Reader, collection: Collection, epoch: int) -> Sequence[Staged]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from lightship.core.access import Action, Grant
 from lightship.core.audit import AccessEvent
@@ -31,6 +32,47 @@ from lightship.usecases.entry import Place, permit_withdraw, under_current_rules
 
 NAMED = 5
 """Citing objects that a refusal names at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a principal takes back: the versions of an object that `filters` pick."""
+
+    place: Place
+    object_id: str
+    filters: Filters
+    now: Micros
+    event_of: Callable[[Sequence[Row]], AccessEvent]
+
+
+async def take_back(
+    directory: Directory,
+    writer: Writer,
+    permit: Callable[[Place, Micros], Grant],
+    order: Order,
+    *,
+    staged_only: bool = False,
+) -> Withdrawn:
+    """Carry out an order under the rules of the moment at which it is written.
+
+    Raises:
+        NotOwner, InUse, NotFound, Unavailable: see `ports.Writer.withdraw`.
+        Refused, Hidden, CredentialGone: see `permit` and `under_current_rules`.
+    """
+
+    async def write(place: Place) -> Withdrawn:
+        request = WithdrawRequest(
+            grant=permit(place, order.now),
+            object_id=order.object_id,
+            filters=order.filters,
+            reason=WithdrawReason.PUBLISHER,
+            render_event=order.event_of,
+            now=order.now,
+            staged_only=staged_only,
+        )
+        return await asyncio.wrap_future(writer.withdraw(request))
+
+    return await under_current_rules(directory, order.place, order.now, write)
 
 
 class Withdraw:
@@ -68,19 +110,9 @@ class Withdraw:
             Unavailable: for now nothing can be written.
         """
 
-        async def write(place: Place) -> Withdrawn:
-            request = WithdrawRequest(
-                grant=self.permit(place, now),
-                object_id=object_id,
-                filters=filters,
-                reason=WithdrawReason.PUBLISHER,
-                render_event=event_of,
-                now=now,
-            )
-            return await asyncio.wrap_future(self._writer.withdraw(request))
-
+        order = Order(place, object_id, filters, now, event_of)
         try:
-            return await under_current_rules(self._directory, place, now, write)
+            return await take_back(self._directory, self._writer, self.permit, order)
         except InUse:
             citing = await asyncio.to_thread(self._citing, place, object_id, now)
             raise Conflict(

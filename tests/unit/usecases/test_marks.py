@@ -13,7 +13,7 @@ import pytest
 from hubkit import HubKit, Store, make_hub
 from lightship.core.access import Action, Decision, Grant, Principal
 from lightship.core.marks import UNMARKED
-from lightship.usecases.marks import resolve_marks
+from lightship.usecases.marks import PostedMarks
 from stixsamples import Stix, indicator, new_id, sharing_terms, statement_marking
 
 STORES: tuple[Store, ...] = ("memory", "sqlite")
@@ -164,7 +164,7 @@ def resolved(kit: HubKit, objects: list[Stix]) -> tuple[Any, Counting, Permissiv
     reader, rules = Counting(), Permissive()
     store: Any = reader
     decisions: Any = rules
-    return resolve_marks(store, decisions, grant, who, agreement, candidates, now), reader, rules
+    return PostedMarks(store, decisions, grant, who, agreement, candidates, now).resolved(), reader, rules
 
 
 def test_plain_objects_need_no_look_into_the_store_and_one_decision(kit: HubKit) -> None:
