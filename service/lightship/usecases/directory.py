@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from lightship.core.access import Credential, Principal
 from lightship.core.agreement import Agreement, Verify, load_chain
-from lightship.core.collection import Collection, Level
+from lightship.core.collection import Collection, CollectionSettings, Level
 from lightship.core.dsse import parse_canonical
 from lightship.core.errors import Damaged
 from lightship.core.ports import Registry, SignedAgreement, SignedSuspension
@@ -106,16 +106,19 @@ class Directory:
     def removed(self, view: HubView) -> Sequence[tuple[Agreement, Collection]]:
         """Return the collections that earlier versions of these agreements had and the newest has not.
 
-        Nobody reads or posts there; what they hold stays, in case they come back.
+        Nobody reads or posts there; what they hold stays as long as the last version that had them says, in
+        case they come back.
         """
         numbers, found = self._registry.collection_numbers(), []
         for agreement in view.agreements.values():
             known = {one.id for one in agreement.collections}
-            for link in self._registry.chain(agreement.id):
+            for link in reversed(self._registry.chain(agreement.id)):
                 for alias, one in parse_canonical(link.payload)["collections"].items():
                     if one["id"] not in known:
                         known.add(one["id"])
-                        found.append((agreement, _closed(numbers[one["id"]], one["id"], agreement.id, alias)))
+                        days = one.get("retention_days")
+                        closed = _closed(numbers[one["id"]], one["id"], agreement.id, alias, days)
+                        found.append((agreement, closed))
         return found
 
     def _load(self, epoch: int) -> HubView:
@@ -147,7 +150,9 @@ class Directory:
         return HubView(epoch, agreements, damaged)
 
 
-def _closed(number: int, collection_id: str, agreement: str, alias: str) -> Collection:
+def _closed(
+    number: int, collection_id: str, agreement: str, alias: str, retention_days: int | None
+) -> Collection:
     return Collection(
         number=number,
         id=collection_id,
@@ -158,4 +163,5 @@ def _closed(number: int, collection_id: str, agreement: str, alias: str) -> Coll
         ceiling=Level.CLEAR,
         audience=frozenset(),
         publishers=frozenset(),
+        settings=CollectionSettings(retention_days=retention_days),
     )

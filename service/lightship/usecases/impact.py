@@ -93,7 +93,7 @@ def compare(old: Agreement | None, new: Agreement) -> Impact:
             "removed",
             readers_lost=_sorted(one.audience),
             publishers_lost=_sorted(one.publishers),
-            changes=("its objects are kept but can no longer be read",),
+            changes=("its objects can no longer be read; they are kept until their time is over",),
         )
         for key, one in before.items()
         if key not in after

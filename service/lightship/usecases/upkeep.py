@@ -1,11 +1,12 @@
 """What the hub does by itself when a moment has come: it releases, and takes out what may stay no longer.
 
 Runs beside the server, and catches up when it starts; what was to be shared until before then is out before
-anybody is served. What a collection holds that its agreement has no more ends in its time too, so that
-nothing past its `share_until` comes back with it. It sleeps until the next known moment, a minute at most,
-since another process may have changed something. A post with a nearer moment wakes it, and a change of the
-rules, after which everything that could not be released is tried again. Several processes may do this on one
-store. Faults are logged and tried again; the event loop never waits for the store.
+anybody is served. What a collection holds that its agreement has no more ends in its time too, by its
+`share_until` and by the retention that was agreed last, so that nothing comes back with it. It sleeps until
+the next known moment, a minute at most, since another process may have changed something. A post with a
+nearer moment wakes it, and a change of the rules, after which everything that could not be released is tried
+again. Several processes may do this on one store. Faults are logged and tried again; the event loop never
+waits for the store.
 """
 
 from __future__ import annotations
@@ -169,8 +170,8 @@ class Upkeep:
         removed = await asyncio.to_thread(self._removed, view, now)
         try:
             for one in await asyncio.to_thread(self._look, removed, False):
-                if one.timed:
-                    await self._expire(one.spot, SHARE_UNTIL)
+                for work in self._ends(one):
+                    await work()
             for one in await asyncio.to_thread(self._look, spots, again):
                 for work in self._works(one, again):
                     if end is not None and end.is_set():
@@ -196,6 +197,10 @@ class Upkeep:
     def _works(self, due: _Due, again: bool) -> Iterator[Callable[[], Awaitable[None]]]:
         if due.timed:
             yield partial(self._release, due.spot, failed=again)
+        yield from self._ends(due)
+
+    def _ends(self, due: _Due) -> Iterator[Callable[[], Awaitable[None]]]:
+        if due.timed:
             yield partial(self._expire, due.spot, SHARE_UNTIL)
         if due.old:
             yield partial(self._expire, due.spot, RETENTION)

@@ -241,7 +241,7 @@ def test_members_and_collections_that_come_and_go_are_named() -> None:
     assert "`jptyo` is no member any more: its credentials stop working" in said
     assert "collection `alerts` is new" in said
     assert "collection `warnings` is removed" in said
-    assert "`warnings`: its objects are kept but can no longer be read" in said
+    assert "`warnings`: its objects can no longer be read; they are kept until their time is over" in said
 
 
 def test_another_hubs_key_is_refused_with_the_right_one_named() -> None:

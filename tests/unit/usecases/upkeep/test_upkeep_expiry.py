@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hubkit import HubKit, StoppedClock
+from lightship.core.access import Action, Grant, System
+from lightship.core.collection import Collection
 from lightship.core.errors import Unavailable
 from lightship.usecases.upkeep import Upkeep
 from stixsamples import indicator, statement_marking
@@ -43,6 +45,11 @@ def take_away(kit: HubKit) -> str:
     return collection
 
 
+def statements(kit: HubKit, collection: Collection) -> int:
+    """Return the size of a collection's log, which nobody can ask for over HTTP once it is removed."""
+    return kit.hub.reader.state(Grant(System("test"), Action.READ, collection, 0)).size
+
+
 def bring_back(kit: HubKit, collection: str) -> None:
     kit.add_agreement(kit.agreement, collections={**COLLECTIONS, "indicators": {"id": collection}})
     assert kit.collection_value("indicators").id == collection
@@ -60,6 +67,31 @@ def test_what_ends_in_a_collection_that_was_removed_does_not_come_back_with_it(
     assert {(one.why, one.col) for one in acts(kit, "expire")} == {("share-until", collection)}
     bring_back(kit, collection)  # nothing is looked at between this and reading
     assert held(kit) == {stays["id"]}
+
+
+def test_retention_goes_on_in_a_collection_that_was_removed_as_it_was_agreed_last(
+    kit: HubKit, clock: StoppedClock
+) -> None:
+    """Removing a collection keeps nothing longer than was agreed, and its log says what went."""
+    kept = kit.collection_value("kept").id
+    cited, old = statement_marking(), indicator()
+    post(kit, cited, old, indicator(object_marking_refs=[cited["id"]]), alias="kept")
+    longer = {**COLLECTIONS, "kept": {"id": kept, "retention_days": 9}}
+    kit.add_agreement(kit.agreement, collections=longer)
+    where = kit.collection_value("kept")
+    kit.add_agreement(kit.agreement, collections={"indicators": COLLECTIONS["indicators"]})
+    clock.advance(8 * DAY)
+    look(kit)
+    assert acts(kit, "expire") == []
+    clock.advance(DAY + 1)
+    before = statements(kit, where)
+    look(kit)
+    look(kit)
+    assert {(one.why, one.col) for one in acts(kit, "expire")} == {("retention", kept)}
+    assert sum(one.n for one in acts(kit, "expire")) == 3
+    assert before + 1 <= statements(kit, where) <= before + 2, "its log goes on"
+    kit.add_agreement(kit.agreement, collections=longer)
+    assert held(kit, "kept") == set()
 
 
 def test_what_ended_there_while_the_hub_was_away_is_out_before_it_serves(
