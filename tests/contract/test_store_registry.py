@@ -178,6 +178,32 @@ def test_a_rotation_that_races_a_revocation_does_not_bring_the_credential_back(h
     assert (hub_store.epoch(), len(hub_store.pending())) == before
 
 
+def test_the_two_kinds_of_credentials_are_never_found_in_place_of_each_other(hub_store: HubStore) -> None:
+    secret, pinned = credential("splunk", 1), replace(credential("misp", 2), kind="certificate")
+    for one in (secret, pinned):
+        hub_store.put_credential(one, event())
+    assert list(hub_store.credentials()) == [pinned, secret]
+    assert hub_store.credential_by_digest(pinned.digest) is None
+    assert hub_store.credential_by_digest(pinned.digest, "certificate") == pinned
+    assert hub_store.credential_by_digest(secret.digest, "certificate") is None
+    assert (secret.pin, pinned.pin) == ("", pinned.digest.hex())
+
+
+def test_a_credential_stays_of_its_kind_and_a_digest_is_one_credentials(hub_store: HubStore) -> None:
+    one = credential()
+    hub_store.put_credential(one, event())
+    before = (hub_store.epoch(), len(hub_store.pending()))
+    for bad in (
+        replace(one, kind="certificate"),
+        replace(one, kind="certificate", digest=b"y" * 32),
+        replace(credential("new", 3), digest=one.digest, kind="certificate"),
+    ):
+        with pytest.raises(Conflict):
+            hub_store.put_credential(bad, event())
+    assert list(hub_store.credentials()) == [one]
+    assert (hub_store.epoch(), len(hub_store.pending())) == before
+
+
 def test_credentials_are_listed_by_agreement(hub_store: HubStore) -> None:
     one, two = credential("b", 1), credential("a", 2, agreement="other")
     hub_store.put_credential(one, event())

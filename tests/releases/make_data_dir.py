@@ -12,8 +12,10 @@ import json
 import sys
 import tarfile
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -21,6 +23,7 @@ sys.path.insert(0, str(HERE.parent))
 from hubkit import HubKit, StoppedClock, make_hub  # noqa: E402 # found beside this folder
 from lightship import __version__  # noqa: E402 # as the line above
 from lightship.core.agreement.chain import key_text  # noqa: E402 # as the line above
+from lightship.core.audit import AccessEvent  # noqa: E402 # as the line above
 from lightship.keys.hub_key import load_hub_key  # noqa: E402 # as the line above
 from lightship.storage.migrate import Kind, load  # noqa: E402 # as the line above
 from stixsamples import indicator  # noqa: E402 # as the line above
@@ -54,6 +57,7 @@ def fill(kit: HubKit, clock: StoppedClock) -> dict[str, Any]:
         kit.mint("uslax", "revoked")
         kit.held["uslax"], kit.held["again"] = kit.held["uslax/revoked"], kit.held["uslax"]
         kit.revoke("uslax")
+        _pin(kit, clock)
         clock.advance(1)
         assert lax.get(place).status_code == 200
         versions = lax.get(kit.path("indicators", "manifest/"), params={"match[version]": "all"}).json()
@@ -67,6 +71,14 @@ def fill(kit: HubKit, clock: StoppedClock) -> dict[str, Any]:
         "events": len(kit.events(limit=10_000)),
         "collection": kit.collection("indicators"),
     }
+
+
+def _pin(kit: HubKit, clock: StoppedClock) -> None:
+    """Keep a credential of kind certificate."""
+    held = kit.hub.registry.credentials()[0]
+    pinned = replace(held, id="pinned", name="uslgb-pinned", digest=bytes(range(32)), kind="certificate")
+    event = AccessEvent(req=uuid4().hex, at=clock.now(), act="credential-mint", agr=held.agreement)
+    kit.hub.registry.put_credential(pinned, event)
 
 
 def make(target: Path) -> None:

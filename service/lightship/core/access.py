@@ -14,6 +14,7 @@ from lightship.core.time import Micros
 
 Role = Literal["publisher", "consumer", "auditor", "joint-auditor", "approver"]
 Profile = Literal["standard", "empty-list"]
+CredentialKind = Literal["secret", "certificate"]
 
 
 class Action(StrEnum):
@@ -37,10 +38,12 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A minted secret's record; the secret itself is never kept, only its SHA-256.
+    """A minted secret's record, or a client certificate's; a secret itself is never kept, only its SHA-256.
 
-    `name` is the Basic user name, a lower-case slug that is unique on the hub. `allowed` are networks
-    in CIDR form, empty = from anywhere. Times are microseconds since the epoch.
+    `digest` is that of the secret's text or, with the kind `certificate`, of a public key
+    (SubjectPublicKeyInfo): its pin. What is public opens nothing as a secret, so a credential is found by
+    kind and digest. `name` is the Basic user name, a lower-case slug that is unique on the hub. `allowed` are
+    networks in CIDR form, empty = from anywhere. Times are microseconds since the epoch.
     """
 
     id: str
@@ -54,14 +57,41 @@ class Credential:
     allowed: tuple[str, ...] = ()
     profile: Profile = "standard"
     note: str = ""
+    kind: CredentialKind = "secret"
+
+    @property
+    def pin(self) -> str:
+        """The pin of its public key, lower-case hex; empty for a secret."""
+        return self.digest.hex() if self.kind == "certificate" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What a connection's client certificate comes to, once its chain was found to hold.
+
+    `pin` is the lower-case hex SHA-256 of its public key (DER SubjectPublicKeyInfo), empty if that cannot be
+    read; `not_after` when it ends, microseconds.
+    """
+
+    pin: str
+    not_after: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Whose client a pin is: one member's of one agreement."""
+
+    agreement: str
+    member: str
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """An authenticated client of a member.
 
-    `credential` is the credential's id, `name` its user name. `certificate`: its connection shows a client
-    certificate whose key is pinned for this member.
+    `credential` is the credential's id, `name` its user name; for a client that only the member's roster
+    names, its pin and `<member>-<first 16 characters of the pin>`. `certificate`: its connection shows a
+    client certificate whose key, `pin`, is pinned for this member.
     """
 
     agreement: str
@@ -71,6 +101,7 @@ class Principal:
     roles: frozenset[str] = frozenset()
     profile: Profile = "standard"
     certificate: bool = False
+    pin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

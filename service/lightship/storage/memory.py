@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from threading import RLock
 from typing import TypeVar
 
-from lightship.core.access import Credential, Grant, Principal
+from lightship.core.access import Credential, CredentialKind, Grant, Principal
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import WithdrawReason, stamp_of
 from lightship.core.errors import Conflict, NotFound
@@ -345,10 +345,11 @@ class MemoryStore:
             memory_writes.suspend(self._state, signed)
             self._changed(event)
 
-    def credential_by_digest(self, digest: bytes) -> Credential | None:
-        """Return the credential whose secret has this SHA-256."""
+    def credential_by_digest(self, digest: bytes, kind: CredentialKind = "secret") -> Credential | None:
+        """Return the credential of this kind with this digest."""
         with self._lock:
-            return next((one for one in self._state.credentials.values() if one.digest == digest), None)
+            held = self._state.credentials.values()
+            return next((one for one in held if (one.digest, one.kind) == (digest, kind)), None)
 
     def credentials(self, agreement: str | None = None) -> Sequence[Credential]:
         """Return credentials in order of their names."""
@@ -360,15 +361,7 @@ class MemoryStore:
     def put_credential(self, credential: Credential, event: AccessEvent) -> None:
         """Insert, or replace by id."""
         with self._lock:
-            for one in self._state.credentials.values():
-                if one.id != credential.id and (
-                    one.name == credential.name or one.digest == credential.digest
-                ):
-                    raise Conflict("Another credential has this name or secret")
-            held = self._state.credentials.get(credential.id)
-            if held is not None and held.revoked is not None and credential.revoked is None:
-                raise Conflict("The credential was revoked meanwhile")
-            self._state.credentials[credential.id] = credential
+            self._state.put_credential(credential)
             self._changed(event)
 
     def _changed(self, event: AccessEvent) -> None:

@@ -9,7 +9,7 @@ from lightship.core import collection as rules
 from lightship.core import stamps
 from lightship.core.access import Credential, Grant, Principal
 from lightship.core.audit import AccessEvent
-from lightship.core.errors import NotFound
+from lightship.core.errors import Conflict, NotFound
 from lightship.core.marks import Cited, Definition, MarkingSet
 from lightship.core.ports import Clock, EpochChanged, HeldSet, SignedAgreement, SignedSuspension, Staged
 from lightship.core.time import Micros
@@ -114,6 +114,17 @@ class MemoryState:
             for stamp in stamps.entry_stamps(at, part.size)
         ]
         return entries, rows
+
+    def put_credential(self, credential: Credential) -> None:
+        """Insert a credential, or replace it by its id; raises Conflict as `ports.Registry` says."""
+        for one in self.credentials.values():
+            if one.id != credential.id and (one.name == credential.name or one.digest == credential.digest):
+                raise Conflict("Another credential has this name, secret or key")
+        held = self.credentials.get(credential.id)
+        back = held is not None and held.revoked is not None and credential.revoked is None
+        if held is not None and (back or held.kind != credential.kind):
+            raise Conflict("The credential was revoked meanwhile, or is of another kind")
+        self.credentials[credential.id] = credential
 
     def note(self, event: AccessEvent) -> None:
         """Keep an event until somebody settles it."""

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from lightship.core.access import Credential
+from lightship.core.access import Credential, CredentialKind
 from lightship.core.audit import AccessEvent, AuditQuery
 from lightship.core.errors import Unavailable
 from lightship.core.log.receipt import Sealed
@@ -118,15 +118,22 @@ class Registry(Protocol):
         """
         ...
 
-    def credential_by_digest(self, digest: bytes) -> Credential | None: ...
+    def credential_by_digest(self, digest: bytes, kind: CredentialKind = "secret") -> Credential | None:
+        """Return the credential of this kind with this digest.
+
+        MUST NOT return one of the other kind: the digest of a certificate's key is that of public bytes, with
+        which nobody may log in as with a secret.
+        """
+        ...
 
     def credentials(self, agreement: str | None = None) -> Sequence[Credential]: ...
 
     def put_credential(self, credential: Credential, event: AccessEvent) -> None:
         """Insert, or replace by `id`.
 
-        MUST raise Conflict for a name or digest that another one holds, and for one that would take back a
-        revocation: two commands at once must not bring a revoked secret to life.
+        MUST raise Conflict for a name or digest that another one holds, of either kind, for another kind
+        than it had, and for one that would take back a revocation: two commands at once must not bring a
+        revoked secret to life.
         """
         ...
 

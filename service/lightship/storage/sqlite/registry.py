@@ -27,16 +27,16 @@ _CHAIN = """
 SELECT id, version, payload, envelope, digest, activated, rules FROM agreement
 WHERE id = ? ORDER BY version"""
 _CREDENTIAL = """
-SELECT id, agreement, member, name, digest, created, expires, revoked, allowed, profile, note
+SELECT id, agreement, member, name, digest, created, expires, revoked, allowed, profile, note, kind
 FROM credential WHERE {} ORDER BY name"""
 _PUT_CREDENTIAL = """
 INSERT INTO credential
-  (id, agreement, member, name, digest, created, expires, revoked, allowed, profile, note)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  (id, agreement, member, name, digest, created, expires, revoked, allowed, profile, note, kind)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET agreement = excluded.agreement, member = excluded.member, name = excluded.name,
   digest = excluded.digest, created = excluded.created, expires = excluded.expires,
   revoked = excluded.revoked, allowed = excluded.allowed, profile = excluded.profile, note = excluded.note
-  WHERE revoked IS NULL OR excluded.revoked IS NOT NULL
+  WHERE kind = excluded.kind AND (revoked IS NULL OR excluded.revoked IS NOT NULL)
 RETURNING id"""
 
 
@@ -173,14 +173,17 @@ class PutCredential(ChangeJob):
             written = select(
                 txn.db,
                 _PUT_CREDENTIAL,
-                (*values, one.revoked, orjson.dumps(one.allowed).decode(), one.profile, one.note),
+                (*values, one.revoked, orjson.dumps(one.allowed).decode(), one.profile, one.note, one.kind),
             )
         except apsw.ConstraintError:
             raise Conflict(
-                "Another credential has this name or secret", todo="Take another name, or revoke that one"
+                "Another credential has this name, secret or key",
+                todo="Take another name, or revoke that one",
             ) from None
         if not written:
-            raise Conflict("The credential was revoked meanwhile", todo="Mint one with a new name")
+            raise Conflict(
+                "The credential was revoked meanwhile, or is of another kind", todo="Mint one with a new name"
+            )
         txn.epoch += 1
         return ChangePlan(self.event)
 

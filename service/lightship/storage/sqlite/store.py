@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 
-from lightship.core.access import Credential, Grant, Principal
+from lightship.core.access import Credential, CredentialKind, Grant, Principal
 from lightship.core.audit import AccessEvent
 from lightship.core.marks import Definition
 from lightship.core.ports import (
@@ -278,9 +278,9 @@ class SqliteStore:
         """Append to an agreement's suspensions and log it in each of its collections; waits."""
         self._commits.put(Suspend(signed, event), alone=True).result()
 
-    def credential_by_digest(self, digest: bytes) -> Credential | None:
-        """Return the credential whose secret has this SHA-256."""
-        found = self._reader.ask(lambda db: read_credentials(db, "digest = ?", (digest,)))
+    def credential_by_digest(self, digest: bytes, kind: CredentialKind = "secret") -> Credential | None:
+        """Return the credential of this kind with this digest."""
+        found = self._reader.ask(lambda db: read_credentials(db, "digest = ? AND kind = ?", (digest, kind)))
         return found[0] if found else None
 
     def credentials(self, agreement: str | None = None) -> Sequence[Credential]:
