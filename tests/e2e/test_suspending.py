@@ -16,6 +16,7 @@ from hubkit import HubKit, make_hub
 from lightship.cli.main import execute
 from probehub import probe_hub
 from reference_docs import documented
+from signedhub import signed_hub
 
 VARYING = {"date", "x-request-id", "audit-receipt"}
 ERROR_ID = re.compile(rb'"error_id":"[0-9a-f-]{36}"')
@@ -74,6 +75,27 @@ def test_a_member_is_stopped_shown_explained_and_comes_back(kit: HubKit) -> None
     assert "may stop the same target again from" in err
     acts = [(one.act, one.cred) for one in kit.events() if one.act in {"suspend", "resume"}]
     assert acts == [("suspend", "steward"), ("resume", "steward")]
+
+
+def test_a_key_is_stopped_by_its_id_and_shown(tmp_path: Path) -> None:
+    hub = signed_hub(tmp_path)
+    try:
+        keyid = hub.enrol("uslgb").keyid
+        order = ("agreement", "suspend", hub.kit.agreement, "--hours", "12", "--reason", "Stolen", "--yes")
+        assert run(hub.kit, *order, "--key", "0" * 64)[0] != 0
+        assert run(hub.kit, *order, "--key", keyid, "--member", "uslgb")[0] == 2
+        code, out, err = run(hub.kit, *order, "--key", keyid)
+        assert (code, f"Key {keyid}" in out) == (0, True), err
+        assert "of uslgb" in err
+        assert f"agreement resume {hub.kit.agreement} --key {keyid}" in err
+        shown = told(hub.kit, "agreement", "show", hub.kit.agreement)
+        assert [(one["key"], one["member"]) for one in shown["suspensions"]] == [(keyid, None)]
+        assert shown["status"] == "in-force"
+        assert f"key {keyid} (Stolen)" in run(hub.kit, "agreement", "show", hub.kit.agreement)[1]
+        assert told(hub.kit, "agreement", "resume", hub.kit.agreement, "--key", keyid)["key"] == keyid
+        assert told(hub.kit, "agreement", "show", hub.kit.agreement)["suspensions"] == []
+    finally:
+        hub.kit.close()
 
 
 def test_all_of_it_is_stopped_and_more_than_72_hours_cannot_be_asked_for(kit: HubKit) -> None:

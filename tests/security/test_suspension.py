@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,29 @@ def test_it_counts_at_once_on_an_open_connection_and_ends_by_itself(
         clock.advance(1)
         assert rights(kit, stopped) == (200, 202)
         assert "suspended" not in stopped.get(kit.root).json().get("description", "")
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_a_post_whose_body_trickles_in_past_the_suspension_is_not_taken(
+    tmp_path: Path, clock: StoppedClock, store: Store
+) -> None:
+    """It began minutes before, by the clock of then; what counts is that it is written after."""
+    with make_hub(tmp_path, store, clock=clock) as kit:
+        body = json.dumps({"objects": [indicator()]}).encode()
+
+        async def trickle() -> AsyncIterator[bytes]:
+            yield body[:-1]
+            clock.advance(240)
+            suspend(kit, "uslgb")
+            yield body[-1:]
+
+        async def post_slowly() -> int:
+            async with kit.async_client("uslgb") as client:
+                answer = await client.post(kit.path("indicators", "objects/"), content=trickle())
+                return answer.status_code
+
+        assert kit.loop.run_until_complete(post_slowly()) == 403
+        assert held(kit) == set()
 
 
 def test_what_a_member_shared_stays_with_the_others_and_all_comes_back_when_it_is_ended(

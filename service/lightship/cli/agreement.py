@@ -212,7 +212,13 @@ def show(name: str, hub_dir: Path, as_json: bool) -> None:
     for slug, one in value["members"].items():
         click.echo(f"member {slug}: {one['name']} ({', '.join(one['roles'])})")
     for one in value["suspensions"]:
-        who = f"member {one['member']}" if one["member"] else "all members"
+        who = (
+            f"member {one['member']}"
+            if one["member"]
+            else f"key {one['key']}"
+            if one["key"]
+            else "all members"
+        )
         click.echo(f"suspended by {one['party']} until {one['until']}: {who} ({one['reason']})")
     for one in value["collections"]:
         click.echo(f"collection {one['alias']}: {one['title']}, up to TLP:{one['ceiling'].upper()}")
@@ -320,6 +326,7 @@ def shape(one: Agreement, now: Micros) -> dict[str, Any]:
         "suspensions": [
             {
                 "member": stop.member or None,
+                "key": stop.key or None,
                 "party": stop.party,
                 "from": format_stamp(stop.since),
                 "until": format_stamp(stop.until),

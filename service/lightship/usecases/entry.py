@@ -101,7 +101,8 @@ def open_again(directory: Directory, place: Place, now: Micros) -> Place:
         raise CredentialGone
     agreement = open_root(view, principal, place.agreement.id)
     principal = replace(principal, roles=agreement.members[principal.member].roles)
-    return open_collection(view, principal, agreement.id, place.collection.id)
+    again = open_collection(view, principal, agreement.id, place.collection.id)
+    return replace(again, agreement=agreement.for_request(now))
 
 
 async def under_current_rules(

@@ -32,7 +32,7 @@ from lightship.core.ports import (
 )
 from lightship.core.stix.ingest import Item
 from lightship.core.stix.json import decode_listing
-from lightship.core.time import Micros
+from lightship.core.time import Micros, format_stamp
 from lightship.usecases.directory import Directory
 from lightship.usecases.entry import permit_withdraw, under_current_rules
 from lightship.usecases.publish import Post, Prepared, Publish
@@ -195,6 +195,15 @@ class PublishSigned:
                 rule="deny-publish-key",
                 why=f"key {one.key} {state} the roster of {member} that is in force (deny-publish-key)",
                 todo="Have the holder of the admin key sign a roster with it: lightship roster sign",
+            )
+        stop = place.agreement.suspended("", post.now, one.key)
+        if stop is not None:
+            raise Refused(
+                "The key is suspended",
+                rule="deny-suspended",
+                why=f"key {one.key} of {member} is suspended by {stop.party} until"
+                f" {format_stamp(stop.until)[:16]}Z: {stop.reason} (deny-suspended)",
+                todo="Publish it again after that; if the key was stolen, have a roster revoke it",
             )
         message = read.envelope.signed_bytes
         if not any(self._verify(key.public, held.sig, message) for held in read.envelope.signatures):

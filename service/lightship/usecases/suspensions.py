@@ -1,4 +1,4 @@
-"""Suspending a member or a whole agreement, and ending it before its time: signed, verified, stored.
+"""Suspending a member, a key or a whole agreement, and ending it early: signed, verified, stored.
 
 The hub's own key signs, as the party that it stands for in the agreement. What is signed is taken by the same
 rules as a verifier's before it is stored, and counts for every process from its next request on.
@@ -17,9 +17,10 @@ from lightship.core.agreement.load import replay, replay_suspensions
 from lightship.core.agreement.suspension import LONGEST, Order
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Damaged, NotFound
-from lightship.core.ports import Registry, SignedSuspension
+from lightship.core.ports import Registry, SignedSuspension, Signing
 from lightship.core.time import Micros, format_stamp
 from lightship.usecases.directory import Directory
+from lightship.usecases.rosters import Current, RosterBook
 
 BEFORE = Micros(60_000_000)
 """A suspension is dated this long back, so that no process of the hub has a clock that is not there yet."""
@@ -36,11 +37,12 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An order in force, and the agreement as it stands under it."""
+    """An order in force, the agreement as it stands under it, and whose key it names, empty without one."""
 
     order: Order
     signed: SignedSuspension
     agreement: Agreement
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +52,28 @@ class Suspending:
     Args:
         registry, directory: what there is; the directory is what readers use.
         verify: the signature check.  signer: the hub's key.
+        signing: whose keys are whose; without it no key can be suspended.
     """
 
     registry: Registry
     directory: Directory
     verify: Verify
     signer: Signer
+    signing: Signing | None = None
 
     def suspend(
-        self, agreement: str, member: str, *, hours: int, reason: str, req: str, now: Micros
+        self, agreement: str, member: str, *, hours: int, reason: str, req: str, now: Micros, key: str = ""
     ) -> Taken:
-        """Suspend a member, or with '' the whole agreement, from now on.
+        """Suspend a member, a key, or with neither the whole agreement, from now on.
 
         Args:
-            agreement: its id.  member: its name there.
+            agreement: its id.  member: its name there, empty beside a key.
             hours: how long, 72 at most.  reason: one line, which every member can read.
             req: a fresh request id.  now: microseconds.
+            key: id of a publish key, or SPKI pin of a client, that a member's roster lists.
 
         Raises:
-            NotFound: there is no such agreement in force.
+            NotFound: there is no such agreement in force, or no roster lists the key.
             BadRecord, BadSuspension: it is refused: too long, too soon after the last one, no such member.
             Conflict: something changed meanwhile.
         """
@@ -76,21 +81,40 @@ class Suspending:
         until = Micros(now + hours * HOUR)
         if hours * HOUR == LONGEST:
             until = Micros(since + LONGEST)
-        return self._take(agreement, member, since, until, reason, req, now)
+        owner = self._owner(agreement, key) if key else ""
+        return self._take(agreement, (member, key, owner), since, until, reason, req, now)
 
-    def resume(self, agreement: str, member: str, *, reason: str, req: str, now: Micros) -> Taken:
-        """End what is suspended of a member, or with '' of the whole agreement, before its time.
+    def resume(
+        self, agreement: str, member: str, *, reason: str, req: str, now: Micros, key: str = ""
+    ) -> Taken:
+        """End what is suspended of a member, a key, or with neither of the whole agreement, before its time.
 
         Raises:
             NotFound, BadRecord, Conflict: as `suspend`.
             BadSuspension: nothing is suspended, or the agreement needs more parties than the hub.
         """
-        return self._take(agreement, member, now, None, reason, req, now)
+        return self._take(agreement, (member, key, ""), now, None, reason, req, now)
+
+    def _owner(self, agreement: str, key: str) -> str:
+        """Return the member whose roster lists a key."""
+        view = self.directory.view()
+        found = view.agreements.get(agreement)
+        owner = ""
+        if found is not None and self.signing is not None:
+            current = RosterBook(self.signing, self.registry, self.verify).current(found, view.epoch)
+            owner = next((one for one in sorted(current.newest) if _lists(current, one, key)), "")
+        if not owner:
+            raise NotFound(
+                "There is no such key",
+                why=f"no member's roster in `{agreement}` lists {key}",
+                todo="Give the id that `lightship keys show` prints, or suspend the member",
+            )
+        return owner
 
     def _take(
         self,
         agreement: str,
-        member: str,
+        target: tuple[str, str, str],
         since: Micros,
         until: Micros | None,
         reason: str,
@@ -111,10 +135,11 @@ class Suspending:
             version=link.version,
             number=taken.number + 1,
             prev=taken.digest,
-            member=member,
+            member=target[0],
             since=since,
             until=until,
             reason=reason,
+            key=target[1],
         )
         opened = orders.sign(order, [(self.signer.keyid, self.signer.sign)])
         taken.take(opened, link.root, link.version, link.content["members"].keys(), now)
@@ -124,17 +149,25 @@ class Suspending:
         in_force = self.directory.view().agreements.get(agreement)
         if in_force is None or in_force.suspensions != taken.stops:
             raise Damaged(f"The suspension of `{agreement}` was stored but cannot be read back")
-        return Taken(order, signed, in_force)
+        return Taken(order, signed, in_force, target[2])
+
+
+def _lists(current: Current, member: str, key: str) -> bool:
+    """True if a member's roster lists a publish key, or a client, of this id."""
+    held = current.rosters.current(member)
+    listed = held is not None and key in held.roster.clients
+    return listed or current.publish_key(member, key) is not None
 
 
 def _event(order: Order, digest: str, req: str, now: Micros) -> AccessEvent:
     until = "" if order.until is None else f" until {format_stamp(order.until)}"
+    who = f"key {order.key}" if order.key else order.member or "all members"
     return AccessEvent(
         req=req,
         at=now,
         act="resume" if order.until is None else "suspend",
         agr=order.agreement,
         cred="steward",
-        q=f"{order.member or 'all members'}{until}, number {order.number} sha256 {digest}: {order.reason}",
+        q=f"{who}{until}, number {order.number} sha256 {digest}: {order.reason}",
         why="steward",
     )

@@ -173,6 +173,66 @@ def test_what_is_written_is_read_back() -> None:
     assert suspension.read_payload(replace(one, until=None, member="").payload()).until is None
 
 
+# --- a single key ---------------------------------------------------------------------------------
+
+KEY, OTHER_KEY = "1" * 64, "2" * 64
+BEFORE_KEYS = (
+    b'{"agreement":"mou","from":"2026-09-21T14:13:20.000000Z","hub":"'
+    + b"a" * 64
+    + b'","number":1,"prev":"",'
+    b'"reason":"Stolen","target":{"member":"jptyo"},"until":"2026-09-21T15:13:20.000000Z","version":3}'
+)
+
+
+def test_suspensions_from_before_keys_could_be_suspended_are_the_same_bytes() -> None:
+    assert suspension.read_payload(BEFORE_KEYS).payload() == BEFORE_KEYS
+    assert order(fresh()).payload() == BEFORE_KEYS
+
+
+def test_a_suspended_key_stops_neither_its_member_nor_the_agreement() -> None:
+    taken = fresh()
+    take(taken, order(taken, member="", key=KEY), LAX)
+    one = replace(AGREEMENT, suspensions=taken.stops)
+    assert one.suspended("", NOW, KEY) == taken.stops[0]
+    assert one.suspended("", NOW, OTHER_KEY) is None
+    assert one.suspended("jptyo", NOW) is None
+    assert one.suspended("", NOW) is None
+    assert one.status(NOW) is AgreementStatus.IN_FORCE
+    assert f"key {KEY} is suspended until" in one.notice(NOW)
+    assert one.suspended("", Micros(NOW + HOUR), KEY) is None
+    assert not taken.stops[0].of_member("jptyo")
+
+
+def test_a_key_waits_its_30_days_alone_and_is_ended_alone() -> None:
+    taken = fresh()
+    take(taken, order(taken, member="", key=KEY), LAX)
+    take(taken, order(taken, member="", key=OTHER_KEY), LAX)  # another target
+    take(taken, order(taken), LAX)
+    take(taken, order(taken, member=""), LAX)
+    assert refused(taken, order(taken, member="", key=KEY), LAX) is Refusal.TOO_SOON
+    assert (
+        refused(taken, order(taken, member="", key="3" * 64, until=None), LAX, LGB) is Refusal.NOTHING_TO_END
+    )
+    take(taken, order(taken, member="", key=KEY, until=None), LAX, LGB)
+    assert [one.until == NOW for one in taken.stops] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        '{"key":""}',
+        '{"key":"abc"}',
+        f'{{"key":"{KEY}","member":"jptyo"}}',
+        '{"key":1}',
+        f'{{"key":["{KEY}"]}}',
+    ],
+)
+def test_a_target_that_is_no_key_is_not_read(target: str) -> None:
+    payload = BEFORE_KEYS.replace(b'{"member":"jptyo"}', target.encode())
+    with pytest.raises(BadRecord):
+        suspension.read_payload(payload)
+
+
 AGREEMENT = Agreement("mou", 3, "T", "", "", None, None, {}, (), "d", HUB, "")
 
 

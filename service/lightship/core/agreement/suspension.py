@@ -1,4 +1,4 @@
-"""Suspensions: one party of an agreement stops a member, or all of it, for at most 72 hours.
+"""Suspensions: one party of an agreement stops a member, a key, or all of it, for at most 72 hours.
 
 Two parties to grant, one to stop: a suspension only removes rights, so one root key is enough to sign it; to
 end it before its time takes as many parties as the agreement needs for a new version. Both are numbered and
@@ -68,8 +68,9 @@ class Order:
         agreement: its id.  hub: hex SHA-256 of the payload of the agreement's version 1.
         version: of the agreement, in force when it is signed.
         number: from 1.  prev: hex SHA-256 of the payload before, empty for the first.
-        member: who is meant, empty for the whole agreement.
+        member: who is meant, empty for the whole agreement or a key.
         since: when it takes effect.  until: when that ends.  reason: in words.
+        key: the key that is meant, else empty: hex SHA-256 of a raw publish key, or a client's SPKI pin.
     """
 
     agreement: str
@@ -81,6 +82,7 @@ class Order:
     since: Micros
     until: Micros | None
     reason: str
+    key: str = ""
 
     def payload(self) -> bytes:
         """Return its canonical JSON."""
@@ -91,17 +93,22 @@ class Order:
             "number": self.number,
             "prev": self.prev,
             "reason": self.reason,
-            "target": {"member": self.member} if self.member else {"agreement": self.agreement},
+            "target": self._target(),
             "version": self.version,
         }
         if self.until is not None:
             value["until"] = format_stamp(self.until)
         return dsse.canonical(value)
 
+    def _target(self) -> dict[str, str]:
+        if self.key:
+            return {"key": self.key}
+        return {"member": self.member} if self.member else {"agreement": self.agreement}
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A suspension that was taken: `member` empty for the whole agreement; `until` is its real end."""
+    """A suspension that was taken: of `key`, else of `member`, else of all of it; `until` is its real end."""
 
     number: int
     party: str
@@ -109,10 +116,26 @@ class Stop:
     since: Micros
     until: Micros
     reason: str
+    key: str = ""
 
     def holds(self, now: Micros) -> bool:
         """True if it is in effect at `now`."""
         return self.since <= now < self.until
+
+    @property
+    def named(self) -> str:
+        """Who or what is meant, in words; empty for the whole agreement."""
+        if self.key:
+            return f"key {self.key}"
+        return f"member {self.member}" if self.member else ""
+
+    def of_member(self, member: str) -> bool:
+        """True if this member may do nothing: it is meant, or all are."""
+        return not self.key and self.member in {"", member}
+
+    def same_target(self, order: Order) -> bool:
+        """True if an order means what this one stopped."""
+        return (self.member, self.key) == (order.member, order.key)
 
 
 def sign(order: Order, signers: Sequence[tuple[str, Callable[[bytes], bytes]]]) -> dsse.Envelope:
@@ -153,6 +176,7 @@ def read_payload(payload: bytes) -> Order:
     timed = "until" in value
     value = record.members(KIND, value, (*_COMMON, "until") if timed else _COMMON)
     agreement = record.slug(KIND, "agreement", value["agreement"])
+    member, key = _target(agreement, value["target"])
     reason = record.text(KIND, "reason", value["reason"], MAX_REASON)
     if not reason.strip() or not reason.isprintable():
         raise BadRecord(KIND, "reason", "must be a sentence in one line")
@@ -162,10 +186,11 @@ def read_payload(payload: bytes) -> Order:
         version=record.number(KIND, "version", value["version"], 1, MAX_NUMBER),
         number=record.number(KIND, "number", value["number"], 1, MAX_NUMBER),
         prev=record.sha256(KIND, "prev", value["prev"], empty=True),
-        member=_member(agreement, value["target"]),
+        member=member,
         since=_moment("from", value["from"]),
         until=_moment("until", value["until"]) if timed else None,
         reason=reason,
+        key=key,
     )
 
 
@@ -243,11 +268,11 @@ class Suspensions:
         if not order.since <= at < until:
             why = f"it is from {format_stamp(order.since)} until {format_stamp(until)}, which is not now"
             raise BadSuspension(Refusal.NOT_NOW, why)
-        mine = [one.until for one in self.stops if (one.party, one.member) == (parties[0], order.member)]
+        mine = [one.until for one in self.stops if one.party == parties[0] and one.same_target(order)]
         if mine and order.since < max(mine) + AGAIN:
             why = f"`{parties[0]}` may stop the same target again from {format_stamp(max(mine) + AGAIN)} on"
             raise BadSuspension(Refusal.TOO_SOON, why)
-        return Stop(order.number, parties[0], order.member, order.since, until, order.reason)
+        return Stop(order.number, parties[0], order.member, order.since, until, order.reason, order.key)
 
     def _ended(self, order: Order, signed: int, threshold: int, at: Micros) -> tuple[Stop, ...]:
         """Return the stops, those of the target ended."""
@@ -256,20 +281,21 @@ class Suspensions:
             raise BadSuspension(Refusal.NOT_SIGNED, why)
         if not at - CLOCKS <= order.since <= at:
             raise BadSuspension(Refusal.NOT_NOW, f"it is dated {format_stamp(order.since)}, which is not now")
-        running = [
-            one for one in self.stops if one.member == order.member and one.since <= order.since < one.until
-        ]
+        running = [one for one in self.stops if one.same_target(order) and one.holds(order.since)]
         if not running and not self._anywhere:
             raise BadSuspension(Refusal.NOTHING_TO_END, "nothing of this target is suspended")
         return tuple(replace(one, until=order.since) if one in running else one for one in self.stops)
 
 
-def _member(agreement: str, target: Any) -> str:
+def _target(agreement: str, target: Any) -> tuple[str, str]:
+    """Return the member and the key that are meant, both empty for the whole agreement."""
     if isinstance(target, dict) and set(target) == {"member"}:
-        return record.slug(KIND, "target.member", target["member"])
+        return record.slug(KIND, "target.member", target["member"]), ""
+    if isinstance(target, dict) and set(target) == {"key"}:
+        return "", record.sha256(KIND, "target.key", target["key"])
     if record.members(KIND, target, ("agreement",), "target")["agreement"] != agreement:
         raise BadRecord(KIND, "target.agreement", "is another agreement")
-    return ""
+    return "", ""
 
 
 def _moment(field: str, value: Any) -> Micros:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lightship.core.agreement.suspension import Stop
@@ -84,12 +84,19 @@ class Agreement:
             return AgreementStatus.IN_FORCE
         return AgreementStatus.GRACE if now < self.not_after + GRACE else AgreementStatus.EXPIRED
 
-    def suspended(self, member: str, now: Micros) -> Stop | None:
-        """Return the suspension in effect at `now` that ends last: of a member, or with '' of all of it."""
+    def suspended(self, member: str, now: Micros, key: str = "") -> Stop | None:
+        """Return the suspension in effect at `now` that ends last: of a member, a key, or with '' of all."""
         if not self.suspensions:
             return None
-        found = [one for one in self.suspensions if one.member == member and one.holds(now)]
+        found = [one for one in self.suspensions if (one.member, one.key) == (member, key) and one.holds(now)]
         return max(found, key=lambda one: one.until, default=None)
+
+    def for_request(self, now: Micros) -> Agreement:
+        """Return it for a request under way that began at `now`: what was stopped since then counts."""
+        if all(one.since <= now for one in self.suspensions):
+            return self
+        counted = tuple(replace(one, since=min(one.since, now)) for one in self.suspensions)
+        return replace(self, suspensions=counted)
 
     def stops(self, now: Micros) -> tuple[Stop, ...]:
         """Return every suspension in effect at `now`, in the order of their numbers."""
@@ -99,9 +106,9 @@ class Agreement:
         """Return what everybody concerned should read at `now`; empty while all is well."""
         said = [self._standing(now)]
         said += [
-            f"The member {one.member} is suspended until {format_stamp(one.until)[:16]}Z"
+            f"The {one.named} is suspended until {format_stamp(one.until)[:16]}Z"
             for one in self.stops(now)
-            if one.member
+            if one.named
         ]
         return ". ".join(one for one in said if one)
 

@@ -46,6 +46,7 @@ class Failure(StrEnum):
     ROSTER = "roster-refused"
     SUSPENSION = "suspension-refused"
     SUSPENDED = "suspended-member"
+    SUSPENDED_KEY = "suspended-key"
     UNKNOWN_ENTRY = "unknown-entry"
     # of one object version
     CONFLICT = "conflict"

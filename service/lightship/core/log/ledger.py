@@ -164,7 +164,7 @@ class Ledger:
         if (statement.add or own) and not statement.key and terms.require_signature:
             return Failure.UNSIGNED, "this collection takes signed statements only"
         if (statement.add or own) and any(
-            stop.member in {"", one.by} and stop.holds(one.at) for stop in self.suspensions.stops
+            stop.of_member(one.by) and stop.holds(one.at) for stop in self.suspensions.stops
         ):
             return Failure.SUSPENDED, f"{one.by} was suspended"
         return None
@@ -178,7 +178,14 @@ class Ledger:
             if owner and owner != one.by:
                 return Failure.IMPERSONATION, f"the key is of {owner}, the entry says {one.by}"
             return Failure.UNKNOWN_KEY, f"no roster of {one.by} lists the key {keyid}"
-        return _revoked(key) or self._signed(one, key)
+        return _revoked(key) or self._stopped(one) or self._signed(one, key)
+
+    def _stopped(self, one: Publication) -> Problem | None:
+        """From the entry of its suspension on, until the moment that ends it, a key signs nothing."""
+        keyid = one.statement.key
+        if any(stop.key == keyid and stop.holds(one.at) for stop in self.suspensions.stops):
+            return Failure.SUSPENDED_KEY, f"the key {keyid} was suspended"
+        return None
 
     def _signed(self, one: Publication, key: PublishKey) -> Problem | None:
         message = one.envelope.signed_bytes
