@@ -1,8 +1,9 @@
 """The figures of several processes of one hub as one exposition: what the workers counted, added up.
 
 Counters and histograms are added, and gauges that count something; what says the same in every process, such
-as the size of a file, is taken once. A worker that was restarted counts from nothing, as any process does.
-Reads and writes the Prometheus text format 0.0.4. Holds no figure itself.
+as the size of a file, is taken once. What a process that has ended had counted stays in the sums (`counted`):
+whoever computes rates would take one that falls for a fresh start of all. Reads and writes the Prometheus
+text format 0.0.4. Holds no figure itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _TAKEN_ONCE: dict[str, Callable[[Iterable[float]], float]] = {
     "process_start_time_seconds": min,
 }
 """Families that are no sum."""
+_COUNTS = frozenset({"counter", "histogram", "summary"})
 
 
 def merge(texts: Sequence[str]) -> str:
@@ -43,3 +45,20 @@ def merge(texts: Sequence[str]) -> str:
         lines += heads[family]
         lines += [f"{sample} {together(found)!r}" for sample, found in samples.items()]
     return "".join(f"{line}\n" for line in lines)
+
+
+def counted(text: str) -> str:
+    """Return of an exposition what only ever grows."""
+    kinds: dict[str, str] = {}
+    kept: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            family, _, kind = line.removeprefix("# TYPE ").rpartition(" ")
+            kinds[family] = kind
+    family = ""
+    for line in text.splitlines():
+        if line.startswith("# "):
+            family = line.split(" ", 3)[2]
+        if line and kinds.get(family) in _COUNTS:
+            kept.append(line)
+    return "".join(f"{line}\n" for line in kept)

@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
 
-from lightship.api.merged import merge
+from lightship.api.merged import counted, merge
 from lightship.cli.worker import FIGURES, LENGTH, READY
 
 _log = logging.getLogger("lightship")
 LOOK_S = 0.05
 ASK_S = 5.0
-"""Seconds that a worker has for its figures; one that does not give them is left out."""
+"""Seconds that a worker has for its figures; of one that does not give them its last ones are taken."""
 SOON_S = 10.0
 """A worker that ends sooner than this after its start has failed to start."""
 FAILURES = 5
@@ -39,7 +39,7 @@ KILL_AFTER_S = 15.0
 """Seconds beyond the time for requests under way after which a worker that does not end is killed."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Worker:
     """One process and the supervisor's end of its socket."""
 
@@ -50,6 +50,7 @@ class Worker:
     lock: threading.Lock = field(default_factory=threading.Lock)
     came: bytearray = field(default_factory=bytearray)
     asked: int = 0
+    told: str = ""
 
     def look(self) -> None:
         """Note whether it has said that it is ready."""
@@ -120,6 +121,9 @@ class Supervisor:
         self._gave_up = False
         self._stopping = 0.0
         self._signals = 0
+        self._asking = threading.Lock()
+        self._told: list[Worker] = []
+        self._past = ""
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit code. Called in the main thread."""
@@ -138,15 +142,24 @@ class Supervisor:
         return 1 if self._gave_up else 0
 
     def figures(self) -> str:
-        """Return the figures of all workers, and how they fare; from any thread."""
-        texts = []
-        for worker in [one for one in self._workers if one.ready]:
-            with suppress(OSError):
-                texts.append(worker.figures())
+        """Return the figures of all workers, and how they fare; from any thread.
+
+        What workers have counted that are gone, as far as it was asked for, is still in the sums.
+        """
+        with self._asking:
+            running, given = [one for one in self._workers if one.ready], 0
+            for worker in running:
+                with suppress(OSError):
+                    worker.told = worker.figures()
+                    given += 1
+            gone = [one for one in self._told if one not in running]
+            self._past = merge([self._past, *(counted(one.told) for one in gone)])
+            self._told = [one for one in running if one.told]
+            texts = [self._past, *(one.told for one in self._told)]
         return (
             merge(texts)
             + "# HELP lightship_workers Workers that gave their figures.\n# TYPE lightship_workers gauge\n"
-            + f"lightship_workers {len(texts)}\n"
+            + f"lightship_workers {given}\n"
             + "# HELP lightship_worker_restarts_total Workers started again.\n"
             + "# TYPE lightship_worker_restarts_total counter\n"
             + f"lightship_worker_restarts_total {self._restarts}\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightship.api.merged import merge
+from lightship.api.merged import counted, merge
 
 ONE = """# HELP lightship_requests_total Requests answered.
 # TYPE lightship_requests_total counter
@@ -65,3 +65,14 @@ def test_every_family_is_told_of_once_before_its_samples() -> None:
 def test_one_process_and_none() -> None:
     assert values(merge([ONE])) == values(ONE)
     assert merge([]) == ""
+
+
+def test_only_what_never_falls_is_kept_of_a_process_that_has_ended() -> None:
+    kept = values(counted(ONE))
+    assert {name.partition("{")[0] for name in kept} == {
+        "lightship_requests_total",
+        "lightship_request_seconds_bucket",
+        "lightship_request_seconds_count",
+    }
+    assert all(kept[name] == values(ONE)[name] for name in kept)
+    assert counted("") == merge([""]) == ""

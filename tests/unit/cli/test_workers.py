@@ -81,3 +81,41 @@ def test_figures_that_came_too_late_are_never_given_for_later_ones(monkeypatch: 
         assert theirs.recv(9) == FIGURES * 2
         theirs.sendall(answer(b"third"))
         assert worker.figures() == "third"
+
+
+def test_no_figure_falls_when_a_worker_answers_too_late_or_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "ASK_S", 0.05)
+
+    def text(count: int) -> bytes:
+        body = (
+            f"# TYPE lightship_requests_total counter\nlightship_requests_total {count}.0\n"
+            f"# TYPE lightship_connections gauge\nlightship_connections {count}.0\n"
+        ).encode()
+        return len(body).to_bytes(LENGTH, "big") + body
+
+    def shown() -> tuple[float, float, float]:
+        lines = [line.split() for line in both.figures().splitlines() if not line.startswith("#")]
+        found = {name: float(value) for name, value in lines}
+        return tuple(found[f"lightship_{name}"] for name in ("requests_total", "connections", "workers"))  # type: ignore[return-value]
+
+    with socket.socket() as bound:
+        both = supervisor(NONE_THAT_SERVES, Path("unused"), bound)
+        pairs = [socket.socketpair() for _ in range(3)]
+        some = [Worker(None, ours, 0.0, ready=True) for ours, _ in pairs]  # type: ignore[arg-type]  # no process is asked
+        both._workers = some[:2]
+        pairs[0][1].sendall(text(5))
+        pairs[1][1].sendall(text(3))
+        assert shown() == (8, 8, 2)
+        pairs[0][1].sendall(text(6))
+        assert shown() == (9, 9, 1), "the second one is late: what it told last counts"
+        both._workers = [some[0], some[2]]  # the second one has ended, a third one came
+        pairs[0][1].sendall(text(6))
+        pairs[2][1].sendall(text(0))
+        assert shown() == (9, 6, 2), "what it had counted stays, its connections are gone"
+        for count in (1, 2):
+            pairs[0][1].sendall(text(6))
+            pairs[2][1].sendall(text(count))
+            assert shown() == (9 + count, 6 + count, 2)
+        for ours, theirs in pairs:
+            ours.close()
+            theirs.close()
