@@ -199,7 +199,8 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
     except Unavailable as error:
         _log.error("events of before could not be recorded yet: %s", error)
     if hub.settings.answer_unlogged:
-        choose_unlogged(hub.access, new_id().hex, hub.clock.now())
+        agreements = hub.directory.view().agreements
+        choose_unlogged(hub.access, agreements, lambda: new_id().hex, hub.clock.now())
     limits = limits_of(hub.settings)
     ready = Readiness(_checks(hub, plain))
     app = HostApp(

@@ -28,26 +28,28 @@ def retire(year: int, delete: bool, hub_dir: Path, as_json: bool) -> None:
     Export it first (`lightship audit export AGREEMENT --year YEAR`). Without --delete nothing is deleted.
     """
     from lightship.core.agreement import AUDIT_RETENTION_DAYS
-    from lightship.core.audit import AccessEvent
+    from lightship.core.audit import HUB_SCOPE, AccessEvent
     from lightship.storage.audit_retire import delete_year, events_of, kept_until
 
     data = data_of(hub_dir)
     with hub_of(hub_dir) as hub:
-        now, agreements = wall_clock(), hub.directory.view().agreements.values()
-        days = [one.audit_retention_days for one in agreements] or [AUDIT_RETENTION_DAYS]
+        now, agreements = wall_clock(), hub.directory.view().agreements
+        days = [one.audit_retention_days for one in agreements.values()] or [AUDIT_RETENTION_DAYS]
         until = kept_until(year, days)
         count = events_of(data, year, now, until)
         if delete:
-            done_by = AccessEvent(
-                req=new_request(),
-                at=now,
-                act="audit-retire",
-                cred="steward",
-                q=str(year),
-                why="steward",
-                n=count,
-            )
-            hub.access.record(done_by).result()
+            for scope in (HUB_SCOPE, *agreements):  # auditors of an agreement see no other log
+                done_by = AccessEvent(
+                    req=new_request(),
+                    at=now,
+                    act="audit-retire",
+                    agr=scope,
+                    cred="steward",
+                    q=str(year),
+                    why="steward",
+                    n=count if scope == HUB_SCOPE else 0,
+                )
+                hub.access.record(done_by).result()
             delete_year(data, year)
     if as_json:
         print_json({"year": year, "events": count, "deleted": delete})

@@ -6,9 +6,10 @@ same request recorded twice leaves one event. Never drops an event that could no
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import wait
 
-from lightship.core.audit import AccessEvent
+from lightship.core.audit import HUB_SCOPE, AccessEvent
 from lightship.core.ports import Access, Writer
 from lightship.core.time import Micros
 from lightship.usecases.credentials import STEWARD
@@ -30,20 +31,46 @@ def recover(writer: Writer, access: Access) -> int:
     return len(kept)
 
 
-def choose_unlogged(access: Access, req: str, now: Micros) -> None:
+def choose_unlogged(
+    access: Access, agreements: Iterable[str], new_request: Callable[[], str], now: Micros
+) -> None:
     """Record that the steward lets the hub answer although its access log cannot be written.
+
+    It stands in the log of each agreement too: its auditors see no other one.
 
     Raises:
         Unavailable: this cannot be recorded; then the choice does not hold.
     """
-    access.record(AccessEvent(req=req, at=now, act="answer-unlogged", cred=STEWARD, why=STEWARD)).result()
+    recording = [
+        access.record(
+            AccessEvent(
+                req=new_request(), at=now, act="answer-unlogged", agr=scope, cred=STEWARD, why=STEWARD
+            )
+        )
+        for scope in (HUB_SCOPE, *agreements)
+    ]
+    for done in recording:
+        done.result()
 
 
-def tell_unlogged(access: Access, req: str, now: Micros, count: int) -> None:
+def tell_unlogged(
+    access: Access, counts: Mapping[str, int], new_request: Callable[[], str], now: Micros
+) -> Mapping[str, int]:
     """Record how many requests were answered without a record, once the log can be written again.
 
-    Raises:
-        Unavailable: it still cannot.
+    Args:
+        counts: agreement, or `hub` -> how many.
+
+    Returns:
+        What could not be recorded.
     """
-    event = AccessEvent(req=req, at=now, act="unlogged", cred=STEWARD, why="answer-unlogged", n=count)
-    access.record(event).result()
+    recording = {
+        scope: access.record(
+            AccessEvent(
+                req=new_request(), at=now, act="unlogged", agr=scope, cred=STEWARD, why="answer-unlogged", n=n
+            )
+        )
+        for scope, n in counts.items()
+    }
+    wait(recording.values())
+    return {scope: counts[scope] for scope, done in recording.items() if done.exception() is not None}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from uuid import UUID
 
@@ -72,7 +73,7 @@ class Exchange:
         stays_on_tls: bool = True,
     ) -> None:
         self._answers_unlogged = answers_unlogged
-        self._unlogged_count = 0
+        self._unlogged_counts = Counter[str]()  # by agreement
         self._router = router
         self._directory = directory
         self._authenticate = authenticate
@@ -170,7 +171,7 @@ class Exchange:
             return self._unlogged(event, answer, fault, request)
         if request.written is not None:
             self._writer.settle([event.req])
-        if self._owes_events or self._unlogged_count:
+        if self._owes_events or self._unlogged_counts:
             await self._pay_events()
         request.receipt = sealed.header() if sealed is not None else b""
         return answer
@@ -185,15 +186,16 @@ class Exchange:
     async def _pay_events(self) -> None:
         """Record what was committed while the log could not be written, now that it can."""
         self._owes_events = False
-        count, self._unlogged_count = self._unlogged_count, 0
+        counts, self._unlogged_counts = self._unlogged_counts, Counter()
         try:
             await asyncio.to_thread(recover, self._writer, self._access)
-            if count:
-                told = (self._new_id().hex, self._clock.now(), count)
-                await asyncio.to_thread(tell_unlogged, self._access, *told)
         except Unavailable:
             self._owes_events = True
-            self._unlogged_count += count
+            self._unlogged_counts += counts
+            return
+        if counts:
+            told = (counts, lambda: self._new_id().hex, self._clock.now())
+            self._unlogged_counts += Counter(await asyncio.to_thread(tell_unlogged, self._access, *told))
 
     def _unlogged(
         self, event: AccessEvent, answer: Answer, error: LightshipError, request: Request
@@ -203,7 +205,8 @@ class Exchange:
         fields = {"error_id": str(request.id)}
         _log.error("event %s could not be recorded: %s", event.req, error, extra={"fields": fields})
         if self._answers_unlogged:
-            self._unlogged_count += request.written is None
+            if request.written is None:
+                self._unlogged_counts[event.agr] += 1
             return answer
         return answer_error(
             Unavailable(
