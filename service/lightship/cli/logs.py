@@ -186,13 +186,21 @@ def _request_text(line: tuple[Any, ...]) -> bytes:
     at, request_id, method, route, status, micros, agreement, member, credential = line
     return (
         f"time={_time(at)} level=info logger=lightship.request event=request request={request_id.hex}"
-        f" method={_known(method)} route={_known(route)} status={status} ms={round(micros / 1000, 1)!r}"
-        f" agreement={_known(agreement)} member={_known(member)} credential={_known(credential)}\n"
+        f"{_asked(method, route)} status={status} ms={micros / 1000:.1f}"
+        f"{_asker(agreement, member, credential)}"
     ).encode("ascii")
 
 
-_known = lru_cache(1_000)(_word)
-"""The same few words stand in all lines."""
+@lru_cache(1_000)
+def _asked(method: str, route: str) -> str:
+    """Return the fields of what was asked for: the same few stand in all lines."""
+    return f" method={_word(method)} route={_word(route)}"
+
+
+@lru_cache(1_000)
+def _asker(agreement: str, member: str, credential: str) -> str:
+    """Return the fields of who asked, and the end of the line."""
+    return f" agreement={_word(agreement)} member={_word(member)} credential={_word(credential)}\n"
 
 
 def _time(seconds: float) -> str:

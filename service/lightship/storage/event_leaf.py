@@ -7,9 +7,9 @@ are RFC 3339 with six digits, empty where there is none. Never reads a clock and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 import orjson
 
@@ -22,8 +22,7 @@ KEYS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Salts:
+class Salts(NamedTuple):
     """The two salts of one event, 16 random bytes each."""
 
     q: bytes
@@ -55,9 +54,9 @@ def to_leaf(event: AccessEvent, salts: Salts) -> bytes:
             "at": _stamp(event.at) or format_stamp(0),
             "col": col,
             "cred": cred,
-            "first": _stamp(event.first),
+            "first": _known_stamp(event.first),
             "ip": salted(salts.ip, event.ip),
-            "last": _stamp(event.last),
+            "last": _known_stamp(event.last),
             "n": event.n,
             "q": salted(salts.q, event.q),
             "req": req,
@@ -100,6 +99,10 @@ def from_leaf(leaf: bytes, q: str | None, ip: str | None) -> AccessEvent:
 
 def _stamp(micros: int) -> str:
     return f"{_second(micros // 1_000_000)}{micros % 1_000_000:06d}Z" if micros else ""
+
+
+_known_stamp = lru_cache(maxsize=1024)(_stamp)
+"""Pages that are asked for again have the same first and last object."""
 
 
 @lru_cache(maxsize=1024)

@@ -22,9 +22,11 @@ from lightship.core.ports import Recorded
 
 MOST = 64
 """So many do not wait for the batch that is under way, nor for a quiet round."""
-TICK_S = 0.001
-MOST_TICKS = 5
+TICK_S = 0.002
+MOST_TICKS = 3
 """Who was just answered is waited for as long as somebody comes in each tick; so many ticks at most."""
+ROUNDS = 2
+"""Rounds of the loop in which the answers of a batch are written; only then can anybody ask again."""
 
 RecordAll = Callable[[Sequence[AccessEvent]], Future[Sequence[Recorded]]]
 _Wait = asyncio.Future[Sealed | None]
@@ -66,7 +68,7 @@ class _Strip:
         self._looking = False
         self._seen = self._ticks = 0
         self._expected = 0
-        self._late: asyncio.TimerHandle | None = None
+        self._late: asyncio.Handle | None = None
 
     def hand_in(self, event: AccessEvent, waiting: _Wait) -> None:
         """Let it leave soon."""
@@ -131,8 +133,15 @@ class _Strip:
         if not self._under_way and not self._looking:
             # Those who are answered now are likely to ask again.
             self._expected = min(len(self._events) + len(waits), MOST)
-            self._seen, self._ticks = len(self._events), 0
-            self._late = self.loop.call_later(TICK_S, self._tick)
+            self._answered(ROUNDS)
+
+    def _answered(self, rounds: int) -> None:
+        """Count the time from when the answers are written: large ones take longer than a tick."""
+        if rounds:
+            self._late = self.loop.call_soon(self._answered, rounds - 1)
+            return
+        self._seen, self._ticks = len(self._events), 0
+        self._late = self.loop.call_later(TICK_S, self._tick)
 
 
 def _pass_on(waits: list[_Wait], future: Future[Sequence[Recorded]]) -> None:
