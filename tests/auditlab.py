@@ -95,7 +95,7 @@ class AuditLab:
                         "UPDATE event SET idx = ?, hash = ? WHERE seq = ?", (idx, leaf_hash(leaf), seq)
                     )
                 db.execute("DELETE FROM node; DELETE FROM head")
-                plant(db)
+                plant(db, self.file, None)
                 db.execute("UPDATE head SET origin = ?", (ORIGIN,))
         finally:
             db.close()

@@ -42,6 +42,7 @@ from lightship.core.ports import (
     Registry,
     Signing,
     Statuses,
+    Vouches,
     Writer,
 )
 from lightship.core.query import Endpoint
@@ -126,6 +127,7 @@ class Hub:
     read_rules: ReadRules
     executor: ThreadPoolExecutor
     signing: Signing | None = None
+    vouching: Vouches | None = None
     checks: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     commits: Callable[[], Mapping[str, CommitFigures]] = dict
     traffic: Traffic = field(default_factory=Traffic)
@@ -163,6 +165,7 @@ def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | 
         registry=store,
         logs=store,
         signing=store,
+        vouching=store,
         access=access,
         directory=Directory(store, sign.verify, pinned_key=hub_key.keyid),
         decisions=rules,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lightship.core.errors import NotFound
+from lightship.core.errors import NotFound, Unavailable
 from lightship.core.log import leaf, merkle, notes
 from lightship.crypto.sign import new_signing_key, verify
 from lightship.storage.memory import MemoryStore
@@ -22,6 +22,7 @@ from storekit import (
     activate,
     candidate,
     check_statements,
+    event,
     grant,
     object_id,
     publish,
@@ -133,12 +134,17 @@ def test_whole_subtrees_of_higher_levels(store: Store) -> None:
 
 
 def test_nothing_is_signed_without_a_key(tmp_path: Path, hub_clock: HandClock) -> None:
+    """Nor afterwards because it is asked for: somebody has to vouch for it (tests/security)."""
     plain = open_store(tmp_path, hub_clock)
     activate(plain, 1)
     with pytest.raises(NotFound):
         plain.checkpoint(grant(plain))
     plain.close()
     keyed = open_store(tmp_path, hub_clock, sealer=SEALER)
+    with pytest.raises(Unavailable):
+        keyed.checkpoint(grant(keyed))
+    tree = keyed.tree(grant(keyed))
+    keyed.vouch(grant(keyed), tree.size, tree.root, event())
     assert len(check_log(keyed, 1)) == 1  # signed as it was committed
     publish(keyed, candidate(1))
     assert len(check_log(keyed, 1)) == 2

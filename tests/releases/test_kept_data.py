@@ -17,10 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from hubkit import HubKit, StoppedClock
+from lightship.core.access import Action, Grant, System
+from lightship.core.audit import AccessEvent
 from lightship.crypto import sign
 from lightship.data import cert_profile
 from lightship.keys.authority import KeyMaker
@@ -28,7 +31,7 @@ from lightship.storage.fsck import fsck
 from lightship.storage.migrate import Kind, check, load
 from lightship.usecases.directory import Directory
 from lightship.usecases.initialise import init_hub
-from lightship.wiring import SystemClock, make_app, open_hub
+from lightship.wiring import Hub, SystemClock, make_app, open_hub
 from livehub import LIGHTSHIP
 from stixsamples import indicator
 
@@ -68,10 +71,22 @@ def kit(kept: Kept) -> Iterator[HubKit]:
     hub = open_hub(kept.hub_dir, clock=clock)
     pinned = Directory(hub.registry, sign.verify, pinned_key=kept.about["keyid"])
     hub = replace(hub, directory=pinned)
+    vouch(hub)
     with HubKit(hub, make_app(hub), kept.about["agreement"], {}) as made:
         made.held["uslgb"] = made.mint("uslgb", "new")
         made.held["uslax"] = made.mint("uslax", "new")
         yield made
+
+
+def vouch(hub: Hub) -> None:
+    """What a steward does with logs of before there were signatures, or of another key."""
+    view = hub.directory.view()
+    for agreement in view.agreements.values():
+        for one in agreement.collections:
+            grant = Grant(System("test"), Action.READ, one, view.epoch)
+            assert hub.vouching is not None
+            tree, said = hub.vouching.tree(grant), AccessEvent(uuid4().hex, hub.clock.now(), "vouch-log")
+            hub.vouching.vouch(grant, tree.size, tree.root, said)
 
 
 def test_there_is_an_archive_of_the_schema_of_this_version() -> None:

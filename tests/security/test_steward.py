@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "backup": (["{new}"], "backup"),
     "collection list": ([], ""),
     "collection show": ([COLLECTION], ""),
+    "collection vouch": ([COLLECTION], ""),
     "credential list": ([], ""),
     "credential mint": ([AGREEMENT, "uslgb/other"], "credential-mint"),
     "credential revoke": (["uslgb-other"], "credential-revoke"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,10 @@ from lightship.cli.fsck import report_shape
 from lightship.cli.local import hub_of, note, wall_clock
 from lightship.cli.output import print_json, say, stages
 from lightship.core.errors import LightshipError, StewardError
+
+if TYPE_CHECKING:
+    from lightship.storage.fsck_log import HubKey
+    from lightship.storage.sqlite.access_tree import Sealer
 
 
 @click.command(
@@ -71,7 +76,7 @@ def restore(archive: Path, force: bool, hub_dir: Path, as_json: bool) -> int:
     from lightship.storage.restore import restore as put
 
     with stages() as progress:
-        done = put(archive, hub_dir, wall_clock(), progress, force=force)
+        done = put(archive, hub_dir, wall_clock(), progress, force=force, keys=_keys)
     if as_json:
         print_json(
             {
@@ -88,6 +93,18 @@ def restore(archive: Path, force: bool, hub_dir: Path, as_json: bool) -> int:
         for one in done.fsck.findings:
             click.echo(f"{one.where}: {one.what}")
     return exits.FAILED if done.fsck.findings else exits.OK
+
+
+def _keys(hub_dir: Path) -> tuple[Sealer, HubKey]:
+    """Return what signs for the hub in a directory, and what verifies it."""
+    from lightship.crypto.sign import verify
+    from lightship.keys.hub_key import load_hub_key
+    from lightship.settings import load_settings
+    from lightship.storage.fsck_log import HubKey
+    from lightship.wiring import sealer_of
+
+    key = load_hub_key(hub_dir)
+    return sealer_of(load_settings(hub_dir), key), HubKey(key.public, verify)
 
 
 def _note(hub_dir: Path, target: Path) -> None:

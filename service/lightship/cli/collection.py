@@ -1,4 +1,4 @@
-"""`lightship collection list|show`: what a hub's agreements offer, as its steward sees it."""
+"""`lightship collection list|show|vouch`: what a hub's agreements offer, as its steward sees it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from lightship.cli.command import Command, Group, hub_option, json_option
 from lightship.cli.local import hub_of
 from lightship.cli.output import listing, print_json, print_rows
+from lightship.cli.vouch import vouch
 from lightship.core.errors import NotFound
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group, examples="lightship collection list\nlightship collection show la-lb-mou/indicators")
 def collection() -> None:
-    """Show the collections of a hub."""
+    """Show the collections of a hub; vouch for the log of one."""
+
+
+collection.add_command(vouch)
 
 
 @collection.command(

@@ -64,9 +64,10 @@ def fsck(hub_dir: Path, as_json: bool) -> int:
 @hub_option
 @json_option
 def migrate(only_check: bool, hub_dir: Path, as_json: bool) -> int:
-    """Bring the hub's files to this version, each backed up first. `serve` does it too.
+    """Bring the hub's files to this version, each backed up first.
 
-    With --check it ends with 1 if something is to be done.
+    `serve` does it too, but only here does the hub sign what it holds from before there were logs: run it
+    first after such an update. With --check it ends with 1 if something is to be done.
     """
     from lightship.keys.hub_key import load_hub_key
     from lightship.settings import load_settings
@@ -74,18 +75,15 @@ def migrate(only_check: bool, hub_dir: Path, as_json: bool) -> int:
     from lightship.storage.migrate import check as check_file
     from lightship.storage.migrate import migrate as run
     from lightship.storage.sqlite.access_log import audit_files
-    from lightship.storage.sqlite.access_tree import MIGRATION, sign_first
     from lightship.wiring import sealer_of
 
     data = data_of(hub_dir)
     files = [(data / "hub.db", Kind.HUB), *((path, Kind.AUDIT) for _, path in audit_files(data))]
+    sealer = sealer_of(load_settings(hub_dir), load_hub_key(hub_dir))
     reports = [
-        check_file(path, kind) if only_check else run(path, kind, wall_clock()) for path, kind in files
+        check_file(path, kind) if only_check else run(path, kind, wall_clock(), sealer=sealer)
+        for path, kind in files
     ]
-    for one in reports if not only_check else ():
-        if one.kind is Kind.AUDIT and one.found and MIGRATION in one.pending:
-            sealer = sealer_of(load_settings(hub_dir), load_hub_key(hub_dir))
-            sign_first(one.path, int(one.path.stem[-4:]), sealer)
     if as_json:
         for one in reports:
             print_json(_migration_shape(one))

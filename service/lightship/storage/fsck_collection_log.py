@@ -10,16 +10,19 @@ import apsw
 
 from lightship.core.collection import KEY_SHIFT, pack
 from lightship.core.errors import LightshipError
-from lightship.core.log.merkle import Frontier, append
+from lightship.core.log.merkle import TILE_HEIGHT, Frontier, append
 from lightship.core.log.notes import BadNote, NoteKey, parse_checkpoint, parse_note, verify_note
 from lightship.storage.fsck_log import HubKey
 from lightship.storage.fsck_scratch import Scratch
 from lightship.storage.leaves import hash_of
 from lightship.storage.sqlite.collection_log import read_head
+from lightship.storage.sqlite.collection_vouch import log_origin
 
 _ROWS = """
 SELECT key, at, by, agreement, body, hash, signatures FROM statement
 WHERE key >= ? AND key < ? ORDER BY key"""
+CHECKPOINT_OF = "checkpoint of collection "
+"""How a finding begins that is about the signature alone: the rest may be sound."""
 _NODE = "SELECT hash FROM log_node WHERE collection = ? AND level = ? AND idx = ?"
 
 
@@ -63,17 +66,28 @@ def _check_head(
         scratch.find(where, f"it has {head.size} entries, its statements are {tree.size}")
     elif head.peaks != tree.peaks:
         scratch.find(where, "its head is not that of its leaves: something was changed, left out or put in")
+    count = db.execute("SELECT count(*) FROM log_node WHERE collection = ?", (number,)).get
+    if count != sum(tree.size >> level for level in range(TILE_HEIGHT, 64, TILE_HEIGHT)):
+        scratch.find(where, f"it has {count} hashes of whole subtrees, not those of its size")
+    uuid = db.execute("SELECT id FROM collection WHERE number = ?", (number,)).get
+    problem = _signed(note, origin, tree, str(uuid), key)
+    if problem:
+        scratch.find(CHECKPOINT_OF + str(number), problem)
+
+
+def _signed(note: bytes, origin: str, tree: Frontier, uuid: str, key: HubKey | None) -> str:
+    """Return what is wrong with the checkpoint that stands beside a tree, empty if nothing is."""
     if not note:
-        return
+        return "no checkpoint was signed over it with the hub's key" if key and tree.size else ""
     try:
         parsed = parse_note(note)
         checkpoint = parse_checkpoint(parsed.text)
         if key is not None:
             verify_note(parsed, [NoteKey(origin, key.public)], key.verify)
     except BadNote as error:
-        scratch.find(where, f"its checkpoint does not hold: {error}")
-        return
-    if (checkpoint.origin, checkpoint.size, checkpoint.root) != (origin, tree.size, tree.root):
-        scratch.find(
-            where, f"the checkpoint that was signed over {checkpoint.size} entries is of another log"
-        )
+        return f"its checkpoint does not hold: {error}"
+    if not origin.endswith(log_origin("", uuid)) or checkpoint.origin != origin:
+        return f"its checkpoint is of another log, {checkpoint.origin}"
+    if (checkpoint.size, checkpoint.root) != (tree.size, tree.root):
+        return f"the checkpoint signed last is over {checkpoint.size} entries, and not over these {tree.size}"
+    return ""

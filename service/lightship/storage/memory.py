@@ -45,7 +45,7 @@ from lightship.storage.leaves import leaf_of
 from lightship.storage.memory_rows import MemoryCollection, MemoryObject, matches
 from lightship.storage.memory_state import MemoryState, definitions, held_sets, keep
 from lightship.storage.sqlite.access_tree import Sealer
-from lightship.storage.sqlite.collection_log import log_origin
+from lightship.storage.sqlite.collection_vouch import log_origin
 from lightship.storage.statements import Statement
 
 T = TypeVar("T")

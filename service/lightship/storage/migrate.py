@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from lightship.core.log.merkle import leaf_hash
 from lightship.core.time import Micros
 from lightship.storage.marking_sets import fill
 from lightship.storage.sqlite import collection_log
-from lightship.storage.sqlite.access_tree import plant
+from lightship.storage.sqlite.access_tree import Sealer, plant
 from lightship.storage.sqlite.connection import FATAL, hub_error, open_database
 from lightship.storage.sqlite.snapshot import copy_database
 
@@ -54,9 +54,9 @@ class Kind(StrEnum):
 APPLICATION_IDS = {Kind.HUB: 0x4C534842, Kind.AUDIT: 0x4C534155}
 """`LSHB` and `LSAU`, in the SQLite header at byte 68: `file` and other tools can tell them apart."""
 
-_AFTER = {
+_AFTER: dict[tuple[Kind, str], Callable[[apsw.Connection, Path, Sealer | None], None]] = {
     (Kind.AUDIT, "0003_verifiable_log"): plant,
-    (Kind.HUB, "0003_marking_sets"): fill,
+    (Kind.HUB, "0003_marking_sets"): lambda conn, path, sealer: fill(conn),
     (Kind.HUB, "0004_collection_log"): collection_log.plant,
 }
 """What a migration does that SQL cannot, in its transaction, after its statements."""
@@ -138,13 +138,21 @@ def check(path: Path, kind: Kind, migrations: Sequence[Migration] | None = None)
 
 
 def migrate(
-    path: Path, kind: Kind, now: Micros, migrations: Sequence[Migration] | None = None
+    path: Path,
+    kind: Kind,
+    now: Micros,
+    migrations: Sequence[Migration] | None = None,
+    *,
+    sealer: Sealer | None = None,
 ) -> MigrationReport:
     """Bring `path` to the newest schema, creating it (mode 0600) if need be; return what was run.
 
     Several processes may call this at once: each migration runs once. A file that is up to date is not
-    locked. Raises as `check`, Damaged if the copy made before a migration does not hold together, and
-    Unavailable if the disk is full or cannot be written.
+    locked. With `sealer` a migration that makes logs of what is there has the hub sign them as they are:
+    for a steward's own order, never for a start by itself (see `collection_log.plant`).
+
+    Raises as `check`, Damaged if the copy made before a migration does not hold together, and Unavailable
+    if the disk is full or cannot be written.
     """
     steps = load(kind) if migrations is None else migrations
     report = check(path, kind, steps)
@@ -164,7 +172,7 @@ def migrate(
                         continue
                     if report.found and backup is None:
                         backup = _backup(path, step.number - 1, now)
-                    _apply(conn, kind, step, now)
+                    _apply(conn, path, kind, step, now, sealer)
                     ran.append(step.label)
         except FATAL as error:
             raise hub_error(error) from error
@@ -218,12 +226,14 @@ def _schema_of(path: Path, kind: Kind, newest: int) -> int:
         conn.close()
 
 
-def _apply(conn: apsw.Connection, kind: Kind, step: Migration, now: Micros) -> None:
+def _apply(
+    conn: apsw.Connection, path: Path, kind: Kind, step: Migration, now: Micros, sealer: Sealer | None
+) -> None:
     conn.execute(_META)
     conn.create_scalar_function("leaf_hash", leaf_hash, 1, deterministic=True)  # type: ignore[arg-type]  # it is only given bytes
     conn.execute(step.sql).fetchall()  # to the end: it stops at each row that a statement gives
     if after := _AFTER.get((kind, step.label)):
-        after(conn)
+        after(conn, path, sealer)
     conn.execute(
         "INSERT INTO meta(schema, needs, applied_at) VALUES (?, ?, ?)", (step.number, step.needs, now)
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +22,11 @@ from lightship.core.ports import FsckReport
 from lightship.core.time import Micros
 from lightship.storage.archive import CONFIG, Manifest, extract, open_archive
 from lightship.storage.fsck import fsck
+from lightship.storage.fsck_log import HubKey
 from lightship.storage.migrate import Kind, migrate
 from lightship.storage.progress import Progress, no_progress
 from lightship.storage.sqlite.access_log import audit_files
+from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.connection import open_database
 
 ASIDE = "before-restore-"
@@ -40,9 +43,19 @@ class Restored:
 
 
 def restore(
-    archive: Path, hub_dir: Path, now: Micros, progress: Progress = no_progress, *, force: bool = False
+    archive: Path,
+    hub_dir: Path,
+    now: Micros,
+    progress: Progress = no_progress,
+    *,
+    force: bool = False,
+    keys: Callable[[Path], tuple[Sealer, HubKey]] | None = None,
 ) -> Restored:
     """Restore `archive` into `hub_dir`, which is made if need be.
+
+    Args:
+        keys: given a hub directory, returns what signs for that hub and what verifies it: then signatures
+            are checked too, and a backup of before there were logs has them signed.
 
     A report with findings does not undo the restore: a damaged backup may be the best there is.
 
@@ -58,8 +71,9 @@ def restore(
         with open_archive(archive) as (manifest, stream):
             _check_space(hub_dir, manifest)
             extract(archive, manifest, stream, stage, progress)
-        _prepare(stage / "data", manifest, archive, now)
-        report = fsck(stage / "data", progress)
+        sealer, key = keys(stage) if keys is not None else (None, None)
+        _prepare(stage / "data", manifest, archive, now, sealer)
+        report = fsck(stage / "data", progress, key)
         aside = _swap(stage, hub_dir, now)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -109,11 +123,11 @@ def _check_space(hub_dir: Path, manifest: Manifest) -> None:
         )
 
 
-def _prepare(data_dir: Path, manifest: Manifest, archive: Path, now: Micros) -> None:
+def _prepare(data_dir: Path, manifest: Manifest, archive: Path, now: Micros, sealer: Sealer | None) -> None:
     """Check that the data files are what the manifest says, and bring them to this version's schema."""
     files = [(Kind.HUB, data_dir / "hub.db"), *((Kind.AUDIT, path) for _, path in audit_files(data_dir))]
     for kind, path in files:
-        found = migrate(path, kind, now).found
+        found = migrate(path, kind, now, sealer=sealer).found
         open_database(path).close()  # from one plain file back to a write-ahead log
         said = manifest.schemas.get(f"data/{path.name}")
         if found == 0 or found != said:

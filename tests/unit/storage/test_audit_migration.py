@@ -41,6 +41,7 @@ def test_events_of_before_are_leaves(tmp_path: Path, count: int, monkeypatch: py
     monkeypatch.setattr(access_tree, "_BATCH", 100)
     lab = AuditLab(tmp_path)
     old_log(lab, count)
+    migrate(lab.file, Kind.AUDIT, Micros(MAY), sealer=lab.sealer)
     (given,) = lab.record(hub_events(1, count))
     report = lab.verify(receipts=[("after", given)])
     assert report.ok, report.findings.listed
@@ -52,6 +53,7 @@ def test_what_was_signed_at_the_migration_is_not_signed_again(tmp_path: Path) ->
     """Else forging events and taking the signatures away would have them signed at the next start."""
     lab = AuditLab(tmp_path)
     old_log(lab, 40)
+    migrate(lab.file, Kind.AUDIT, Micros(MAY), sealer=lab.sealer)
     lab.record(hub_events(1, 40))
     changed = "CAST(replace(CAST(leaf AS TEXT), 'uslax', 'uslay') AS BLOB)"
     lab.edit(lambda db: db.execute(f"UPDATE event SET leaf = {changed} WHERE idx = 17"), rebuild=True)
@@ -60,11 +62,22 @@ def test_what_was_signed_at_the_migration_is_not_signed_again(tmp_path: Path) ->
     assert "entry 0: it is covered by no signature" in lab.verify().verdict
 
 
+def test_a_start_migrates_but_signs_nothing_of_before(tmp_path: Path) -> None:
+    """Else a file that was taken back to the older schema would have all that is in it signed."""
+    lab = AuditLab(tmp_path)
+    old_log(lab, 40)
+    lab.record(hub_events(1, 40))
+    assert "entry 0: it is covered by no signature" in lab.verify().verdict
+    assert lab.verify().entries == 41
+
+
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name)
 def test_the_log_of_every_release_verifies_and_goes_on(archive: Path, tmp_path: Path) -> None:
     lab = AuditLab(tmp_path)
     with tarfile.open(archive) as packed:
         packed.extractall(tmp_path, filter="data")
+    for _, path in audit_files(lab.data):
+        migrate(path, Kind.AUDIT, Micros(MAY), sealer=lab.sealer)
     log = open_access_log(lab.data, StillClock(YEAR_2026), sealer=lab.sealer)
     before = list(log.search(AuditQuery(limit=10_000)))
     (newest, _) = audit_files(lab.data)[-1]

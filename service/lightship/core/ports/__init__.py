@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lightship.core.ports.checking import FsckFinding, FsckReport
 from lightship.core.ports.clock import Clock
-from lightship.core.ports.logs import Logs
+from lightship.core.ports.logs import Logs, Vouches
 from lightship.core.ports.reading import (
     CollectionState,
     HeldSet,
@@ -90,6 +90,7 @@ __all__ = [
     "Staged",
     "Statuses",
     "StoredRoster",
+    "Vouches",
     "WithdrawRequest",
     "Withdrawn",
     "WouldBreak",

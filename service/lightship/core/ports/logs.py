@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from lightship.core.access import Grant
+from lightship.core.audit import AccessEvent
+from lightship.core.log.merkle import Frontier
 
 
 class Logs(Protocol):
@@ -28,4 +30,16 @@ class Logs(Protocol):
 
     def hashes(self, grant: Grant, level: int, first: int, count: int) -> Sequence[bytes]:
         """Return hashes of whole subtrees of a level, a multiple of 8; fewer if there are not so many."""
+        ...
+
+
+class Vouches(Logs, Protocol):
+    """What a steward may do about a log that is not what its hub signed last."""
+
+    def tree(self, grant: Grant) -> Frontier:
+        """Return the tree of a log as it is stored, signed or not; Damaged if it cannot be read."""
+        ...
+
+    def vouch(self, grant: Grant, size: int, root: bytes, event: AccessEvent) -> None:
+        """Sign the head as it stands, with its event; Conflict if it has not this size and root any more."""
         ...

@@ -16,6 +16,11 @@ def audit_files(data_dir: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
+def year_of_file(path: Path) -> int:
+    """Return the year of an access log file."""
+    return int(path.stem[-4:])
+
+
 def year_of(at: int) -> int:
     """Return the UTC year of a time in microseconds."""
     return (_EPOCH + timedelta(microseconds=at)).year

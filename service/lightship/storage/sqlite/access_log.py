@@ -20,7 +20,7 @@ from lightship.core.ports import Clock, CommitFigures, Recorded
 from lightship.storage.migrate import Kind, migrate
 from lightship.storage.sqlite.access_files import audit_files, year_of
 from lightship.storage.sqlite.access_search import search_file
-from lightship.storage.sqlite.access_tree import MIGRATION, Sealer, sign_first
+from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.access_writer import YearWriter, unavailable
 
 __all__ = ["SqliteAccessLog", "audit_files", "open_access_log", "year_of"]
@@ -43,10 +43,8 @@ def open_access_log(
         NewerStore: a newer version wrote one of the files.  BadFile: one of them is something else.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for year, path in audit_files(data_dir):
-        done = migrate(path, Kind.AUDIT, clock.now())
-        if sealer is not None and MIGRATION in done.pending and done.found:
-            sign_first(path, year, sealer)
+    for _, path in audit_files(data_dir):
+        migrate(path, Kind.AUDIT, clock.now())
     migrate(data_dir / f"audit-{year_of(clock.now())}.db", Kind.AUDIT, clock.now())
     return SqliteAccessLog(data_dir, clock, random, sealer)
 

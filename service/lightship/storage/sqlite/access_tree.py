@@ -18,12 +18,10 @@ import apsw
 from lightship.core.log.merkle import Frontier, Hashes, append, frontier_of
 from lightship.core.log.notes import Checkpoint, NoteKey, Sign, format_note, sign_note
 from lightship.core.log.receipt import Group, audit_origin
-from lightship.storage.sqlite.connection import open_database
+from lightship.storage.sqlite.access_files import year_of_file
 
 CHECKPOINT_EVERY = 1024
 """Events between two checkpoints that are kept; each group of events has a signature of its own besides."""
-MIGRATION = "0003_verifiable_log"
-"""The migration that made events leaves."""
 _BATCH = 4096
 
 
@@ -94,24 +92,6 @@ def keep_checkpoint(db: apsw.Connection, agr: int, note: bytes, size: int) -> No
     db.execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)", (agr, size, note))
 
 
-def sign_first(path: Path, year: int, sealer: Sealer) -> None:
-    """Sign what a file held before its events became leaves: called once, when that migration has run."""
-    db = open_database(path)
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        sql = "SELECT agr, text FROM head JOIN word ON id = agr WHERE origin = ''"
-        rows: list[Any] = db.execute(sql).fetchall()
-        for agr, scope in rows:
-            head = read_head(db, agr)
-            if head is not None:
-                origin = audit_origin(sealer.host, scope, year)
-                db.execute("UPDATE head SET origin = ? WHERE agr = ?", (origin, agr))
-                keep_checkpoint(db, agr, sealer.checkpoint(origin, head.tree), head.tree.size)
-        db.execute("COMMIT")
-    finally:
-        db.close()
-
-
 def seal_of(group: Group) -> bytes:
     """Return what is kept with the first leaf of a group: its size in four bytes, its signature."""
     return len(group).to_bytes(4, "big") + group.signature
@@ -130,13 +110,24 @@ def hashes_of(db: apsw.Connection, agr: int) -> Hashes:
     return read
 
 
-def plant(db: apsw.Connection) -> None:
-    """Make the trees of the events that are there, inside the open transaction; in bounded memory."""
-    for (agr,) in db.execute("SELECT DISTINCT agr FROM event").fetchall():
+def plant(db: apsw.Connection, path: Path, sealer: Sealer | None) -> None:
+    """Make the trees of the events that are there, inside the open transaction; in bounded memory.
+
+    With a sealer they are signed as they are: only where a steward asked for it, else whoever can write the
+    file could take it back to an older schema and have the hub sign what he likes at its next start.
+    """
+    sql = "SELECT DISTINCT agr, text FROM event JOIN word ON id = agr"
+    logs: list[Any] = db.execute(sql).fetchall()
+    for agr, scope in logs:
         tree, newest = Frontier(), 0
         rows = db.execute("SELECT hash, at FROM event WHERE agr = ? ORDER BY idx", (agr,))
         while batch := list(islice(rows, _BATCH)):
             tree, nodes = append(tree, [row[0] for row in batch])
             newest = max(newest, *(row[1] for row in batch))
             db.executemany("INSERT INTO node VALUES (?, ?, ?, ?)", [(agr, *one) for one in nodes])
-        db.execute("INSERT INTO head VALUES (?, '', ?, ?, ?)", (agr, tree.size, newest, tree.to_bytes()))
+        origin = audit_origin(sealer.host, scope, year_of_file(path)) if sealer is not None else ""
+        db.execute(
+            "INSERT INTO head VALUES (?, ?, ?, ?, ?)", (agr, origin, tree.size, newest, tree.to_bytes())
+        )
+        if sealer is not None:
+            keep_checkpoint(db, agr, sealer.checkpoint(origin, tree), tree.size)

@@ -77,6 +77,22 @@ def select(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> list[
     return db.execute(sql, values).fetchall()
 
 
+def read_epoch(db: apsw.Connection) -> int:
+    """Return the policy epoch.
+
+    Raises:
+        Damaged: the one row that holds it is not there.
+    """
+    rows = select(db, "SELECT epoch FROM hub")
+    if not rows:
+        raise Damaged(
+            "The data file does not hold together",
+            why="the row that counts changes of the rules is not there",
+            todo="Run lightship fsck, then restore a backup",
+        )
+    return int(rows[0][0])
+
+
 def widen_cache(db: apsw.Connection) -> None:
     """Let a writer's page cache grow up to WRITER_CACHE_KIB (memory is taken as it is used)."""
     db.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}").fetchall()

@@ -7,7 +7,7 @@ clock has passed: a group that took too long is rolled back and gets new ones (T
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from lightship.core.errors import Unavailable
 from lightship.core.ports import Clock
 from lightship.core.time import Micros
 from lightship.storage.sqlite.access_tree import Sealer
+from lightship.storage.sqlite.collection_vouch import Known, Vouching
 from lightship.storage.sqlite.committer import Failed
 from lightship.storage.sqlite.connection import FATAL
 from lightship.storage.sqlite.transaction import Transaction, Writing
@@ -82,7 +83,8 @@ class Groups:
 
     def __init__(self, clock: Clock, sealer: Sealer | None = None) -> None:
         self._clock = clock
-        self._sealer = sealer
+        self._vouching = None if sealer is None else Vouching(sealer)
+        self._grown: Mapping[int, Known] = {}
         self._started = (clock.now(), clock.monotonic())
         self._settled: deque[str] = deque()
         self._forgetting = 0
@@ -92,10 +94,12 @@ class Groups:
         self._settled.extend(reqs)
 
     def committed(self) -> None:
-        """The group is durable: what it forgot needs no second time."""
+        """The group is durable: what it forgot needs no second time, what it wrote to the logs is known."""
         for _ in range(self._forgetting):
             self._settled.popleft()
         self._forgetting = 0
+        if self._vouching is not None:
+            self._vouching.learn(self._grown)
 
     def closing(self) -> Step | None:
         """Return a step for a last group if settled events wait for one."""
@@ -103,6 +107,7 @@ class Groups:
 
     def run(self, db: apsw.Connection, steps: Sequence[Step]) -> list[object]:
         """Run a group inside the open transaction; one result or `Failed` for each step."""
+        self._grown = {}
         self._forget(db)
         results: list[object] = [None] * len(steps)
         alive = list(range(len(steps)))
@@ -112,7 +117,7 @@ class Groups:
         while tries < MAX_TRIES and lead <= MAX_LEAD:
             now = self._clock.now()
             passed = (now - self._started[0], self._clock.monotonic() - self._started[1])
-            txn = Transaction(db, now, passed, self._sealer)
+            txn = Transaction(db, now, passed, self._vouching)
             plans = _decide(txn, steps, alive, results)
             target = Micros(self._clock.now() + lead)
             stamped = _stamp([one for plan in plans.values() for one in plan.writings], target, now)
@@ -122,6 +127,7 @@ class Groups:
                 finished = self._clock.now()
                 if not stamped or finished + LEAST_LEAD <= target:
                     db.execute("RELEASE steps")
+                    self._grown = txn.growth.grown
                     return results
                 tries += 1
                 lead = LEAD + 2 * (finished - now)

@@ -68,7 +68,7 @@ class Publish:
                 request.grant.collection.settings, adding, len(staged.new) - len(staged.gone), staged.size
             )
         parts = adding.parts()
-        txn.check_room(head, parts)
+        txn.check_room(head, parts, adds=True)
         txn.take_status(request.status_id)
         # From here on nothing fails.
         adding.settle()

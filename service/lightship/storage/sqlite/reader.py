@@ -32,7 +32,7 @@ from lightship.core.time import (
     parse_instant,
 )
 from lightship.storage.sqlite.classes import spec_of, spec_passes, wanted
-from lightship.storage.sqlite.connection import hub_error, open_database, select
+from lightship.storage.sqlite.connection import hub_error, open_database, read_epoch, select
 from lightship.storage.sqlite.rows import idhash
 from lightship.storage.sqlite.stillness import NEVER, UNKNOWN, Stillness
 from lightship.storage.sqlite.streams import FETCH, distinct, streams
@@ -91,7 +91,7 @@ class SqliteReader:
         now = UNKNOWN if self._stillness is None or self._closed else self._stillness.look()
         at, epoch = self._epoch
         if at != now:
-            epoch = int(self.ask(lambda db: select(db, "SELECT epoch FROM hub"))[0][0])
+            epoch = self.ask(read_epoch)
             self._epoch = (now if now & 1 == 0 else NEVER, epoch)  # the counter was read first
         return epoch
 
@@ -107,8 +107,8 @@ class SqliteReader:
         return state
 
     def _read_state(self, number: int) -> CollectionState:
-        row = self.ask(lambda db: select(db, _STATE, (number,)))[0]
-        epoch, generation, size, last, objects, stored = row
+        rows = self.ask(lambda db: select(db, _STATE, (number,)) or [(read_epoch(db), *[None] * 5)])
+        epoch, generation, size, last, objects, stored = rows[0]
         if generation is None:
             return CollectionState(epoch, 0, 0, Micros(0), 0, 0)
         return CollectionState(epoch, generation, size, Micros(last), objects, stored)

@@ -58,7 +58,7 @@ class Release:
             items.append((one.candidate, verdict, version or adding.add(one.candidate, one.marks)))
             gone.append(waiting)
         parts = adding.parts()
-        txn.check_room(head, parts)
+        txn.check_room(head, parts, adds=True)
         # From here on nothing fails.
         adding.settle()
         _leave(txn, head, gone)

@@ -108,7 +108,7 @@ class PublishSigned:
             )
         signatures = encode_signatures(request.envelope.signatures)
         parts = [Part(request.envelope.payload, request.statement.size, signatures)]
-        txn.check_room(head, parts)
+        txn.check_room(head, parts, adds=True)
         txn.take_status(publish.status_id)
         # From here on nothing fails.
         for removal in removals:

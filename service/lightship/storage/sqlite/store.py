@@ -14,6 +14,7 @@ import apsw
 
 from lightship.core.access import Credential, CredentialKind, Grant, Principal
 from lightship.core.audit import AccessEvent
+from lightship.core.log.merkle import Frontier
 from lightship.core.marks import Definition
 from lightship.core.ports import (
     Clock,
@@ -42,6 +43,7 @@ from lightship.core.time import Micros
 from lightship.storage.migrate import Kind, migrate
 from lightship.storage.sqlite import collection_log
 from lightship.storage.sqlite.access_tree import Sealer
+from lightship.storage.sqlite.collection_vouch import hashes
 from lightship.storage.sqlite.committer import GroupCommit
 from lightship.storage.sqlite.connection import open_database, select, widen_cache
 from lightship.storage.sqlite.expire import Expire
@@ -56,6 +58,7 @@ from lightship.storage.sqlite.rows import decode_event
 from lightship.storage.sqlite.signed import PublishSigned, read_logged
 from lightship.storage.sqlite.stillness import Stillness
 from lightship.storage.sqlite.suspensions import Suspend, read_suspensions
+from lightship.storage.sqlite.vouch import Vouch, read_tree
 from lightship.storage.sqlite.withdraw import Withdraw
 from lightship.storage.statements import Statement
 
@@ -69,7 +72,7 @@ def open_store(data_dir: Path, clock: Clock, *, sealer: Sealer | None = None) ->
     Args:
         data_dir: where its files are.
         clock: the hub's.
-        sealer: signs the checkpoints of collections; without it they stay unsigned until one with it writes.
+        sealer: signs the checkpoints of collections; without it they stay unsigned until a steward vouches.
 
     Raises:
         BadFile, NewerStore, Damaged: see `migrate`.
@@ -81,7 +84,7 @@ def open_store(data_dir: Path, clock: Clock, *, sealer: Sealer | None = None) ->
 
 
 class SqliteStore:
-    """`ports.Reader`, `Writer`, `Statuses`, `Registry`, `Logs` and `Signing` over one file."""
+    """`ports.Reader`, `Writer`, `Statuses`, `Registry`, `Logs`, `Vouches` and `Signing` over one file."""
 
     def __init__(self, data_dir: Path, clock: Clock, sealer: Sealer | None = None) -> None:
         path = data_dir / FILE
@@ -175,7 +178,7 @@ class SqliteStore:
     def checkpoint(self, grant: Grant) -> bytes:
         """Return the newest checkpoint as a signed note."""
         one = grant.collection
-        return self._reader.ask(lambda db: collection_log.checkpoint(db, one.number, one.id, self._sealer))
+        return self._reader.ask(lambda db: collection_log.checkpoint(db, one.number, self._sealer))
 
     def entries(self, grant: Grant, first: int, count: int) -> Sequence[bytes]:
         """Return leaves from index `first` on, fewer if there are not so many."""
@@ -184,7 +187,19 @@ class SqliteStore:
     def hashes(self, grant: Grant, level: int, first: int, count: int) -> Sequence[bytes]:
         """Return hashes of whole subtrees of a level, a multiple of 8; fewer if there are not so many."""
         number = grant.collection.number
-        return self._reader.ask(lambda db: collection_log.hashes(db, number, level, first, count))
+        return self._reader.ask(lambda db: hashes(db, number, level, first, count))
+
+    def tree(self, grant: Grant) -> Frontier:
+        """Return the tree of a collection's log as it is stored, signed or not.
+
+        Raises:
+            Damaged: its head cannot be read.
+        """
+        return self._reader.ask(lambda db: read_tree(db, grant.collection.number))
+
+    def vouch(self, grant: Grant, size: int, root: bytes, event: AccessEvent) -> None:
+        """Sign the head of a log as it stands: what was found sound is what the hub says; waits."""
+        self._commits.put(Vouch(grant, size, root, event), alone=True).result()
 
     def status(self, principal: Principal, status_id: str) -> bytes | None:
         """Return the status of this credential's own post."""

@@ -21,10 +21,10 @@ from lightship.core.errors import Conflict, NotFound
 from lightship.core.ports import EpochChanged
 from lightship.core.time import Instant, Micros
 from lightship.storage.leaves import hash_of
-from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.classes import spec_of
 from lightship.storage.sqlite.collection_log import Growth
-from lightship.storage.sqlite.connection import select
+from lightship.storage.sqlite.collection_vouch import Vouching
+from lightship.storage.sqlite.connection import read_epoch, select
 from lightship.storage.sqlite.marks import HeldSets
 from lightship.storage.sqlite.rows import encode_event, idhash
 from lightship.storage.sqlite.staging import Staging
@@ -114,13 +114,13 @@ class Transaction:
         db: in an open transaction.
         now: when it began.
         passed: time since the store was opened by the wall clock and by the monotonic one.
-        sealer: signs the checkpoints of collections; None leaves them unsigned.
+        vouching: says which logs may be signed further; None leaves all unsigned.
     """
 
     db: apsw.Connection
     now: Micros
     passed: tuple[int, int]
-    sealer: Sealer | None = None
+    vouching: Vouching | None = None
     epoch: int = 0
     held_sets: HeldSets = field(init=False)
     staging: Staging = field(init=False)
@@ -136,10 +136,10 @@ class Transaction:
     _rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.epoch = self._epoch_read = select(self.db, "SELECT epoch FROM hub")[0][0]
+        self.epoch = self._epoch_read = read_epoch(self.db)
         self.held_sets = HeldSets(self.db)
         self.staging = Staging(self.db)
-        self.growth = Growth(self.db, self.sealer)
+        self.growth = Growth(self.db, self.vouching)
 
     # --- what is held ---------------------------------------------------------------------------
 
@@ -242,11 +242,18 @@ class Transaction:
 
     # --- stamps and statements ------------------------------------------------------------------
 
-    def check_room(self, head: Head, parts: Sequence[Part]) -> None:
-        """Raise Unavailable if the clock has jumped or stamps would lie too far ahead of it."""
+    def check_room(self, head: Head, parts: Sequence[Part], *, adds: bool = False) -> None:
+        """Refuse, before anything is changed, what the log of a collection cannot take now.
+
+        Raises:
+            Unavailable: the clock has jumped, stamps would lie too far ahead of it, or with `adds` (it
+                publishes) the log is not what this hub signed.
+            Damaged: the log does not fit the statements.
+        """
         stamps.check_drift(*self.passed)
         if parts:
             stamps.check_backlog(self._planned(head, parts), self.now)
+            self.growth.check(head.number, head.id, head.size, adds=adds)
 
     def reserve(self, head: Head, by: str, parts: Sequence[Part]) -> Writing:
         """Take the next statement indexes of a collection. Stamps come later, for the whole group."""
