@@ -148,6 +148,36 @@ def test_who_was_answered_together_is_waited_for_but_not_for_ever() -> None:
     run(main)
 
 
+def test_the_wait_for_who_was_answered_begins_when_the_answers_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        loop, seen = asyncio.get_running_loop(), list[str]()
+        real = loop.call_later
+
+        def counted(delay: float, callback: Any, *arguments: Any) -> asyncio.TimerHandle:
+            if getattr(callback, "__name__", "") == "_tick":
+                seen.append("counting")
+            return real(delay, callback, *arguments)
+
+        monkeypatch.setattr(loop, "call_later", counted)
+        log = Log()
+        landing = Landing(log.record_all)
+
+        async def answered(number: int) -> None:
+            await landing.wait(event(number))
+            seen.append("written")
+
+        waiting = asyncio.gather(*(answered(number) for number in range(3)))
+        await until(lambda: log.batches)
+        log.complete()
+        await asyncio.wait_for(waiting, WAIT)
+        await until(lambda: "counting" in seen)
+        assert seen == ["written", "written", "written", "counting"]
+
+    run(main)
+
+
 def test_events_of_many_rounds_and_threads_all_arrive_once() -> None:
     async def main() -> None:
         log = Log()
