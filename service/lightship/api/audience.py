@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import orjson
 
-from lightship.api.why import MOST_BYTES, posted, spot_of
+from lightship.api.why import MOST_BYTES, posted, signed_of, spot_of
 from lightship.core.access import Action, Grant, Principal
 from lightship.core.errors import Refused
 from lightship.core.query import read_parameters
@@ -48,6 +48,7 @@ class Audiences:
     async def readers(self, request: Request, principal: Principal, path: Mapping[str, str]) -> Answer:
         """Who reads the collection now."""
         place, grant = self._enter(request, principal, path)
+        read_parameters(request.query, ())
         found = await asyncio.to_thread(self._explain.audience, spot_of(place), request.at)
         request.done(grant.decision.rule, len(found))
         return _answer(_head(place, request) | {"readers": [reader_shape(one) for one in found]})
@@ -55,12 +56,13 @@ class Audiences:
     async def objects(self, request: Request, principal: Principal, path: Mapping[str, str]) -> Answer:
         """The same, and what becomes of each object."""
         place, grant = self._enter(request, principal, path)
+        signed = signed_of(read_parameters(request.query, ("signed",)))
         items = await posted(request, self._explain, self._limits)
 
         def look() -> Shape:
             spot = spot_of(place)
             readers = self._explain.audience(spot, request.at)
-            found = self._explain.reach(Asker(principal), spot, items, request.at, readers)
+            found = self._explain.reach(Asker(principal), spot, items, request.at, readers, signed=signed)
             return {
                 "readers": [reader_shape(one) for one in readers],
                 "objects": [reach_shape(one, principal.member) for one in found],
@@ -78,11 +80,12 @@ class Audiences:
         try:
             grant = permit(decisions, place, Action.READ, request.at)
         except Refused as refused:
+            # Knowing who reads is no writing: neither signature nor certificate is asked for.
+            bare = replace(place, principal=replace(principal, certificate=True))
             try:
-                grant = permit(decisions, place, Action.PUBLISH, request.at)
+                grant = permit(decisions, bare, Action.PUBLISH, request.at, signed=True)
             except Refused:
                 raise refused from None
-        read_parameters(request.query, ())
         return place, grant
 
 

@@ -180,15 +180,18 @@ def with_asking(fragment: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     shown["components"]["schemas"] |= definitions["$defs"]
     text = {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]+$"}
     principal = _in_query("principal", text)
+    signed = _in_query("signed", {"type": "string", "enum": ["true", "false"]})
     action = _in_query("action", {"type": "string", "enum": [one.value for one in Action]})
     shown["paths"] |= {
         "/why/{root}/{collection}/": {
-            "get": _operation("Why may somebody do this, or not", Why, [action, principal]),
-            "post": _operation("Why may somebody publish these objects", WhyObjects, [principal], body=True),
+            "get": _operation("Why may somebody do this, or not", Why, [action, principal, signed]),
+            "post": _operation(
+                "Why may somebody publish these objects", WhyObjects, [principal, signed], body=True
+            ),
         },
         "/audience/{root}/{collection}/": {
             "get": _operation("Who reads this collection", Audience),
-            "post": _operation("Who would get these objects", AudienceObjects, body=True),
+            "post": _operation("Who would get these objects", AudienceObjects, [signed], body=True),
         },
         "/audit/{root}/": {
             "get": _operation("Access events", AccessEvents, _audit_parameters(text), path=("root",))

@@ -27,6 +27,7 @@ from lightship.web.places import enter
 MOST_BYTES = 1024 * 1024
 """Bytes of a body at most."""
 _ACTIONS = tuple(one.value for one in Action)
+_FLAGS = {"true": True, "false": False}
 
 
 class Whys:
@@ -56,14 +57,15 @@ class Whys:
         check_accept_json(request.headers.get(b"accept"))
         place = enter(request, principal, path)
         rule = permit(self._explain.decisions, place, Action.LIST, request.at).decision.rule
-        asked = read_parameters(request.query, ("action", "principal"))
+        asked = read_parameters(request.query, ("action", "principal", "signed"))
+        signed = signed_of(asked)
         action = asked.get("action", Action.READ)
         if action not in _ACTIONS:
             raise MalformedRequest("action is unknown", todo=f"Use {', '.join(_ACTIONS)}")
 
         def look() -> tuple[Asker, Shape]:
             asker = self._asker(place, asked, request)
-            found = self._explain.why(asker, Action(action), spot_of(place), request.at)
+            found = self._explain.why(asker, Action(action), spot_of(place), request.at, signed=signed)
             return asker, explanation_shape(found)
 
         async with self._turns:
@@ -76,14 +78,15 @@ class Whys:
         check_accept_json(request.headers.get(b"accept"))
         place = enter(request, principal, path)
         rule = permit(self._explain.decisions, place, Action.LIST, request.at).decision.rule
-        asked = read_parameters(request.query, ("principal",))
+        asked = read_parameters(request.query, ("principal", "signed"))
+        signed = signed_of(asked)
         asker = await asyncio.to_thread(self._asker, place, asked, request)
         items = await posted(request, self._explain, self._limits)
         # What another member's own definitions say is that member's: even an auditor of it sees no content.
         own = asker.principal.member == principal.member
         async with self._turns:
             found: list[Reach] = await asyncio.to_thread(
-                self._explain.reach, asker, spot_of(place), items, request.at, held=own
+                self._explain.reach, asker, spot_of(place), items, request.at, held=own, signed=signed
             )
         request.done(asker.rule or rule, len(found))
         shapes = [explanation_shape(one.explanation, one.object_id) for one in found]
@@ -92,6 +95,18 @@ class Whys:
     def _asker(self, place: Place, asked: Mapping[str, str], request: Request) -> Asker:
         explain = self._explain
         return find_asked(explain.decisions, explain.registry, place, asked.get("principal", ""), request.at)
+
+
+def signed_of(asked: Mapping[str, str]) -> bool:
+    """Return what the parameter `signed` says: whether a signed statement would bring it.
+
+    Raises:
+        MalformedRequest: neither true nor false.
+    """
+    found = _FLAGS.get(asked.get("signed", "false"))
+    if found is None:
+        raise MalformedRequest("signed is unknown", todo="Use true or false")
+    return found
 
 
 async def posted(request: Request, explain: Explain, limits: Limits) -> list[Item]:

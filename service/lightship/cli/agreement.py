@@ -384,6 +384,9 @@ def _report(report: Report, applied: bool | None) -> dict[str, Any]:
         "collections": [asdict(one) for one in impact.collections],
         "rules": impact.rules,
         "withdrawn": [asdict(one) for one in impact.withdrawals],
+        "not_released": [
+            asdict(one) | {"release_at": format_stamp(one.release_at)} for one in impact.stranded
+        ],
         "forbidden": {
             "total": impact.breaches.total,
             "objects": [asdict(one) for one in impact.breaches.named],

@@ -30,6 +30,7 @@ _object_option = click.option(
     metavar="FILE|-",
     help="About publishing these objects: a STIX bundle, list, object or NDJSON.",
 )
+_sign_option = click.option("--sign", "signed", is_flag=True, help="As `publish --sign` would do it.")
 _at_option = click.option("--at", type=Time(), default=None, help="Ask for this time, UTC; else for now.")
 
 
@@ -38,6 +39,7 @@ _at_option = click.option("--at", type=Time(), default=None, help="Ask for this 
     examples="""
     lightship why uslax/splunk read la-lb-mou/indicators
     lightship why uslgb publish la-lb-mou/warnings --object report.json
+    lightship why uslgb publish la-lb-mou/warnings --sign
     lightship why uslax read la-lb-mou/incidents --at 2028-02-01 --json
     lightship why me publish la-lb-mou/warnings --object report.json --remote
     """,
@@ -46,6 +48,7 @@ _at_option = click.option("--at", type=Time(), default=None, help="Ask for this 
 @click.argument("action", type=click.Choice([one.value for one in Action]))
 @click.argument("collection", metavar="AGREEMENT/COLLECTION")
 @_object_option
+@_sign_option
 @_at_option
 @hub_option
 @remote_options
@@ -55,6 +58,7 @@ def why(
     action: str,
     collection: str,
     file: str | None,
+    signed: bool,
     at: Micros | None,
     hub_dir: Path,
     remote: bool,
@@ -72,9 +76,9 @@ def why(
     objects = None if file is None else _objects(file)
     profile = asked_profile(remote, profile_name)
     if profile is None:
-        answers = _why_here(hub_dir, principal, action, collection, objects, at)
+        answers = _why_here(hub_dir, principal, action, collection, objects, at, signed=signed)
     else:
-        answers = _why_there(profile, principal, action, collection, objects, at)
+        answers = _why_there(profile, principal, action, collection, objects, at, signed=signed)
     for answer in answers:
         if as_json:
             print_json(answer)
@@ -92,6 +96,7 @@ def why(
 )
 @click.argument("collection", metavar="AGREEMENT/COLLECTION")
 @_object_option
+@_sign_option
 @_at_option
 @hub_option
 @remote_options
@@ -99,6 +104,7 @@ def why(
 def audience(
     collection: str,
     file: str | None,
+    signed: bool,
     at: Micros | None,
     hub_dir: Path,
     remote: bool,
@@ -113,9 +119,9 @@ def audience(
     objects = None if file is None else _objects(file)
     profile = asked_profile(remote, profile_name)
     if profile is None:
-        shape = _audience_here(hub_dir, collection, objects, at)
+        shape = _audience_here(hub_dir, collection, objects, at, signed=signed)
     else:
-        shape = _audience_there(profile, collection, objects, at)
+        shape = _audience_there(profile, collection, objects, at, signed=signed)
     if as_json:
         print_json(shape)
         return
@@ -147,6 +153,8 @@ def _why_here(
     collection: str,
     objects: list[bytes] | None,
     at: Micros | None,
+    *,
+    signed: bool,
 ) -> list[Mapping[str, Any]]:
     from lightship.usecases import explain
     from lightship.usecases.answers import explanation_shape
@@ -159,14 +167,21 @@ def _why_here(
         head = {"principal": principal, "member": asker.principal.member, "action": action}
         head["collection"] = collection
         if objects is None:
-            return [head | explanation_shape(rules.why(asker, Action(action), spot, now))]
+            return [head | explanation_shape(rules.why(asker, Action(action), spot, now, signed=signed))]
         items = rules.checks.read_envelope(_envelope(objects))
-        found = rules.reach(asker, spot, items, now)
+        found = rules.reach(asker, spot, items, now, signed=signed)
         return [head | explanation_shape(one.explanation, one.object_id) for one in found]
 
 
 def _why_there(
-    profile: str, principal: str, action: str, collection: str, objects: list[bytes] | None, at: Micros | None
+    profile: str,
+    principal: str,
+    action: str,
+    collection: str,
+    objects: list[bytes] | None,
+    at: Micros | None,
+    *,
+    signed: bool,
 ) -> list[Mapping[str, Any]]:
     from lightship.client import asking
 
@@ -174,13 +189,13 @@ def _why_there(
     asked = "" if principal == MYSELF else principal
     with client_of(profile) as client:
         if objects is None:
-            return [asking.why(client.connection, collection, action, asked)]
-        found = dict(asking.why_objects(client.connection, collection, objects, asked))
+            return [asking.why(client.connection, collection, action, asked, signed=signed)]
+        found = dict(asking.why_objects(client.connection, collection, objects, asked, signed=signed))
     return [found | one for one in found.pop("objects")]
 
 
 def _audience_here(
-    hub_dir: Path, collection: str, objects: list[bytes] | None, at: Micros | None
+    hub_dir: Path, collection: str, objects: list[bytes] | None, at: Micros | None, *, signed: bool
 ) -> Mapping[str, Any]:
     from lightship.usecases import explain
     from lightship.usecases.answers import reader_shape
@@ -193,22 +208,22 @@ def _audience_here(
         shape: dict[str, Any] = {"collection": collection, "status": spot.agreement.status(now).value}
         shape["readers"] = [reader_shape(one) for one in readers]
         if objects is not None:
-            shape["objects"] = _published(rules, spot, objects, now, readers)
+            shape["objects"] = _published(rules, spot, objects, now, readers, signed=signed)
     return shape
 
 
 def _audience_there(
-    profile: str, collection: str, objects: list[bytes] | None, at: Micros | None
+    profile: str, collection: str, objects: list[bytes] | None, at: Micros | None, *, signed: bool
 ) -> Mapping[str, Any]:
     from lightship.client import asking
 
     _only_now(at)
     with client_of(profile) as client:
-        return asking.audience(client.connection, collection, objects)
+        return asking.audience(client.connection, collection, objects, signed=signed)
 
 
 def _published(
-    rules: Explain, spot: Spot, objects: list[bytes], now: Micros, readers: list[Reader]
+    rules: Explain, spot: Spot, objects: list[bytes], now: Micros, readers: list[Reader], *, signed: bool
 ) -> list[dict[str, Any]]:
     """Return for each object from which publishers it is taken, and who would get it from the first of
     them."""
@@ -219,7 +234,7 @@ def _published(
     found: list[dict[str, Any]] = []
     for slug in sorted(spot.collection.publishers):
         asker = explain.find_asker(rules.registry, spot.agreement, slug, now)
-        for place, reach in enumerate(rules.reach(asker, spot, items, now, readers)):
+        for place, reach in enumerate(rules.reach(asker, spot, items, now, readers, signed=signed)):
             shape = reach_shape(reach, slug)
             if place == len(found):
                 found.append(shape)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from lightship.client.connection import Connection
 from lightship.client.errors import NotTaxii
@@ -17,27 +17,42 @@ JSON = "application/json"
 PAGE = 1000
 
 
-def why(connection: Connection, collection: str, action: str, principal: str = "") -> Mapping[str, Any]:
-    """Return the decision about an action on `AGREEMENT/COLLECTION`; without a principal for who asks."""
-    asked = {"action": action} | ({"principal": principal} if principal else {})
+def why(
+    connection: Connection, collection: str, action: str, principal: str = "", *, signed: bool = False
+) -> Mapping[str, Any]:
+    """Return the decision about an action on `AGREEMENT/COLLECTION`; without a principal for who asks.
+
+    `signed`: by a statement that a publish key signed.
+    """
+    asked = {"action": action} | _asked(principal, signed=signed)
     return _object(connection.get(_path("why", collection), asked, accept=JSON).value)
 
 
 def why_objects(
-    connection: Connection, collection: str, objects: Sequence[bytes], principal: str = ""
+    connection: Connection,
+    collection: str,
+    objects: Sequence[bytes],
+    principal: str = "",
+    *,
+    signed: bool = False,
 ) -> Mapping[str, Any]:
     """Return the decision about publishing each object (JSON texts); nothing is stored."""
-    path = _path("why", collection) + (f"?principal={quote(principal, safe='')}" if principal else "")
+    path = _path("why", collection) + _query(_asked(principal, signed=signed))
     return _object(connection.post(path, _envelope(objects), accept=JSON).value)
 
 
 def audience(
-    connection: Connection, collection: str, objects: Sequence[bytes] | None = None
+    connection: Connection,
+    collection: str,
+    objects: Sequence[bytes] | None = None,
+    *,
+    signed: bool = False,
 ) -> Mapping[str, Any]:
     """Return who reads `AGREEMENT/COLLECTION`, and with objects what becomes of each; nothing is stored."""
     path = _path("audience", collection)
     if objects is None:
         return _object(connection.get(path, accept=JSON).value)
+    path += _query(_asked("", signed=signed))
     return _object(connection.post(path, _envelope(objects), accept=JSON).value)
 
 
@@ -62,6 +77,14 @@ def events(
 
 def _path(noun: str, collection: str) -> str:
     return f"/{noun}/{'/'.join(quote(part, safe='') for part in collection.split('/', 1))}/"
+
+
+def _asked(principal: str, *, signed: bool) -> dict[str, str]:
+    return ({"principal": principal} if principal else {}) | ({"signed": "true"} if signed else {})
+
+
+def _query(asked: Mapping[str, str]) -> str:
+    return f"?{urlencode(asked)}" if asked else ""
 
 
 def _envelope(objects: Sequence[bytes]) -> bytes:

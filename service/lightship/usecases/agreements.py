@@ -234,6 +234,9 @@ def _prepare(ground: Ground, draft: Draft, hub_key: bytes, now: Micros) -> _Prep
             compare(old, new),
             rules=compare_rules(rules_in_force(ground, old), own),
             withdrawals=held.withdrawals(),
+            stranded=held.stranded(
+                {one.id: one.settings.require_signature for one in old.collections} if old else {}
+            ),
             breaches=held.breaches(admission, held.sets()),
         )
         said += tuple(

@@ -17,6 +17,7 @@ from lightship.core.agreement import Agreement
 from lightship.core.collection import Collection
 from lightship.core.marks import MarkingSet
 from lightship.core.ports import Decisions, HeldSet, Reader, Registry, Row
+from lightship.core.time import Micros
 
 NAMED = 20
 """Objects that are named, of those that would break the rule."""
@@ -82,6 +83,20 @@ class Withdrawal:
     collection: str
     object_id: str
     versions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stranded:
+    """A staged object that would not be released any more: its collection takes only signed statements.
+
+    `collection` is the alias, `owner` its member, `release_at` in microseconds.
+    """
+
+    collection: str
+    object_id: str
+    version: str
+    owner: str
+    release_at: Micros
 
 
 class Admission:
@@ -157,6 +172,25 @@ class Holdings:
             for one in ids:
                 live = self._versions(grant, one) if grant else 0
                 found.append(Withdrawal(alias, one, live + staged.count(one)))
+        return tuple(found)
+
+    def stranded(self, since: Mapping[str, bool]) -> tuple[Stranded, ...]:
+        """Return what waits where only signed statements will be taken, and is not withdrawn by the change.
+
+        `since`: collection id -> whether it takes only these already.
+        """
+        found = []
+        for key, grant in self.grants.items():
+            place = grant.collection
+            if place.settings.require_signature and not since.get(key, False):
+                listed = frozenset(self.listed.get(key, ()))
+                found += [
+                    Stranded(
+                        place.alias, one.candidate.id, one.candidate.version_text, one.owner, one.release_at
+                    )
+                    for one in self.reader.staged(grant, "")
+                    if one.candidate.id not in listed
+                ]
         return tuple(found)
 
     def _withdrawn(self, key: str, refused: Sequence[tuple[str, HeldSet]]) -> bool:

@@ -22,6 +22,11 @@ from lightship.usecases.directory import Directory, HubView
 T = TypeVar("T")
 
 EPOCH_TRIES = 5
+_TODO = {
+    "deny-unsigned": "Use `lightship publish --sign`, with a publish key that your member's roster lists",
+    "deny-no-certificate": "Connect with your member's client certificate; the hub's steward can tell of one",
+}
+"""What helps where no other right is missing."""
 
 
 class Hidden(NotFound):
@@ -122,14 +127,14 @@ async def under_current_rules(
     raise Unavailable("The hub's rules keep changing", todo="Try again in a moment")
 
 
-def permit(decisions: Decisions, place: Place, action: Action, now: Micros) -> Grant:
-    """Return the grant for an action on a collection.
+def permit(decisions: Decisions, place: Place, action: Action, now: Micros, *, signed: bool = False) -> Grant:
+    """Return the grant for an action on a collection; `signed`: a signed statement asks for it.
 
     Raises:
         Refused: the principal may know the collection, but not do this.
         Hidden: it may not even know it.
     """
-    decision = _ask(decisions, place, action, now)
+    decision = _ask(decisions, place, action, now, signed=signed)
     if decision.allowed:
         return Grant(place.principal, action, place.collection, place.epoch, decision)
     if not _ask(decisions, place, Action.LIST, now).allowed:
@@ -137,14 +142,16 @@ def permit(decisions: Decisions, place: Place, action: Action, now: Micros) -> G
     raise _refused(decision)
 
 
-def permit_withdraw(decisions: Decisions, place: Place, now: Micros) -> Grant:
+def permit_withdraw(decisions: Decisions, place: Place, now: Micros, *, signed: bool = False) -> Grant:
     """Return the grant to withdraw, which needs the right to read as well (TAXII 2.1 section 5.7).
+
+    `signed`: a signed statement asks for it.
 
     Raises:
         Hidden: neither right. Refused: only one of them.
     """
     read = _ask(decisions, place, Action.READ, now)
-    write = _ask(decisions, place, Action.WITHDRAW, now)
+    write = _ask(decisions, place, Action.WITHDRAW, now, signed=signed)
     if read.allowed and write.allowed:
         return Grant(place.principal, Action.WITHDRAW, place.collection, place.epoch, write)
     denied = read if write.allowed else write
@@ -154,7 +161,10 @@ def permit_withdraw(decisions: Decisions, place: Place, now: Micros) -> Grant:
 
 
 def rights(decisions: Decisions, place: Place, now: Micros) -> Rights | None:
-    """Return what the principal may do with a collection, None if it may not know of it."""
+    """Return what the principal may do with a collection over TAXII, None if it may not know of it.
+
+    Where only signed statements are taken nobody can write: TAXII has no way to send one.
+    """
     if not _ask(decisions, place, Action.LIST, now).allowed:
         return None
     return Rights(
@@ -164,8 +174,10 @@ def rights(decisions: Decisions, place: Place, now: Micros) -> Rights | None:
     )
 
 
-def _ask(decisions: Decisions, place: Place, action: Action, now: Micros) -> Decision:
-    return decisions.decide(place.principal, action, place.collection, place.agreement, now)
+def _ask(
+    decisions: Decisions, place: Place, action: Action, now: Micros, *, signed: bool = False
+) -> Decision:
+    return decisions.decide(place.principal, action, place.collection, place.agreement, now, signed=signed)
 
 
 def _refused(decision: Decision) -> Refused:
@@ -173,5 +185,7 @@ def _refused(decision: Decision) -> Refused:
         "This is not allowed here",
         rule=decision.rule,
         why=f"{decision.say} ({decision.rule})",
-        todo="Ask the hub's steward for the right, or use a collection that allows it",
+        todo=_TODO.get(
+            decision.rule, "Ask the hub's steward for the right, or use a collection that allows it"
+        ),
     )

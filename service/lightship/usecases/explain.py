@@ -163,9 +163,16 @@ class Explain:
         self.reader = reader
         self.registry = registry
 
-    def why(self, asker: Asker, action: Action, spot: Spot, now: Micros) -> Explanation:
-        """Explain the decision about an action on a collection. `now`: the time to ask for, microseconds."""
-        return self._explain(asker, action, spot, now)
+    def why(
+        self, asker: Asker, action: Action, spot: Spot, now: Micros, *, signed: bool = False
+    ) -> Explanation:
+        """Explain the decision about an action on a collection.
+
+        Args:
+            asker, action, spot: who would do what, where.  now: the time to ask for, microseconds.
+            signed: by a statement that a publish key signed.
+        """
+        return self._explain(asker, action, spot, now, signed=signed)
 
     def audience(self, spot: Spot, now: Micros) -> list[Reader]:
         """Return who may read the collection now, by name, in the agreement's order."""
@@ -187,6 +194,7 @@ class Explain:
         readers: Sequence[Reader] = (),
         *,
         held: bool = True,
+        signed: bool = False,
     ) -> list[Reach]:
         """Explain, for each object in its order, what publishing it there comes to, and who would get it.
 
@@ -197,6 +205,7 @@ class Explain:
             now: the time to ask for, microseconds.
             readers: of whom each object's markings are asked; from `audience`.
             held: whether marking definitions that the hub holds count, or those that came along only.
+            signed: in a statement that a publish key signed.
         """
         candidates, refusals = self.checks.check(items, spot.collection.settings, now)
         found: list[tuple[int, Reach]] = []
@@ -204,7 +213,9 @@ class Explain:
             decision = Decision(False, one.rule, one.message)
             found.append((one.position, Reach(one.id, _refused(decision))))
         principal = asker.principal
-        may = self.decisions.decide(principal, Action.PUBLISH, spot.collection, spot.agreement, now)
+        may = self.decisions.decide(
+            principal, Action.PUBLISH, spot.collection, spot.agreement, now, signed=signed
+        )
         grant = Grant(principal, Action.PUBLISH, spot.collection, spot.epoch, may)
         store = self.reader if held else _NothingHeld()
         posted = PostedMarks(store, self.decisions, grant, principal, spot.agreement, candidates, now)
@@ -216,7 +227,8 @@ class Explain:
             else:
                 known.append((candidate, marks))
         for candidate, marks in known:
-            found.append((candidate.position, self._reach(asker, spot, candidate, marks, now, readers)))
+            reach = self._reach(asker, spot, candidate, marks, now, readers, signed=signed)
+            found.append((candidate.position, reach))
         return [one for _, one in sorted(found, key=lambda each: each[0])]
 
     def _reach(
@@ -227,6 +239,8 @@ class Explain:
         marks: MarkingSet,
         now: Micros,
         readers: Sequence[Reader],
+        *,
+        signed: bool,
     ) -> Reach:
         owner = asker.principal.member
         asked = [
@@ -235,7 +249,7 @@ class Explain:
         ]
         return Reach(
             candidate.id,
-            self._explain(asker, Action.PUBLISH, spot, now, candidate, marks),
+            self._explain(asker, Action.PUBLISH, spot, now, candidate, marks, signed=signed),
             tuple(one for one, decision in asked if decision.allowed),
             tuple((one, decision) for one, decision in asked if not decision.allowed),
             marks.release_at,
@@ -250,9 +264,11 @@ class Explain:
         now: Micros,
         candidate: Candidate | None = None,
         marks: MarkingSet | None = None,
+        *,
+        signed: bool,
     ) -> Explanation:
         found = self.decisions.explain(
-            asker.principal, action, spot.collection, spot.agreement, now, candidate, marks
+            *(asker.principal, action, spot.collection, spot.agreement, now, candidate, marks), signed=signed
         )
         if asker.void is None:
             return found

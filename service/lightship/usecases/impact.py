@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from lightship.core.agreement import Agreement
 from lightship.core.collection import LEVELS, Collection, CollectionSettings
-from lightship.usecases.breaking import NAMED, Breaches, Withdrawal
+from lightship.core.time import format_stamp
+from lightship.usecases.breaking import NAMED, Breaches, Stranded, Withdrawal
 
 HELD_STAYS = "what is held stays: this counts for what is posted from now on"
 
@@ -45,7 +46,8 @@ class CollectionImpact:
 class Impact:
     """What changes from one version to the next; empty when nothing does.
 
-    `rules` are sentences about the agreement's own rules. With anything in `breaches` the change is refused.
+    `rules` are sentences about the agreement's own rules, `stranded` is what will not be released any more.
+    With anything in `breaches` the change is refused.
     """
 
     members_gained: tuple[str, ...] = ()
@@ -54,6 +56,7 @@ class Impact:
     terms: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
+    stranded: tuple[Stranded, ...] = ()
     breaches: Breaches = Breaches()
 
     def sentences(self) -> list[str]:
@@ -78,6 +81,14 @@ class Impact:
             if withdrawn.versions:
                 many = "" if withdrawn.versions == 1 else f" ({withdrawn.versions} versions)"
                 said.append(f"`{withdrawn.collection}`: {withdrawn.object_id} is withdrawn{many}")
+        said += [
+            f"`{one.collection}`: {one.object_id} (of `{one.owner}`), staged until"
+            f" {format_stamp(one.release_at)[:16]}Z, is not released while only signed statements are taken:"
+            " its publisher takes it back and publishes it with `--sign --at`"
+            for one in self.stranded[:NAMED]
+        ]
+        if len(self.stranded) > NAMED:
+            said.append(f"{len(self.stranded) - NAMED} more staged objects are not released either")
         return said + self.breaches.sentences()
 
 
@@ -162,7 +173,10 @@ def _setting(name: str, before: object, after: object) -> str:
         return f"{said}; what was added more than {after} days ago is withdrawn"
     if name == "unmarked":
         return f"{said}; it counts for unmarked objects that are held too"
-    return f"{said}; {HELD_STAYS}" if name == "authors" else said
+    if name == "require_signature" and after:
+        said += "; over TAXII nobody posts or deletes there, publishers use `lightship publish --sign`"
+    kept = {"authors", "require_signature", "require_certificate_to_write"}
+    return f"{said}; {HELD_STAYS}" if name in kept else said
 
 
 def _terms(old: Agreement, new: Agreement) -> Iterable[str]:

@@ -115,13 +115,15 @@ class Publish:
         self.refused: dict[str, int] = {}
         """Objects refused so far, by rule."""
 
-    def permit(self, place: Place, now: Micros) -> Grant:
+    def permit(self, place: Place, now: Micros, *, signed: bool = False) -> Grant:
         """Decide, before anything of the body is read, whether the principal may post here.
+
+        `signed`: a statement that a publish key signed, to be verified before the write.
 
         Raises:
             Refused, Hidden: it may not.  Unavailable: nothing is published for now.
         """
-        grant = permit(self._decisions, place, Action.PUBLISH, now)
+        grant = permit(self._decisions, place, Action.PUBLISH, now, signed=signed)
         if self._room() < 0:
             raise Unavailable(
                 "The disk is nearly full: nothing is published",

@@ -34,7 +34,7 @@ from lightship.core.stix.ingest import Item
 from lightship.core.stix.json import decode_listing
 from lightship.core.time import Micros, format_stamp
 from lightship.usecases.directory import Directory
-from lightship.usecases.entry import permit_withdraw, under_current_rules
+from lightship.usecases.entry import Place, permit_withdraw, under_current_rules
 from lightship.usecases.publish import Post, Prepared, Publish
 from lightship.usecases.rosters import RosterBook
 from lightship.usecases.status import Failure, render_status
@@ -104,7 +104,14 @@ class PublishSigned:
         self._directory = directory
         self._verify = verify
         self._executor = executor
-        self.permit = publish.permit
+
+    def permit(self, place: Place, now: Micros) -> Grant:
+        """Decide, before the body is read, whether the principal may post signed statements here.
+
+        Raises:
+            Refused, Hidden: it may not.  Unavailable: nothing is published for now.
+        """
+        return self._publish.permit(place, now, signed=True)
 
     async def __call__(self, post: Post) -> Proven | Declined:
         """Check, decide, write, prove.
@@ -120,7 +127,7 @@ class PublishSigned:
         )
 
     async def _write(self, post: Post) -> Proven | Declined:
-        grant = self._publish.permit(post.place, post.now)
+        grant = self.permit(post.place, post.now)
         loop = asyncio.get_running_loop()
         prepared = await loop.run_in_executor(self._executor, self._prepare, post, grant)
         if isinstance(prepared, Logged):
@@ -151,7 +158,7 @@ class PublishSigned:
             return known
         self._authorised(post, read)
         if read.statement.withdraw:
-            permit_withdraw(self._decisions, post.place, post.now)
+            permit_withdraw(self._decisions, post.place, post.now, signed=True)
         checked = self._publish.prepare(post, grant, read.items)
         taken = {one.position: one for one in checked.request.candidates}
         for position, add in enumerate(read.statement.add):

@@ -1,7 +1,8 @@
 """Releasing what was held back: each staged object is decided again, by the rules of the moment of release.
 
 The publisher must still be one, the agreement in force, and every member of the audience of now must be
-allowed to have the object. What may enter is added with the date of this moment; what may not stays staged,
+allowed to have the object. What the hub releases it attests itself, so that nothing is released where only
+signed statements are taken. What may enter is added with the date of this moment; what may not stays staged,
 with its problem for its publisher to read. Works in batches, each a transaction with its access event; what
 another process released first is passed over. Never reads an object's content.
 """
@@ -34,6 +35,7 @@ HUB = "hub"
 MOST_NAMED = 2_000
 """Characters of object ids in an access event."""
 _RULE = re.compile(r"\(([a-z0-9-]+)\)\.?$")
+_SIGN = "Take it back, and publish it with `lightship publish --sign --at`."
 _Decided = list[tuple[Staged, Decision]]
 _Part = tuple[str, _Decided]
 
@@ -124,8 +126,11 @@ class Release:
     def _may_enter(self, spot: Spot, one: Staged) -> Decision:
         member = spot.agreement.members.get(one.owner)
         roles = member.roles if member is not None else frozenset[str]()
-        principal = Principal(spot.agreement.id, one.owner, "", one.owner, roles)
+        # A certificate is asked for where something comes in; this came in under the rules of its time.
+        principal = Principal(spot.agreement.id, one.owner, "", one.owner, roles, certificate=True)
         right = self._decisions.decide(principal, Action.PUBLISH, spot.collection, spot.agreement, spot.now)
+        if right.rule == "deny-unsigned":
+            return replace(right, say=f"{right.say} {_SIGN}")
         if not right.allowed:
             return right
         late = past_sharing(one.marks, spot.now)

@@ -426,3 +426,40 @@ def test_a_broken_rule_file_is_refused_with_its_line_and_what_is_in_force_stays(
 
 def test_ids_of_this_test_are_those_of_the_store() -> None:
     assert object_id(1).endswith(uuid_of(1))
+
+
+# --- signatures ------------------------------------------------------------------------------------
+
+
+def signed_only(hub: Hub) -> str:
+    """Return the file with `incidents` taking only signed statements."""
+    return hub.text().replace(ONE, f"{ONE}\nrequire_signature = true")
+
+
+def test_what_is_staged_where_signatures_will_be_asked_for_is_named_with_its_publisher(hub: Hub) -> None:
+    hold(hub, replace(GREEN, release_at=Micros(NOW + 3_600_000_000)))
+    hold(hub, GREEN, 2)
+    report = hub.check(signed_only(hub))
+    assert not report.refused
+    (found,) = report.impact.stranded
+    assert (found.collection, found.object_id, found.owner) == ("incidents", object_id(1), ALICE)
+    assert found.release_at == NOW + 3_600_000_000
+    (said,) = [one for one in report.impact.sentences() if object_id(1) in one]
+    assert "not released" in said
+    assert "--sign --at" in said
+    hub.apply(signed_only(hub))
+    assert hub.check(signed_only(hub)).unchanged
+    assert not hub.check(signed_only(hub).replace(ONE, BOTH)).impact.stranded  # it was said before
+
+
+def test_what_the_same_change_withdraws_is_not_named_as_staged(hub: Hub) -> None:
+    hold(hub, replace(GREEN, release_at=Micros(NOW + 3_600_000_000)))
+    text = signed_only(hub).replace(ONE, f'{ONE}\nwithdraw = ["{object_id(1)}"]')
+    assert not hub.check(text).impact.stranded
+
+
+def test_publishers_that_could_sign_nothing_are_named(hub: Hub) -> None:
+    said = hub.check(signed_only(hub)).notes
+    found = [one for one in said if "require_signature" in one]
+    assert found
+    assert all("has no admin_key" in one for one in found)

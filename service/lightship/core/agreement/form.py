@@ -16,7 +16,7 @@ from typing import Any
 
 from lightship.core.agreement import fields, lines
 from lightship.core.agreement.chain import HUB_PARTY
-from lightship.core.agreement.consistency import whole_problems
+from lightship.core.agreement.consistency import resolve, whole_problems
 from lightship.core.agreement.problems import BadAgreement, Path, Problem, where
 from lightship.core.errors import BadFile
 
@@ -207,6 +207,19 @@ def notes(payload: Mapping[str, Any]) -> list[Note]:
                     "TLP:RED enters only with sharing-terms that name its recipients",
                 )
             )
+        if one.get("require_signature", False):
+            unable = sorted(
+                slug
+                for slug in resolve(one, "publishers", payload["members"])
+                if "admin_key" not in payload["members"].get(slug, {})
+            )
+            said += [
+                Note(
+                    ("collections", alias, "require_signature"),
+                    f"`{slug}` publishes there and has no admin_key, so nothing that it signs would be taken",
+                )
+                for slug in unable
+            ]
         if one.get("tokens") == "member":
             said.append(Note(("collections", alias, "tokens"), "the steward still mints credentials"))
     return said
