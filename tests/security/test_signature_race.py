@@ -32,17 +32,19 @@ def switch(kit: HubKit, *, on: bool) -> None:
 def unsigned_behind(kit: HubKit) -> list[int]:
     """Return the indexes of unsigned adds and withdrawals that stand where signatures are asked for."""
     required = {}
-    for one in kit.hub.registry.chain(kit.agreement):
-        required[one.version] = b'"require_signature":true' in one.payload
+    for version in kit.hub.registry.chain(kit.agreement):
+        required[version.version] = b'"require_signature":true' in version.payload
     where = kit.collection_value("indicators")
     grant = Grant(System("test"), Action.READ, where, kit.hub.registry.epoch())
-    found, version, first = list[int](), 0, 0
+    found, in_force, first = list[int](), 0, 0
     while batch := kit.hub.logs.entries(grant, first, 1_000):
         for index, entry in enumerate(batch, first):
             one = leaf.read(entry)
             if isinstance(one, leaf.AgreementChange):
-                version = one.agreement
-            elif isinstance(one, leaf.Publication) and one.by and required[version]:
+                in_force = one.agreement
+            elif (
+                isinstance(one, leaf.Publication) and one.by and not one.statement.key and required[in_force]
+            ):
                 found.append(index)
         first += len(batch)
     return found
