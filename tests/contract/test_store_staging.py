@@ -184,6 +184,24 @@ def test_what_may_not_enter_stays_with_its_problem(hub_store: HubStore) -> None:
     assert {one.number: one.problem for one in hub_store.staged(grant(hub_store), ALICE)} == problems
 
 
+def test_who_loses_a_name_to_somebody_else_reads_it_before_its_moment(hub_store: HubStore) -> None:
+    """Knowing the id is enough to publish under it: its publisher still has time to take another."""
+    stage(hub_store, candidate(1), candidate(2), candidate(3), candidate(4))
+    assert {one.problem for one in hub_store.staged(grant(hub_store), ALICE)} == {""}
+    publish(hub_store, candidate(1, V2), candidate(2, content="x"), member=BOB)
+    publish(hub_store, candidate(3), member=BOB)
+    first, second, *others = numbers(hub_store)
+    told = {one.number: one.problem for one in hub_store.staged(grant(hub_store), ALICE)}
+    assert told == {
+        first: PROBLEMS[Verdict.NOT_OWNER],
+        second: PROBLEMS[Verdict.CONFLICT],
+        **dict.fromkeys(others, ""),
+    }
+    assert {one.problem for one in hub_store.staged(grant(hub_store), "")} == {"", *told.values()}
+    due = hub_store.due(grant(hub_store), LATER, failed=False, after=0, limit=9)
+    assert [one.number for one in due] == [first, second, *others], "each is tried at its moment, and logged"
+
+
 def test_what_failed_is_due_only_for_who_asks_and_may_enter_later(hub_store: HubStore) -> None:
     stage(hub_store, candidate(1), candidate(2))
     first, second = numbers(hub_store)

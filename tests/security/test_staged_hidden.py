@@ -216,3 +216,25 @@ def test_an_id_of_a_definition_that_another_has_waiting_is_as_free_as_any(kit: H
     for one in (free, taken):
         status = post(kit, "indicators", "uslax", one)
         assert [sorted(entry) for entry in status["successes"]] == [["id", "version"]]
+
+
+def test_who_knows_the_id_of_what_waits_can_take_it_and_learns_nothing_but_its_publisher_is_told(
+    kit: HubKit,
+) -> None:
+    """A refusal would tell that it waits: the name is lost, and its publisher has time to take another."""
+    terms, one = objects = secret(kit)
+    free = indicator()
+    before = post(kit, "indicators", "uslax", free)
+    post(kit, "indicators", "uslgb", *objects)
+    after = post(kit, "indicators", "uslax", indicator(id=one["id"], name="mine now"))
+    same = [{**entry, "id": "", "version": ""} for entry in (*before["successes"], *after["successes"])]
+    assert same[0] == same[1]
+    path = f"/staged/{kit.agreement}/indicators/"
+    with kit.client("uslgb") as client:
+        told = {each["id"]: each["problem"] for each in client.get(path, headers=PLAIN).json()["staged"]}
+        assert told[terms["id"]] == ""
+        assert "take this one back" in told[one["id"]]
+        assert "under a new id if the object is another member's (deny-conflict)" in told[one["id"]]
+        assert client.delete(f"{path}{one['id']}/", headers=PLAIN).status_code == 200
+        again = post(kit, "indicators", "uslgb", {**one, "id": indicator()["id"]})
+        assert "Held back until" in again["successes"][0]["message"]

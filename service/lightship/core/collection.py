@@ -148,14 +148,30 @@ class Verdict(StrEnum):
 
 PROBLEMS: Mapping[Verdict, str] = MappingProxyType(
     {
-        Verdict.CONFLICT: "Other content is held under this id and version (deny-conflict)",
-        Verdict.NOT_OWNER: "The object is another member's (deny-owner)",
-        Verdict.WITHDRAWN: "This version was withdrawn for good (deny-withdrawn)",
-        Verdict.UNKNOWN_MARKING: "A marking definition that it cites is not held (deny-unknown-marking)",
+        Verdict.CONFLICT: (
+            "Other content is held under this id and version, and stays known for ever: take this one back"
+            " (`lightship staged cancel`) and publish it as a new version, or under a new id if the object is"
+            " another member's (deny-conflict)"
+        ),
+        Verdict.NOT_OWNER: (
+            "Another member has published an object with this id meanwhile and owns it here for ever: take"
+            " yours back (`lightship staged cancel`) and publish it under a new id (deny-owner)"
+        ),
+        Verdict.WITHDRAWN: (
+            "This version was withdrawn for good: take it back (`lightship staged cancel`) and publish it as"
+            " a new version (deny-withdrawn)"
+        ),
+        Verdict.UNKNOWN_MARKING: (
+            "A marking definition that it cites is not held: publish it again together with that definition"
+            " (deny-unknown-marking)"
+        ),
     }
 )
-"""Why a staged object cannot enter at its release."""
-FULL = "The collection is full (deny-publish-quota)"
+"""Why a staged object cannot enter at its release, and what its publisher can do; ends with the rule."""
+FULL = (
+    "The collection is full: withdraw old objects or ask the steward for a larger quota, then publish it"
+    " again (deny-publish-quota)"
+)
 
 
 def judge(held: Sequence[Held], candidate: Candidate, member: str) -> Verdict:
@@ -175,3 +191,12 @@ def judge(held: Sequence[Held], candidate: Candidate, member: str) -> Verdict:
     if candidate.owned and held and held[0].owner != member:
         return Verdict.NOT_OWNER
     return Verdict.ADD
+
+
+def foreseen(held: Sequence[Held], candidate: Candidate, owner: str) -> str:
+    """Return why what `owner` has staged can never enter, as things are held now; empty if nothing is known.
+
+    Args:
+        held: all that is held under its id, live or withdrawn.
+    """
+    return PROBLEMS.get(judge(held, candidate, owner), "")

@@ -42,7 +42,7 @@ from lightship.core.query import Filters, Query
 from lightship.core.time import MAX_MICROS, Micros
 from lightship.storage import memory_writes, statements
 from lightship.storage.leaves import leaf_of
-from lightship.storage.memory_rows import MemoryCollection, MemoryObject, matches
+from lightship.storage.memory_rows import MemoryCollection, MemoryObject, matches, waiting
 from lightship.storage.memory_state import MemoryState, definitions, held_sets, keep
 from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.collection_vouch import log_origin
@@ -157,8 +157,7 @@ class MemoryStore:
         """Return what an owner ('' for all) has waiting."""
         with self._lock:
             held = self._state.collections.get(grant.collection.number)
-            mine = [one for one in held.staged if owner in ("", one.owner)] if held else []
-            return sorted(mine, key=lambda one: (one.release_at, one.number))
+            return waiting(held, owner) if held else []
 
     def due(self, grant: Grant, now: Micros, *, failed: bool, after: int, limit: int) -> Sequence[Staged]:
         """Return staged objects whose release is not after `now`, by number."""

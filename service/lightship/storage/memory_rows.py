@@ -6,9 +6,9 @@ Nothing is indexed, counted or flagged, so that it can judge the embedded store'
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from lightship.core.collection import Candidate, Held, WithdrawReason, stamp_of
+from lightship.core.collection import Candidate, Held, WithdrawReason, foreseen, stamp_of
 from lightship.core.marks import MarkingSet
 from lightship.core.ports import Row, Staged
 from lightship.core.query import Filters
@@ -111,6 +111,16 @@ def held_of(held: MemoryCollection, object_id: str) -> list[Held]:
     """Return all that is held of an object, live versions first."""
     live = [as_held(one.candidate, one.owner) for one in held.of(object_id)]
     return live + [one.held for (id_, _), one in held.withdrawn.items() if id_ == object_id]
+
+
+def waiting(held: MemoryCollection, owner: str) -> list[Staged]:
+    """Return what an owner ('' for all) has staged, by release, with what rules its release out."""
+    found = []
+    for one in held.staged:
+        if owner in ("", one.owner):
+            known = held_of(held, one.candidate.id)
+            found.append(replace(one, problem=one.problem or foreseen(known, one.candidate, one.owner)))
+    return sorted(found, key=lambda one: (one.release_at, one.number))
 
 
 def _is_last(one: MemoryObject, rows: list[MemoryObject]) -> bool:

@@ -77,7 +77,8 @@ class HeldSet:
 class Staged:
     """An object version that waits outside its collection for its release.
 
-    `number` is the store's. `problem` says why its release failed, empty as long as it has not.
+    `number` is the store's. `problem` says why its release failed; while it has not, `Reader.staged` says why
+    it will.
     """
 
     number: int
@@ -155,6 +156,8 @@ class Reader(Protocol):
     def staged(self, grant: Grant, owner: str) -> Sequence[Staged]:
         """Return what `owner` ('' for all) has waiting in the grant's collection, by release, then by number.
 
+        A `problem` MUST be told as soon as what is held rules its release out (`collection.foreseen`): its
+        publisher then has time to go another way.
         `candidate.position` is 0 and `candidate.warnings` are empty.
         """
         ...

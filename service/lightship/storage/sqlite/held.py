@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import apsw
 
 from lightship.core.access import Grant
-from lightship.core.collection import pack
+from lightship.core.collection import Held, WithdrawReason, foreseen, pack
 from lightship.core.marks import Definition, encode
 from lightship.core.ports import HeldSet, Row, Staged
-from lightship.core.time import MAX_MICROS, Micros
+from lightship.core.time import MAX_MICROS, Instant, Micros
 from lightship.storage.sqlite.classes import spec_of
 from lightship.storage.sqlite.connection import select
 from lightship.storage.sqlite.definitions import DEFINITION
@@ -48,6 +49,14 @@ _ADDED = """
 SELECT date_added, NULL, id FROM object INDEXED BY object_id WHERE idhash = ?1 AND key > ?2 AND key <= ?3
 UNION ALL SELECT added, at, id FROM withdrawn WHERE idhash = ?1 AND collection = ?4
 ORDER BY 1"""
+
+
+_HELD_OF = """
+SELECT o.id, o.version, o.digest, o.owner, NULL FROM carray(?1) AS c
+CROSS JOIN object AS o INDEXED BY object_id ON o.idhash = c.value WHERE o.key > ?2 AND o.key <= ?3
+UNION ALL
+SELECT w.id, w.version, w.digest, w.owner, w.reason FROM carray(?1) AS c
+CROSS JOIN withdrawn AS w INDEXED BY withdrawn_id ON w.idhash = c.value WHERE w.collection = ?4"""
 
 
 class Ask(Protocol):
@@ -116,12 +125,19 @@ class HeldReader:
         return self._ask(read)
 
     def staged(self, grant: Grant, owner: str) -> list[Staged]:
-        """Return what an owner ('' for all) has waiting, by release, then by number."""
-        where, values = "s.collection = ?", [grant.collection.number]
+        """Return what an owner ('' for all) has waiting, by release, with what rules its release out."""
+        number = grant.collection.number
+        where, values = "s.collection = ?", [number]
         if owner:
             where += " AND s.owner = ?"
         where += " ORDER BY s.release_at, s.number"
-        return self._ask(lambda db: read_staged(db, where, (*values, owner) if owner else values))
+
+        def read(db: apsw.Connection) -> list[Staged]:
+            found = read_staged(db, where, (*values, owner) if owner else values)
+            held = _held_of(db, number, {one.candidate.id for one in found})
+            return [_with_problem(one, held.get(one.candidate.id, ())) for one in found]
+
+        return self._ask(read)
 
     def due(self, grant: Grant, now: Micros, *, failed: bool, after: int, limit: int) -> list[Staged]:
         """Return staged objects whose release is not after `now`, by number."""
@@ -145,3 +161,22 @@ class HeldReader:
 
         found = self._ask(read)
         return Micros(min(found)) if found else None
+
+
+def _with_problem(one: Staged, held: Sequence[Held]) -> Staged:
+    return replace(one, problem=one.problem or foreseen(held, one.candidate, one.owner))
+
+
+def _held_of(db: apsw.Connection, number: int, ids: Iterable[str]) -> dict[str, list[Held]]:
+    """Return all that a collection holds under some ids, live versions first."""
+    wanted = {one: idhash(number, one) for one in ids}
+    found: dict[str, list[Held]] = {}
+    if not wanted:  # apsw takes no empty array
+        return found
+    codes = apsw.carray(array("q", sorted(set(wanted.values()))))
+    values = (codes, pack(number, 0), pack(number, MAX_MICROS), number)
+    for object_id, version, digest, owner, reason in select(db, _HELD_OF, values):
+        if object_id in wanted:
+            gone = None if reason is None else WithdrawReason(reason)
+            found.setdefault(object_id, []).append(Held("", Instant(version), digest, owner, gone))
+    return found
