@@ -263,10 +263,20 @@ class Simulator:
         if rest == "checkpoint":
             return httpx2.Response(200, content=self.note or self.sign_note())
         tile = tiles.parse_path(rest.removeprefix("tile/"))
+        if tile.level >= 0:
+            whole = self._hashes(tile.level)[tile.first : tile.first + tile.width]
+            return httpx2.Response(200 if len(whole) == tile.width else 404, content=b"".join(whole))
         entries = self.entries[tile.first : tile.first + tile.width]
-        if tile.level != -1 or not entries:
+        if not entries:
             return httpx2.Response(404, json={"title": "Not found"})
         return httpx2.Response(200, content=tiles.pack(entries))
+
+    def _hashes(self, level: int) -> list[bytes]:
+        leaves = [merkle.leaf_hash(one) for one in self.entries]
+        if level == 0:
+            return leaves
+        nodes = merkle.append(merkle.Frontier(), leaves)[1]
+        return [digest for at, _, digest in nodes if at == level * merkle.TILE_HEIGHT]
 
     def _agreement(self, rest: list[str]) -> httpx2.Response:
         name = rest[-1].removesuffix(".json")

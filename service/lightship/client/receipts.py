@@ -1,7 +1,7 @@
 """Keeping receipts: what proves later that an access was logged, as `lightship verify --receipts` reads it.
 
-One JSON line an answer, appended: `at` (the answer's Date), `path`, `status`, `receipt`. Never holds a query,
-a credential or content.
+One JSON line an answer, appended: `at` (the answer's Date), `path`, `status`, `request` (the id that its
+event has in the log), `receipt`. Never holds a query, a credential or content.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def keeper(path: Path) -> Callable[[httpx2.Response], None]:
             "at": response.headers.get("Date", ""),
             "path": response.request.url.path,
             "receipt": receipt,
+            "request": response.headers.get("X-Request-ID", ""),
             "status": response.status_code,
         }
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

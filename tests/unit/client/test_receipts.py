@@ -23,6 +23,7 @@ def test_each_answer_with_a_receipt_leaves_a_line(tmp_path: Path) -> None:
 
     def hub(request: httpx2.Request) -> httpx2.Response:
         headers = {"Content-Type": "application/taxii+json;version=2.1", "Date": "today"}
+        headers["X-Request-ID"] = request.url.path.encode().hex()
         if request.url.path != "/healthz/":
             headers["Audit-Receipt"] = next(values)
         return (
@@ -48,6 +49,7 @@ def test_each_answer_with_a_receipt_leaves_a_line(tmp_path: Path) -> None:
         ("/nothing/", 404),
         ("/a/", 200),
     ]
+    assert [line["request"] for line in lines] == [line["path"].encode().hex() for line in lines]
     assert "limit" not in kept.read_text()
     assert "secret" not in kept.read_text()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
