@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from lightship.core.collection import FULL, PROBLEMS, Candidate, CollectionSettings, Level, Verdict
 from lightship.core.errors import NotFound, Refused
 from lightship.core.marks import MarkingSet
-from lightship.core.ports import EpochChanged, NotOwner, Published, Released
+from lightship.core.ports import EpochChanged, HeldSet, Holding, NotOwner, Published, Released
 from lightship.core.query import Filters, Versions
 from lightship.core.time import Micros
 from storekit import (
@@ -338,8 +339,40 @@ def test_sets_are_counted_live_and_staged(hub_store: HubStore) -> None:
     withdraw(hub_store, object_id(2), member=BOB)
     assert counted() == {(MarkingSet(), BOB, 1, 0)}
     (held,) = hub_store.held_sets(grant(hub_store))
-    assert [row.id for row in hub_store.holding(grant(hub_store), [held], 5)] == [object_id(3)]
-    assert not hub_store.holding(grant(hub_store), [replace(held, owner=ALICE)], 5)
+    found = hub_store.holding(grant(hub_store), [held], 5)
+    assert (found.total, [(one, row.id) for one, row in found.rows]) == (1, [(held, object_id(3))])
+    assert hub_store.holding(grant(hub_store), [replace(held, owner=ALICE)], 5) == Holding(0, ())
+
+
+def test_one_look_counts_and_names_what_several_sets_hold(hub_store: HubStore) -> None:
+    publish(hub_store, candidate(1), candidate(2), member=BOB)
+    publish(hub_store, candidate(3), candidate(4), marks=[MarkingSet(Level.GREEN)] * 2)
+    publish(hub_store, candidate(5), marks=[MarkingSet(Level.RED)])
+    stage(hub_store, candidate(6), candidate(7))
+    here = grant(hub_store)
+    sets = {(one.marks.level, one.owner): one for one in hub_store.held_sets(here)}
+    plain, green, waits = sets[None, BOB], sets[Level.GREEN, ALICE], sets[WAITS.level, ALICE]
+
+    def look(*asked: HeldSet, limit: int = 9, **more: Any) -> tuple[int, list[tuple[HeldSet, int, bool]]]:
+        found = hub_store.holding(here, asked, limit, **more)
+        rows = [(one, int(row.id[-2:], 16), row.key == 0) for one, row in found.rows]
+        return found.total, rows
+
+    every = [(plain, 1, False), (plain, 2, False), (green, 3, False), (green, 4, False)]
+    every += [(waits, 6, True), (waits, 7, True)]
+    assert look(plain, green, waits) == (6, every)
+    assert look(green, waits) == (4, every[2:])
+    for limit in range(6):
+        assert look(plain, green, waits, limit=limit) == (6, every[:limit])
+    gone = [object_id(1), object_id(4), object_id(5), object_id(6), object_id(9)]
+    left = [every[1], every[2], every[5]]
+    assert look(plain, green, waits, without=gone) == (3, left)
+    assert look(plain, green, waits, without=gone, limit=1) == (3, left[:1])
+    assert look(waits, without=[object_id(6), object_id(7)]) == (0, [])
+    assert look(green, waits, staged_of=ALICE) == (4, every[2:])
+    assert look(green, waits, staged_of=BOB) == (2, every[2:4])
+    assert look(green, waits, staged_of=BOB, without=gone) == (1, [every[2]])
+    assert look() == (0, [])
 
 
 def test_the_next_thing_due_is_a_release_or_an_end(hub_store: HubStore) -> None:

@@ -396,7 +396,8 @@ def summary(side: Side, number: int) -> object:
     assert len(set(held)) == len(held)
     assert sum(one.live for one in held) == state.objects
     holding = [side.store.holding(here, [one], 1_000) for one in held]
-    assert [len(some) for some in holding] == [one.live + one.staged for one in held]
+    assert [some.total for some in holding] == [one.live + one.staged for one in held]
+    assert [len(some.rows) for some in holding] == [one.live + one.staged for one in held]
     return (
         [(row.idx, row.by, row.agreement, row.body) for row in rows],
         (state.generation, state.objects, state.stored_bytes),

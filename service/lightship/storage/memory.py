@@ -6,7 +6,7 @@ Several stores share nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import RLock
 from typing import TypeVar
@@ -24,6 +24,7 @@ from lightship.core.ports import (
     Expired,
     ExpireRequest,
     HeldSet,
+    Holding,
     InUse,
     Page,
     Published,
@@ -42,7 +43,7 @@ from lightship.core.query import Filters, Query
 from lightship.core.time import MAX_MICROS, Micros
 from lightship.storage import memory_writes, statements
 from lightship.storage.leaves import leaf_of
-from lightship.storage.memory_rows import MemoryCollection, MemoryObject, matches, waiting
+from lightship.storage.memory_rows import MemoryCollection, MemoryObject, holding, matches, waiting
 from lightship.storage.memory_state import MemoryState, definitions, held_sets, keep
 from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.collection_vouch import log_origin
@@ -142,16 +143,20 @@ class MemoryStore:
             held = self._state.collections.get(grant.collection.number)
             return held_sets(held) if held else []
 
-    def holding(self, grant: Grant, sets: Sequence[HeldSet], limit: int) -> Sequence[Row]:
-        """Return some rows of these sets and owners, in key order, then staged ones."""
+    def holding(
+        self,
+        grant: Grant,
+        sets: Sequence[HeldSet],
+        limit: int,
+        *,
+        without: Collection[str] = (),
+        staged_of: str = "",
+    ) -> Holding:
+        """Return how many versions of these sets and owners there are, and some of them."""
         with self._lock:
             held = self._state.collections.get(grant.collection.number)
-            if held is None:
-                return []
-            wanted = {(one.marks, one.owner) for one in sets}
-            rows = sorted(held.live, key=lambda one: one.key)
-            rows += [MemoryObject(0, one.candidate, one.owner, one.marks) for one in held.staged]
-            return [one.row() for one in rows if (one.marks, one.owner) in wanted][: max(limit, 0)]
+            found = holding(held, sets, frozenset(without), staged_of) if held else []
+            return Holding(len(found), tuple(found[: max(limit, 0)]))
 
     def staged(self, grant: Grant, owner: str) -> Sequence[Staged]:
         """Return what an owner ('' for all) has waiting."""

@@ -6,11 +6,12 @@ Nothing is indexed, counted or flagged, so that it can judge the embedded store'
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from lightship.core.collection import Candidate, Held, WithdrawReason, foreseen, stamp_of
 from lightship.core.marks import MarkingSet
-from lightship.core.ports import Row, Staged
+from lightship.core.ports import HeldSet, Row, Staged
 from lightship.core.query import Filters
 from lightship.core.time import Instant, Micros, format_stamp, parse_instant
 from lightship.storage.statements import Statement
@@ -111,6 +112,24 @@ def held_of(held: MemoryCollection, object_id: str) -> list[Held]:
     """Return all that is held of an object, live versions first."""
     live = [as_held(one.candidate, one.owner) for one in held.of(object_id)]
     return live + [one.held for (id_, _), one in held.withdrawn.items() if id_ == object_id]
+
+
+def holding(
+    held: MemoryCollection, sets: Sequence[HeldSet], without: AbstractSet[str], staged_of: str
+) -> list[tuple[HeldSet, Row]]:
+    """Return the rows of some sets and owners in key order, then staged ones."""
+    wanted = {(one.marks, one.owner): one for one in sets}
+    rows = sorted(held.live, key=lambda one: one.key)
+    rows += [
+        MemoryObject(0, one.candidate, one.owner, one.marks)
+        for one in held.staged
+        if staged_of in ("", one.owner)
+    ]
+    return [
+        (wanted[one.marks, one.owner], one.row())
+        for one in rows
+        if (one.marks, one.owner) in wanted and one.candidate.id not in without
+    ]
 
 
 def waiting(held: MemoryCollection, owner: str) -> list[Staged]:

@@ -9,7 +9,6 @@ ceiling, other authors and other settings are about what is posted from now on. 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from lightship.core.access import Action, Decision, Grant, System
@@ -152,14 +151,19 @@ class Holdings:
     def breaches(self, admission: Admission, sets: Sequence[tuple[str, HeldSet]]) -> Breaches:
         """Return what of these sets would break the rule, without what the change withdraws."""
         total, named = 0, list[Breach]()
-        refused = [(key, held) for key, held in sets if not admission(key, held)]
-        spared = {key for key in self.listed if self._withdrawn(key, refused)}
-        for key, held in refused:
-            if key in spared:
-                continue
-            rows, count = self._rows(key, held, NAMED - len(named))
-            total += count
-            named += self._named(admission, key, held, rows)
+        refused: dict[str, list[HeldSet]] = {}
+        for key, held in sets:
+            if not admission(key, held):
+                refused.setdefault(key, []).append(held)
+        for key, theirs in refused.items():
+            gone = self.listed.get(key, ())
+            found = self.reader.holding(self.grants[key], theirs, NAMED - len(named), without=gone)
+            total += found.total  # what was withdrawn meanwhile breaks nothing
+            members: dict[HeldSet, tuple[str, ...]] = {}
+            for held, row in found.rows:
+                if held not in members:
+                    members[held] = admission.excluded(key, held)
+                named.append(self._breach(admission.decision(key, held), key, held, row, members[held]))
         return Breaches(total, tuple(named))
 
     def withdrawals(self) -> tuple[Withdrawal, ...]:
@@ -193,43 +197,20 @@ class Holdings:
                 ]
         return tuple(found)
 
-    def _withdrawn(self, key: str, refused: Sequence[tuple[str, HeldSet]]) -> bool:
-        """True if the change withdraws all that these sets hold in a collection; one look at the store."""
-        theirs = [held for place, held in refused if place == key]
-        if not theirs:
-            return True
-        listed = frozenset(self.listed[key])
-        count = sum(one.live + one.staged for one in theirs)
-        return all(one.id in listed for one in self.reader.holding(self.grants[key], theirs, count))
-
-    def _rows(self, key: str, held: HeldSet, most: int) -> tuple[Sequence[Row], int]:
-        """Return at most `most` rows of a set, and how many it has, without what the change withdraws."""
-        grant, count = self.grants[key], held.live + held.staged
-        listed: AbstractSet[str] = frozenset(self.listed.get(key, ()))
-        if not listed:
-            rows = self.reader.holding(grant, [held], most) if most else ()
-            return rows, count if rows or not most else 0  # what was withdrawn meanwhile breaks nothing
-        rows = [one for one in self.reader.holding(grant, [held], count) if one.id not in listed]
-        return rows[:most], len(rows)
-
-    def _named(self, admission: Admission, key: str, held: HeldSet, rows: Sequence[Row]) -> list[Breach]:
-        if not rows:
-            return []
-        decision, members = admission.decision(key, held), admission.excluded(key, held)
-        return [
-            Breach(
-                collection=self.grants[key].collection.alias,
-                object_id=row.id,
-                type=row.type,
-                version=row.version_text,
-                owner=held.owner,
-                members=members,
-                rule=decision.rule,
-                why=decision.say,
-                staged=row.key == 0,
-            )
-            for row in rows
-        ]
+    def _breach(
+        self, decision: Decision, key: str, held: HeldSet, row: Row, members: tuple[str, ...]
+    ) -> Breach:
+        return Breach(
+            collection=self.grants[key].collection.alias,
+            object_id=row.id,
+            type=row.type,
+            version=row.version_text,
+            owner=held.owner,
+            members=members,
+            rule=decision.rule,
+            why=decision.say,
+            staged=row.key == 0,
+        )
 
     def _versions(self, grant: Grant, object_id: str) -> int:
         return sum(gone is None for _, gone in self.reader.added(grant, object_id))

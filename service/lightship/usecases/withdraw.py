@@ -139,12 +139,9 @@ class Withdraw:
                 for one in self._reader.held_sets(grant)
                 if any(cited.id == definition for cited in one.marks.cites)
             ]
-            own = [one for one in sets if one.owner == place.principal.member]
-            others = [one for one in sets if one not in own and one.live and read.allowed]
-            rows = [
-                *self._reader.holding(grant, own, NAMED),
-                *(row for row in self._reader.holding(grant, others, NAMED) if row.key),
-            ]
-            names += [f"{row.id} in {collection.alias}" for row in rows]
+            member = place.principal.member
+            told = [one for one in sets if one.owner == member or (one.live and read.allowed)]
+            found = self._reader.holding(grant, told, NAMED, staged_of=member)
+            names += [f"{row.id} in {collection.alias}" for _, row in found.rows]
         shown = list(dict.fromkeys(names))[:NAMED]
         return f"{', '.join(shown)}, and perhaps more" if shown else "objects that you may not see"

@@ -12,6 +12,7 @@ from lightship.core.ports.logs import Logs, Vouches
 from lightship.core.ports.reading import (
     CollectionState,
     HeldSet,
+    Holding,
     Page,
     Reader,
     Row,
@@ -66,6 +67,7 @@ __all__ = [
     "FsckFinding",
     "FsckReport",
     "HeldSet",
+    "Holding",
     "InUse",
     "ItemOutcome",
     "Logged",

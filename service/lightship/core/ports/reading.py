@@ -5,7 +5,7 @@ Every read takes a grant or a principal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,6 +71,17 @@ class HeldSet:
     owner: str
     live: int
     staged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Object versions of some marking sets and owners: how many there are, and some, each with its set.
+
+    Rows have no bodies. Those that are live come first, in key order, then staged ones (key 0).
+    """
+
+    total: int
+    rows: tuple[tuple[HeldSet, Row], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +157,22 @@ class Reader(Protocol):
         """
         ...
 
-    def holding(self, grant: Grant, sets: Sequence[HeldSet], limit: int) -> Sequence[Row]:
-        """Return at most `limit` rows without bodies, live or staged (key 0), of these sets and owners.
+    def holding(
+        self,
+        grant: Grant,
+        sets: Sequence[HeldSet],
+        limit: int,
+        *,
+        without: Collection[str] = (),
+        staged_of: str = "",
+    ) -> Holding:
+        """Return how many versions of these sets and owners there are, and at most `limit` of them.
 
-        They are for naming. May be slow.
+        They are for naming. One look for all sets: it may be slow, but nobody needs a second one.
+
+        Args:
+            without: ids of objects that do not count.
+            staged_of: of what waits for its release only what this owner has ('' for all) counts.
         """
         ...
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apsw
 
 from lightship.core.access import Grant
 from lightship.core.collection import Held, WithdrawReason, foreseen, pack
 from lightship.core.marks import Definition, encode
-from lightship.core.ports import HeldSet, Row, Staged
+from lightship.core.ports import HeldSet, Holding, Row, Staged
 from lightship.core.time import MAX_MICROS, Instant, Micros
 from lightship.storage.sqlite.classes import spec_of
 from lightship.storage.sqlite.connection import select
@@ -36,9 +37,16 @@ SELECT o.key, o.id, t.name, o.class, o.version_text, o.marks, o.owner
 FROM object AS o CROSS JOIN type AS t ON t.number = o.type
 WHERE o.key > ? AND o.key <= ? AND o.marks IN (SELECT value FROM carray(?)) ORDER BY o.key"""
 _HOLDING_STAGED = """
-SELECT s.id, t.name, s.spec_version, s.version_text, s.marks, s.owner
+SELECT 0, s.id, t.name, s.spec_version, s.version_text, s.marks, s.owner
 FROM staged AS s CROSS JOIN type AS t ON t.number = s.type
 WHERE s.collection = ? AND s.marks IN (SELECT value FROM carray(?)) ORDER BY s.number"""
+_COUNTS = "SELECT marks, owner, live, staged FROM held_set WHERE collection = ?"
+_LIVE_OF = """
+SELECT o.id, o.marks, o.owner FROM carray(?1) AS c
+CROSS JOIN object AS o INDEXED BY object_id ON o.idhash = c.value WHERE o.collection = ?2"""
+_STAGED_OF = """
+SELECT s.id, s.marks, s.owner FROM carray(?1) AS c
+CROSS JOIN staged AS s ON s.idhash = c.value WHERE s.collection = ?2"""
 _NEXT_RELEASE = """
 SELECT release_at FROM staged INDEXED BY staged_due
 WHERE collection = ? AND problem = '' AND release_at > ? ORDER BY release_at LIMIT 1"""
@@ -57,6 +65,10 @@ CROSS JOIN object AS o INDEXED BY object_id ON o.idhash = c.value WHERE o.key > 
 UNION ALL
 SELECT w.id, w.version, w.digest, w.owner, w.reason FROM carray(?1) AS c
 CROSS JOIN withdrawn AS w INDEXED BY withdrawn_id ON w.idhash = c.value WHERE w.collection = ?4"""
+
+
+Wanted = Mapping[tuple[int, str], HeldSet]
+"""Sets by (number, owner)."""
 
 
 class Ask(Protocol):
@@ -96,31 +108,40 @@ class HeldReader:
         """Return what the collection holds, by marking set and owner."""
         return self._ask(lambda db: read_held(db, grant.collection.number))
 
-    def holding(self, grant: Grant, sets: Sequence[HeldSet], limit: int) -> list[Row]:
-        """Return some rows of these sets and owners, in key order, then staged ones."""
+    def holding(
+        self,
+        grant: Grant,
+        sets: Sequence[HeldSet],
+        limit: int,
+        *,
+        without: Collection[str] = (),
+        staged_of: str = "",
+    ) -> Holding:
+        """Return how many versions of these sets and owners there are, and some of them.
+
+        They are counted without looking at them: by set, less those with an id that does not count. Only
+        naming looks through the collection, until it has enough.
+        """
         number = grant.collection.number
 
-        def read(db: apsw.Connection) -> list[Row]:
-            wanted: set[tuple[int, str]] = set()
-            for one in sets:
-                rows = select(db, "SELECT number FROM marking_set WHERE body = ?", (encode(one.marks),))
-                wanted.update((row[0], one.owner) for row in rows)
-            marks = array("q", sorted({one[0] for one in wanted}))
-            found: list[Row] = []
-            if not marks or limit < 1:
-                return found
-            bounds = (pack(number, 0), pack(number, MAX_MICROS), apsw.carray(marks))
-            for key, object_id, name, row_class, text, held, owner in db.execute(_HOLDING, bounds):
-                if (held, owner) in wanted:
-                    found.append(Row(key, object_id, name, spec_of(row_class), text))
-                    if len(found) == limit:
-                        return found
-            for object_id, name, spec, text, held, owner in select(
-                db, _HOLDING_STAGED, (number, apsw.carray(marks))
-            ):
-                if (held, owner) in wanted:
-                    found.append(Row(0, object_id, name, spec, text))
-            return found[:limit]
+        def read(db: apsw.Connection) -> Holding:
+            wanted = _numbers(db, sets)
+            marks = array("q", sorted({one for one, _ in wanted}))
+            if not marks:  # apsw takes no empty array
+                return Holding(0, ())
+            ids = frozenset(without)
+            live, staged = _counted(db, number, wanted, staged_of)
+            live -= _among(db, _LIVE_OF, number, ids, wanted)
+            staged -= _among(db, _STAGED_OF, number, ids, wanted, staged_of)
+            found: list[tuple[HeldSet, Row]] = []
+            if want := min(limit, live):
+                values = (pack(number, 0), pack(number, MAX_MICROS), apsw.carray(marks))
+                found += _picked(db.execute(_HOLDING, values), wanted, ids, want)
+            if (want := min(limit - len(found), staged)) > 0:
+                rows = db.execute(_HOLDING_STAGED, (number, apsw.carray(marks)))
+                mine = (row for row in rows if staged_of in ("", row[-1]))
+                found += _picked(mine, wanted, ids, want)
+            return Holding(live + staged, tuple(found))
 
         return self._ask(read)
 
@@ -161,6 +182,53 @@ class HeldReader:
 
         found = self._ask(read)
         return Micros(min(found)) if found else None
+
+
+def _numbers(db: apsw.Connection, sets: Sequence[HeldSet]) -> Wanted:
+    """Return the sets by their number and owner."""
+    found: dict[tuple[int, str], HeldSet] = {}
+    for one in sets:
+        for row in select(db, "SELECT number FROM marking_set WHERE body = ?", (encode(one.marks),)):
+            found[row[0], one.owner] = one
+    return found
+
+
+def _counted(db: apsw.Connection, number: int, wanted: Wanted, staged_of: str) -> tuple[int, int]:
+    """Return how many versions are live and how many staged."""
+    live = staged = 0
+    for marks, owner, some, others in select(db, _COUNTS, (number,)):
+        if (marks, owner) in wanted:
+            live += some
+            staged += others if staged_of in ("", owner) else 0
+    return live, staged
+
+
+def _among(
+    db: apsw.Connection, sql: str, number: int, ids: AbstractSet[str], wanted: Wanted, owner_of: str = ""
+) -> int:
+    """Return how many versions with these ids there are."""
+    if not ids:  # apsw takes no empty array
+        return 0
+    codes = apsw.carray(array("q", sorted({idhash(number, one) for one in ids})))
+    return sum(
+        object_id in ids and (marks, owner) in wanted and owner_of in ("", owner)
+        for object_id, marks, owner in select(db, sql, (codes, number))
+    )
+
+
+def _picked(
+    rows: Iterable[tuple[Any, ...]], wanted: Wanted, ids: AbstractSet[str], want: int
+) -> Iterator[tuple[HeldSet, Row]]:
+    """Yield the first rows of these sets that have none of the ids."""
+    left = want
+    for key, object_id, name, kind, text, marks, owner in rows:
+        held = wanted.get((marks, owner))
+        if held is not None and object_id not in ids:
+            spec = kind if isinstance(kind, str) else spec_of(kind)
+            yield held, Row(key, object_id, name, spec, text)
+            left -= 1
+            if not left:
+                return
 
 
 def _with_problem(one: Staged, held: Sequence[Held]) -> Staged:

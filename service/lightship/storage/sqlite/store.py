@@ -6,7 +6,7 @@ directory. Everything acknowledged is durable against kill -9 and power loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -23,13 +23,13 @@ from lightship.core.ports import (
     Expired,
     ExpireRequest,
     HeldSet,
+    Holding,
     Logged,
     Page,
     Published,
     PublishRequest,
     Released,
     ReleaseRequest,
-    Row,
     SignedAgreement,
     SignedRequest,
     SignedSuspension,
@@ -153,9 +153,17 @@ class SqliteStore:
         """Return what the collection holds, by marking set and owner."""
         return self._held.held_sets(grant)
 
-    def holding(self, grant: Grant, sets: Sequence[HeldSet], limit: int) -> Sequence[Row]:
-        """Return some rows of these sets and owners; reads the whole collection if need be."""
-        return self._held.holding(grant, sets, limit)
+    def holding(
+        self,
+        grant: Grant,
+        sets: Sequence[HeldSet],
+        limit: int,
+        *,
+        without: Collection[str] = (),
+        staged_of: str = "",
+    ) -> Holding:
+        """Return how many versions of these sets there are, and some; reads the collection if need be."""
+        return self._held.holding(grant, sets, limit, without=without, staged_of=staged_of)
 
     def staged(self, grant: Grant, owner: str) -> Sequence[Staged]:
         """Return what an owner ('' for all) has waiting."""
