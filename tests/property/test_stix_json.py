@@ -209,8 +209,8 @@ def test_a_listing_read_in_one_go_is_what_the_strict_reader_makes_of_it(seed: in
             _plain(rng, 0) if rng.random() < 0.9 else _made(rng, 2) for _ in range(rng.randrange(1, 4))
         ]
         outer: dict[str, Any] = {"type": "bundle", "id": "x"} if rng.random() < 0.3 else {}
-        if rng.random() < 0.1:
-            outer["more"] = rng.choice((True, 1, {"a": 1}, [], None))
+        if rng.random() < 0.4:
+            outer["more"] = rng.choice((True, 1, {"a": 1}, [], None, _plain(rng, 0), _made(rng, 2)))
         outer["objects"] = objects
         text = json.dumps(outer, ensure_ascii=rng.random() < 0.2, separators=rng.choice(((",", ":"), None)))
         for _ in range(rng.choice((0, 0, 0, 1, 2))):
@@ -238,6 +238,10 @@ def test_a_listing_read_in_one_go_is_what_the_strict_reader_makes_of_it(seed: in
         '{"objects":[1.0,-0.0,1e3,1e21,1e-7,18446744073709551616,9007199254740992,-0,0.5]}',
         '{"objects":[{"é":1,"z":2,"\U0001f602":3,"\ufb33":4}]}',
         '{"objects":[' + "[" * 64 + "]" * 64 + "]}",
+        '{"id":{"a":1,"a":2},"objects":["b"]}',
+        '{"id":{"a":1.0,"b":1e21},"objects":["b"]}',
+        '{"id":9007199254740992,"objects":["b"]}',
+        '{"id":' + "[" * 65 + "]" * 65 + ',"objects":["b"]}',
         '{"objects":[' + "[" * 63 + "{}" + "]" * 63 + ',{"a":"{{[["}]}',
     ],
 )

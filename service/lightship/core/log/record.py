@@ -100,9 +100,14 @@ def slug(kind: str, field: str, value: Any, *, empty: bool = False) -> str:
     return value
 
 
+def is_sha256(value: Any) -> bool:
+    """True for a SHA-256 in lower-case hex."""
+    return isinstance(value, str) and _HEX.fullmatch(value) is not None
+
+
 def sha256(kind: str, field: str, value: Any, *, empty: bool = False) -> str:
     """Return a SHA-256 in lower-case hex."""
-    if not isinstance(value, str) or not (_HEX.fullmatch(value) or (empty and not value)):
+    if not isinstance(value, str) or not (is_sha256(value) or (empty and not value)):
         raise BadRecord(kind, field, "must be a SHA-256 in 64 lower-case hex digits")
     return value
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -31,8 +31,7 @@ _MEMBERS = ("add", "collection", "hub", "key", "prev", "seq", "withdraw")
 _SIGNED_REASONS = (WithdrawReason.PUBLISHER, WithdrawReason.EXPIRED)
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(NamedTuple):
     """An object version that enters: `version` as written in it, `digest` hex SHA-256 of its JCS bytes."""
 
     id: str
@@ -164,38 +163,40 @@ def read_payload(payload: bytes) -> Statement:
     found = Statement(collection, hub, key, seq, prev, add, withdraw)
     if not 1 <= found.size <= STATEMENT_ENTRIES:
         raise BadRecord(KIND, "add", f"and `withdraw` must have 1 to {STATEMENT_ENTRIES} entries together")
-    named = {(one.id, one.instant) for one in add} | {(one.id, one.instant) for one in withdraw}
-    if len(named) != found.size:
-        raise BadRecord(KIND, "add", "and `withdraw` name an object version twice")
+    if len({one.id for one in add}) + len({one.id for one in withdraw}) != found.size or withdraw:
+        named = {(one.id, one.instant) for one in add} | {(one.id, one.instant) for one in withdraw}
+        if len(named) != found.size:
+            raise BadRecord(KIND, "add", "and `withdraw` name an object version twice")
     return found
 
 
 def _adds(entries: Sequence[Any]) -> Iterator[Add]:
     for at, entry in enumerate(entries):
-        field = f"add[{at}]"
-        object_id, version, digest = _entry(field, entry)
-        yield Add(object_id, version, record.sha256(KIND, field, digest))
+        object_id, version, digest = _entry("add", at, entry)
+        if not record.is_sha256(digest):
+            record.sha256(KIND, f"add[{at}]", digest)
+        yield Add(object_id, version, digest)
 
 
 def _withdrawals(entries: Sequence[Any], key: str) -> Iterator[Withdrawal]:
     for at, entry in enumerate(entries):
-        field = f"withdraw[{at}]"
-        object_id, version, reason = _entry(field, entry)
+        object_id, version, reason = _entry("withdraw", at, entry)
         known = _SIGNED_REASONS if key else tuple(WithdrawReason)
         if reason not in known:
-            raise BadRecord(KIND, field, f"must have a reason: {', '.join(known)}")
+            raise BadRecord(KIND, f"withdraw[{at}]", f"must have a reason: {', '.join(known)}")
         yield Withdrawal(object_id, version, WithdrawReason(reason))
 
 
-def _entry(field: str, entry: Any) -> tuple[str, str, Any]:
+def _entry(member: str, at: int, entry: Any) -> tuple[str, str, Any]:
     if not isinstance(entry, list) or len(entry) != 3:
-        raise BadRecord(KIND, field, "must be a list of three texts")
+        raise BadRecord(KIND, f"{member}[{at}]", "must be a list of three texts")
     object_id, version, last = entry
     if not isinstance(object_id, str) or not is_stix_id(object_id):
-        raise BadRecord(KIND, field, "must begin with a STIX id")
+        raise BadRecord(KIND, f"{member}[{at}]", "must begin with a STIX id")
     try:
         if version != "":
             parse_instant(version)
     except (ValueError, TypeError):
-        raise BadRecord(KIND, field, "must have a UTC timestamp or an empty text for its version") from None
+        why = "must have a UTC timestamp or an empty text for its version"
+        raise BadRecord(KIND, f"{member}[{at}]", why) from None
     return object_id, version, last

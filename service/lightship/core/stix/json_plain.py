@@ -43,7 +43,8 @@ def read_plain(body: bytes, member: str) -> Plain | None:
         values = members.pop(member, None)
         if not isinstance(values, list) or not values:
             return None
-        if not all(isinstance(one, str) for one in members.values()) or not _plain_numbers(values):
+        others = list(members.values())
+        if not _plain_numbers([*others, values]) or any(jcs(one) is None for one in others):
             return None
         quotes = body.count(b'"') - orjson.dumps(members).count(b'"') - 2
         written = []

@@ -111,12 +111,13 @@ class PublishSigned:
         txn.check_room(head, parts, adds=True)
         txn.take_status(publish.status_id)
         # From here on nothing fails.
-        for removal in removals:
-            removal.take(txn)
-        entering = Adding(txn, head, judging.member)
-        entered: list[Item] = []
-        for (one, verdict, held), marks in zip(items, publish.marks, strict=True):
-            entered.append((one, verdict, entering.add(one, marks) if verdict is Verdict.ADD else held))
+        entering, entered = judging, items
+        if removals:  # what enters stands beside what is left, not beside what was judged against
+            for removal in removals:
+                removal.take(txn)
+            entering, entered = Adding(txn, head, judging.member), []
+            for (one, verdict, held), marks in zip(items, publish.marks, strict=True):
+                entered.append((one, verdict, entering.add(one, marks) if verdict is Verdict.ADD else held))
         entering.settle()
         settle_staged(txn, head, staged)
         writing = txn.reserve(head, entering.member, parts)
