@@ -37,13 +37,14 @@ from uuid import uuid4
 import httpx2
 
 from lightship.api.host import HostApp
-from lightship.bounds import bounds_of
+from lightship.bounds import bounds_of, tls_of
 from lightship.core.agreement.chain import key_text
 from lightship.core.audit import AccessEvent, AuditQuery
 from lightship.core.collection import Collection
 from lightship.core.ports import Clock
 from lightship.core.stix.ingest import Ingest
 from lightship.crypto import sign
+from lightship.crypto.client_certificates import client_certificate
 from lightship.data import cert_profile, extension_schemas, stix_schemas
 from lightship.keys.authority import KeyMaker
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
@@ -59,7 +60,6 @@ from lightship.usecases.draft import Draft, Ground
 from lightship.usecases.initialise import init_hub
 from lightship.web.limits import Bounds
 from lightship.web.server import HubServer
-from lightship.web.tls import TlsFiles
 from lightship.wiring import Hub, SystemClock, make_app
 from policy_rules import cedar_rules
 
@@ -300,10 +300,11 @@ class HubKit:
             self.app,
             host="127.0.0.1",
             port=0,
-            tls=TlsFiles(settings.tls_cert, settings.tls_key) if tls else None,
+            tls=tls_of(settings, self.hub.dir) if tls else None,
             ready=on_ready,
             bounds=bounds or bounds_of(settings),
             alongside=self.app.upkeep,
+            certificate=client_certificate,
         )
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

@@ -1,9 +1,14 @@
-"""From the hub's settings to what the web part keeps to: limits of a body, bounds of connections."""
+"""From the hub's settings to what the web part keeps to: limits of a body, bounds of connections, TLS."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lightship.settings import Settings
 from lightship.web.limits import Bounds, Limits
+from lightship.web.tls import TlsFiles
+
+OWN_AUTHORITY = Path("tls/ca.pem")
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -29,3 +34,11 @@ def bounds_of(settings: Settings) -> Bounds:
         idle=settings.keep_alive_s,
         send_idle=settings.send_idle_s,
     )
+
+
+def tls_of(settings: Settings, hub_dir: Path) -> TlsFiles:
+    """Return the files of the server's TLS: clients show certificates of the hub's own authority, where it
+    has one, and of those that the settings name."""
+    own = hub_dir / OWN_AUTHORITY
+    others = (Path(settings.tls_client_ca),) if settings.tls_client_ca else ()
+    return TlsFiles(settings.tls_cert, settings.tls_key, (*((own,) if own.exists() else ()), *others))

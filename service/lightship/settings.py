@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     credential_days_max: int = Field(1095, ge=1, le=3650, description="days that can be asked for at most")
     tls_cert: Path = Field(Path("tls/server.pem"), description="certificate chain, PEM")
     tls_key: Path = Field(Path("tls/server.key"), description="its private key, PEM")
+    tls_client_ca: str = Field(
+        "", description="PEM file of authorities of client certificates, beside the hub's own; empty: none"
+    )
     log_level: LogLevel = Field("info", description="`debug`, `info` (a line a request), `warning`, `error`")
     log_format: LogFormat = Field("text", description="lines on stderr: `text` (key=value) or `json`")
     metrics_listen: str = Field("", description="address and port of `/metrics`, plain HTTP; empty: none")
@@ -195,9 +198,12 @@ def load_settings(hub_dir: Path) -> Settings:
         settings = Settings(**values)
     except ValidationError as error:
         raise _bad(error, text, path) from None
-    return settings.model_copy(
-        update={"tls_cert": hub_dir / settings.tls_cert, "tls_key": hub_dir / settings.tls_key}
-    )
+    files: dict[str, object] = {
+        "tls_cert": hub_dir / settings.tls_cert,
+        "tls_key": hub_dir / settings.tls_key,
+        "tls_client_ca": str(hub_dir / settings.tls_client_ca) if settings.tls_client_ca else "",
+    }
+    return settings.model_copy(update=files)
 
 
 def _bad(error: ValidationError, text: str, path: Path) -> BadFile:

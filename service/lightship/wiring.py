@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -47,7 +46,6 @@ from lightship.core.ports import (
 )
 from lightship.core.query import Endpoint
 from lightship.core.stix.ingest import Ingest
-from lightship.core.time import Micros
 from lightship.crypto import sign
 from lightship.crypto.certificates import check_pair
 from lightship.data import extension_definitions, extension_schemas, policies_dir, stix_schemas
@@ -61,11 +59,13 @@ from lightship.storage.sqlite.access_log import audit_files, open_access_log
 from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.probe import probe, probe_access_log
 from lightship.storage.sqlite.store import open_store
+from lightship.system_clock import SystemClock as SystemClock
 from lightship.taxii import resources
 from lightship.taxii.openapi import taxii_fragment
 from lightship.taxii.reads import About, Reads
 from lightship.taxii.routes import Below, taxii_router
 from lightship.taxii.writes import Writes
+from lightship.usecases.clients import Clients
 from lightship.usecases.directory import Directory
 from lightship.usecases.draft import ReadRules
 from lightship.usecases.explain import Explain
@@ -92,19 +92,6 @@ ASKING_AT_ONCE = 2
 """Explanations that are made at the same time; more wait their turn."""
 PAGE_CACHE_BYTES = 128 * 1024 * 1024
 _GZIP_LEVEL, _GZIP_WRAPPER = 2, 31
-_ELAPSED: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-class SystemClock:
-    """The machine's clocks."""
-
-    def now(self) -> Micros:
-        """Return the wall clock's time."""
-        return Micros(time.time_ns() // 1000)
-
-    def monotonic(self) -> Micros:
-        """Return a time that never goes back, and goes on while the machine sleeps as the wall clock does."""
-        return Micros(time.clock_gettime_ns(_ELAPSED) // 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +120,12 @@ class Hub:
     traffic: Traffic = field(default_factory=Traffic)
     floods: Floods = field(default_factory=Floods)
     closing: tuple[Callable[[], None], ...] = ()
+    rosters: RosterBook | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.signing is not None:
+            object.__setattr__(self, "rosters", book := RosterBook(self.signing, self.registry, sign.verify))
+            self.directory.clients = Clients(book.current)
 
     def close(self) -> None:
         """Finish what is queued and let go of every file."""
@@ -377,13 +370,13 @@ def _beside(hub: Hub, limits: Limits, publish: Publish, new_id: Callable[[], UUI
 
 def _signed(hub: Hub, limits: Limits, publish: Publish, new_id: Callable[[], UUID]) -> Below:
     """Return what finds the route of signed publications, nothing over a store without them."""
-    if hub.signing is None:
+    if hub.signing is None or hub.rosters is None:
         return lambda segments: None
     signed = PublishSigned(
         publish=publish,
         signing=hub.signing,
         logs=hub.logs,
-        rosters=RosterBook(hub.signing, hub.registry, sign.verify),
+        rosters=hub.rosters,
         decisions=hub.decisions,
         directory=hub.directory,
         verify=sign.verify,

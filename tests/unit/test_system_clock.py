@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lightship.core import stamps
-from lightship.wiring import SystemClock
+from lightship.system_clock import SystemClock
 
 HOUR = 3_600 * 1_000_000_000
 

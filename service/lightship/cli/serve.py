@@ -179,17 +179,17 @@ def server_of(
 
     With `control` it is a worker, which gives its figures over that socket and ends when it closes.
     """
-    from lightship.bounds import bounds_of
+    from lightship.bounds import bounds_of, tls_of
     from lightship.cli.worker import Tie
+    from lightship.crypto.client_certificates import client_certificate
     from lightship.web.server import HubServer
-    from lightship.web.tls import TlsFiles
     from lightship.wiring import make_app
 
     host, port = hub.settings.listen_address
     tls = None
     if not plain:
         _renew(hub.dir, hub.settings, hub.clock.now())
-        tls = TlsFiles(hub.settings.tls_cert, hub.settings.tls_key)
+        tls = tls_of(hub.settings, hub.dir)
     app = make_app(hub, plain=plain)
     tie = None
     if control is not None and app.figures is not None:
@@ -204,6 +204,7 @@ def server_of(
         stop_within=hub.settings.stop_timeout_s,
         beside=_figures(hub, app) if control is None else None,
         alongside=tie or app.upkeep,
+        certificate=client_certificate,
     )
     if app.figures is not None:
         app.figures.sources.connections = server.seats

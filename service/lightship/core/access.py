@@ -59,6 +59,10 @@ class Credential:
     note: str = ""
     kind: CredentialKind = "secret"
 
+    def holds(self, now: Micros) -> bool:
+        """True if it is neither revoked nor expired."""
+        return self.revoked is None and (self.expires is None or self.expires > now)
+
     @property
     def pin(self) -> str:
         """The pin of its public key, lower-case hex; empty for a secret."""

@@ -112,15 +112,17 @@ def issue(
     *,
     issuer: Issued | None = None,
     key: bytes | None = None,
+    common_name: str = "",
 ) -> Issued:
     """Issue a certificate.
 
     Args:
         profile: what kind.
-        hosts: DNS names and addresses, the first one is its name; an authority is constrained to them.
+        hosts: DNS names, addresses and URIs, the first one is its name; an authority is constrained to them.
         now: microseconds.
         issuer: the authority that signs; None signs it with its own key.
         key: an existing private key (PEM) to certify again; None makes one.
+        common_name: stands in the subject instead of the first of `hosts`.
 
     Raises:
         ValueError: no hosts, or a key that cannot be read.
@@ -129,7 +131,7 @@ def issue(
         raise ValueError("a certificate needs a name")
     private = _private(key) if key is not None else _new_key(profile.key)
     authority = None if issuer is None else x509.load_pem_x509_certificate(issuer.certificate)
-    subject = _subject(profile.common_name.format(host=hosts[0]), profile.ca)
+    subject = _subject(profile.common_name.format(host=common_name or hosts[0]), profile.ca)
     begin = _moment(now)
     end = begin + timedelta(days=profile.days)
     builder = (
@@ -173,7 +175,7 @@ def check_pair(certificate: bytes, key: bytes, now: Micros) -> Facts:
     """
     found = _first(certificate)
     private = _private(key)
-    if _spki(private.public_key()) != _spki(found.public_key()):
+    if public_bytes(private.public_key()) != public_bytes(found.public_key()):
         raise ValueError("the private key does not belong to the certificate")
     said = facts(certificate)
     if now >= said.not_after:
@@ -248,6 +250,8 @@ def _usage(profile: Profile) -> x509.KeyUsage:
 
 
 def _general(host: str, *, network: bool = False) -> x509.GeneralName:
+    if "://" in host:
+        return x509.UniformResourceIdentifier(host)
     try:
         address: IPv4Address | IPv6Address = ip_address(host)
     except ValueError:
@@ -303,7 +307,12 @@ def _pem(key: PrivateKey) -> bytes:
     )
 
 
-def _spki(key: object) -> bytes:
+def public_bytes(key: object) -> bytes:
+    """Return a public key as DER SubjectPublicKeyInfo (RFC 5280 section 4.1).
+
+    Raises:
+        ValueError: its kind has no such form.
+    """
     public = getattr(key, "public_bytes", None)
     if public is None:
         raise ValueError("the certificate's key cannot be used")

@@ -1,4 +1,4 @@
-"""Credentials of members: mint, list, rotate, revoke.
+"""Credentials of members: mint, list, rotate, revoke; those of kind certificate see `pins`.
 
 A secret is 256 random bits, shown once and kept only as its SHA-256, so no slow hash is needed. A rotated or
 revoked secret stops with the next request, in every process. Each act is an access event of the member that
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import get_args
 
-from lightship.core.access import Credential, Profile
+from lightship.core.access import Credential, CredentialKind, Profile
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Conflict, MalformedRequest, NotFound
 from lightship.core.ids import is_slug
@@ -147,6 +147,16 @@ def mint(
         MalformedRequest: a name, network, profile or number of days that cannot be.
         Conflict: the name is taken.
     """
+    secret = make_secret(entropy)
+    credential = draft(registry, view, order, secret.digest, credential_id, now)
+    registry.put_credential(credential, event(credential, "credential-mint", req, now, actor))
+    return Minted(credential, secret)
+
+
+def draft(
+    registry: Registry, view: HubView, order: Order, digest: bytes, credential_id: str, now: Micros
+) -> Credential:
+    """Return what was ordered, of kind secret and not kept yet; raises what `mint` raises."""
     agreement = view.agreements.get(order.agreement)
     if agreement is None:
         raise NotFound(
@@ -171,21 +181,18 @@ def mint(
         )
     if order.profile not in get_args(Profile):
         raise MalformedRequest("There is no such profile", todo=f"Use one of {', '.join(get_args(Profile))}")
-    secret = make_secret(entropy)
-    credential = Credential(
+    return Credential(
         id=credential_id,
         agreement=order.agreement,
         member=order.member,
         name=name,
-        digest=secret.digest,
+        digest=digest,
         created=now,
         expires=_expiry(now, order.days, order.days_max),
         allowed=networks(order.allowed),
         profile=order.profile,
         note=order.note[:200],
     )
-    registry.put_credential(credential, _event(credential, "credential-mint", req, now, actor))
-    return Minted(credential, secret)
 
 
 def listing(registry: Registry, agreement: str | None = None) -> Sequence[Credential]:
@@ -194,14 +201,14 @@ def listing(registry: Registry, agreement: str | None = None) -> Sequence[Creden
 
 
 def find(registry: Registry, name: str) -> Credential:
-    """Return a credential by its user name, its id or `member/name`.
+    """Return a credential by its user name, its id, `member/name` or its pin.
 
     Raises:
         NotFound: there is none.
     """
     wanted = {name, name.replace("/", "-", 1)}
     for one in registry.credentials():
-        if one.name in wanted or one.id == name:
+        if one.name in wanted or name in {one.id, one.pin or one.id}:
             return one
     raise NotFound(f"There is no credential `{name}`", todo="`lightship credential list` shows them")
 
@@ -222,22 +229,15 @@ def rotate(
     It lasts `days` from now, by default as long as it was minted for.
 
     Raises:
-        NotFound: there is none.  Conflict: it was revoked.  MalformedRequest: too many days.
+        NotFound: there is none.  Conflict: it was revoked, or is of kind certificate.
+        MalformedRequest: too many days.
     """
-    held = find(registry, name)
-    if held.revoked is not None:
-        raise Conflict(
-            f"`{held.name}` was revoked", why="a revoked credential stays so", todo="Mint one with a new name"
-        )
-    lasted = DAYS if held.expires is None else max((held.expires - held.created) // DAY, 1)
+    held = renewable(registry, name, "secret")
     secret = make_secret(entropy)
     credential = replace(
-        held,
-        digest=secret.digest,
-        created=now,
-        expires=_expiry(now, min(lasted, days_max) if days is None else days, days_max),
+        held, digest=secret.digest, created=now, expires=renewed_until(held, now, days, days_max)
     )
-    registry.put_credential(credential, _event(credential, "credential-rotate", req, now, actor))
+    registry.put_credential(credential, event(credential, "credential-rotate", req, now, actor))
     return Minted(credential, secret)
 
 
@@ -251,7 +251,7 @@ def revoke(registry: Registry, name: str, *, req: str, now: Micros, actor: str =
     if held.revoked is not None:
         return held
     credential = replace(held, revoked=now)
-    registry.put_credential(credential, _event(credential, "credential-revoke", req, now, actor))
+    registry.put_credential(credential, event(credential, "credential-revoke", req, now, actor))
     return credential
 
 
@@ -274,6 +274,34 @@ def networks(listed: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def renewable(registry: Registry, name: str, kind: CredentialKind) -> Credential:
+    """Return a credential of this kind that can be rotated.
+
+    Raises:
+        NotFound: there is none.  Conflict: it was revoked, or is of the other kind.
+    """
+    held = find(registry, name)
+    if held.revoked is not None:
+        raise Conflict(
+            f"`{held.name}` was revoked", why="a revoked credential stays so", todo="Mint one with a new name"
+        )
+    if held.kind != kind:
+        raise Conflict(
+            f"`{held.name}` is of kind {held.kind}",
+            why="a credential keeps its kind",
+            todo="Give --certificate or --issue-certificate"
+            if kind == "secret"
+            else "Leave the certificate out",
+        )
+    return held
+
+
+def renewed_until(held: Credential, now: Micros, days: int | None, days_max: int) -> Micros:
+    """Return the end of a credential that begins anew: as long as before unless it is said."""
+    lasted = DAYS if held.expires is None else max((held.expires - held.created) // DAY, 1)
+    return _expiry(now, min(lasted, days_max) if days is None else days, days_max)
+
+
 def _expiry(now: Micros, days: int, days_max: int) -> Micros:
     if not 1 <= days <= days_max:
         raise MalformedRequest(
@@ -284,7 +312,7 @@ def _expiry(now: Micros, days: int, days_max: int) -> Micros:
     return Micros(now + days * DAY)
 
 
-def _event(credential: Credential, act: str, req: str, now: Micros, actor: str) -> AccessEvent:
+def event(credential: Credential, act: str, req: str, now: Micros, actor: str) -> AccessEvent:
     """What the member will see in its audit log; never the secret nor its digest."""
     return AccessEvent(
         req=req,

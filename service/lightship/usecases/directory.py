@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lightship.core.access import Credential, Principal
+from lightship.core.access import Client, Credential, CredentialKind, Principal
 from lightship.core.agreement import Agreement, Verify, load_chain
 from lightship.core.collection import Collection, CollectionSettings, Level
 from lightship.core.dsse import parse_canonical
@@ -60,9 +60,11 @@ class Directory:
         self._lock = threading.Lock()
         self._view: HubView | None = None
         self._loaded: dict[str, tuple[_Stored, Agreement]] = {}
-        self._credentials: tuple[int, dict[bytes, Credential]] = (-1, {})
+        self._credentials: tuple[int, dict[tuple[CredentialKind, bytes], Credential]] = (-1, {})
         self.on_change: Callable[[], None] = lambda: None
         """Called when another policy epoch was loaded, in the thread that noticed it."""
+        self.clients: Callable[[HubView], Mapping[str, Client | None]] = lambda view: {}
+        """Pin -> whose client it is by the rosters in force; None where several claim it (`Clients`)."""
 
     def view(self) -> HubView:
         """Return what the hub offers now. Reads the epoch; loads and verifies only if it changed."""
@@ -79,29 +81,43 @@ class Directory:
         self.on_change()
         return view
 
-    def credential(self, view: HubView, digest: bytes) -> Credential | None:
-        """Return the credential whose secret has this SHA-256, revoked and expired ones too.
+    def credential(self, view: HubView, digest: bytes, kind: CredentialKind = "secret") -> Credential | None:
+        """Return the credential of this kind with this digest, revoked and expired ones too.
 
         What is not found is not remembered, so guesses cannot fill the memory.
         """
         epoch, cache = self._credentials
         if epoch != view.epoch:
-            return self._registry.credential_by_digest(digest)
-        found = cache.get(digest)
+            return self._registry.credential_by_digest(digest, kind)
+        found = cache.get((kind, digest))
         if found is None:
-            found = self._registry.credential_by_digest(digest)
+            found = self._registry.credential_by_digest(digest, kind)
             if found is not None:
-                cache[digest] = found
+                cache[kind, digest] = found
         return found
+
+    def pinned(self, view: HubView, pin: str) -> Credential | Client | None:
+        """Return what a client certificate's pin stands for: a credential of its kind, which goes before
+        rosters, or the client that a roster in force lists; None if it is nobody's."""
+        if not pin:
+            return None
+        return self.credential(view, bytes.fromhex(pin), "certificate") or self.clients(view).get(pin)
 
     def holds(self, principal: Principal, now: Micros) -> bool:
         """True if the principal's credential is neither revoked nor expired; asks the registry."""
+        if principal.pin and principal.credential == principal.pin:
+            return self.vouches(principal, now)
         return any(
-            one.id == principal.credential
-            and one.revoked is None
-            and (one.expires is None or one.expires > now)
+            one.id == principal.credential and one.holds(now)
             for one in self._registry.credentials(principal.agreement)
         )
+
+    def vouches(self, principal: Principal, now: Micros) -> bool:
+        """True if the principal's pin is pinned for its member and agreement, by the rules of now."""
+        found = self.pinned(self.view(), principal.pin)
+        if found is None or (isinstance(found, Credential) and not found.holds(now)):
+            return False
+        return (found.agreement, found.member) == (principal.agreement, principal.member)
 
     def removed(self, view: HubView) -> Sequence[tuple[Agreement, Collection]]:
         """Return the collections that earlier versions of these agreements had and the newest has not.

@@ -105,7 +105,11 @@ def open_again(directory: Directory, place: Place, now: Micros) -> Place:
     if not directory.holds(principal, now):
         raise CredentialGone
     agreement = open_root(view, principal, place.agreement.id)
-    principal = replace(principal, roles=agreement.members[principal.member].roles)
+    principal = replace(
+        principal,
+        roles=agreement.members[principal.member].roles,
+        certificate=principal.certificate and directory.vouches(principal, now),
+    )
     again = open_collection(view, principal, agreement.id, place.collection.id)
     return replace(again, agreement=agreement.for_request(now))
 

@@ -10,19 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lightship.core import dsse
+from lightship.core.access import Client
 from lightship.core.agreement import Agreement, Verify
 from lightship.core.agreement.chain import read_key_text
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import CallerError, Damaged, NotFound
 from lightship.core.log import roster
 from lightship.core.log.roster import BadRoster, PublishKey, Roster, Rosters
-from lightship.core.ports import Registry, Signing, StoredRoster
+from lightship.core.ports import Registry, SignedAgreement, Signing, StoredRoster
 from lightship.core.time import Micros
+from lightship.usecases.clients import Clients, others_pin
 from lightship.usecases.credentials import STEWARD
 from lightship.usecases.directory import HubView
 
@@ -44,6 +46,13 @@ class Current:
             return None
         return self.rosters.publish_key(member, keyid)
 
+    def clients(self) -> Iterator[tuple[str, str]]:
+        """Yield (pin, member) for each client certificate that a roster in force lists."""
+        for member, last in self.newest.items():
+            listed = self.rosters.current(member)
+            if listed is not None and self.admin_keys.get(member) == last.admin_key:
+                yield from ((pin, member) for pin in listed.roster.clients)
+
 
 class RosterBook:
     """Reads rosters, each agreement's once an epoch. May be called from several threads."""
@@ -52,6 +61,7 @@ class RosterBook:
         self._signing, self._registry, self._verify = signing, registry, verify
         self._lock = threading.Lock()
         self._read: dict[str, tuple[int, Current]] = {}
+        self._kept: dict[str, tuple[object, Current]] = {}
 
     def current(self, agreement: Agreement, epoch: int) -> Current:
         """Return the rosters under the rules of an epoch.
@@ -67,11 +77,22 @@ class RosterBook:
         return found[1]
 
     def _load(self, agreement: Agreement) -> Current:
+        """Verify what is stored, unless it is what was verified last."""
         chain = self._registry.chain(agreement.id)
+        stored = tuple(self._signing.rosters(agreement.id))
+        came = [link.digest for link in chain], agreement.version, stored
+        kept = self._kept.get(agreement.id)
+        if kept is None or kept[0] != came:
+            kept = self._kept[agreement.id] = came, self._verified(agreement, chain, stored)
+        return kept[1]
+
+    def _verified(
+        self, agreement: Agreement, chain: Sequence[SignedAgreement], stored: Sequence[StoredRoster]
+    ) -> Current:
         admin_keys = [_admin_keys(link.payload) for link in chain]
         rosters = Rosters(agreement.id, agreement.hub, self._verify)
         newest: dict[str, StoredRoster] = {}
-        for one in self._signing.rosters(agreement.id):
+        for one in stored:
             named = admin_keys[one.agreement_version - 1].get(one.member, "")
             public = read_key_text(named)
             try:
@@ -108,7 +129,8 @@ def apply_roster(
 
     Raises:
         BadRecord, MalformedRequest: it is no roster.
-        BadRoster: it does not follow, its admin key did not sign it, or it asks for what is not built.
+        BadRoster: it does not follow, its admin key did not sign it, it lists a client pin that is another's,
+            or it asks for what is not built.
         NotFound: no such agreement here.  Conflict: something changed meanwhile.
     """
     opened, wanted = roster.read(envelope)
@@ -119,10 +141,19 @@ def apply_roster(
             why=view.damaged.get(wanted.agreement, ""),
             todo=f"There are: {', '.join(sorted(view.agreements)) or 'none yet'}",
         )
-    current = RosterBook(signing, registry, verify).current(agreement, view.epoch)
+    book = RosterBook(signing, registry, verify)
+    listed = Clients(book.current)(view)
+    current = book.current(agreement, view.epoch)
     named = current.admin_keys.get(wanted.member, "")
     public = read_key_text(named)
     found, revoked = current.rosters.apply(envelope, {} if public is None else {wanted.member: public})
+    mine = Client(found.agreement, found.member)
+    if taken := others_pin(found.clients, mine, listed, registry.credentials()):
+        raise BadRoster(
+            "The roster is refused",
+            why=f"the client pin {taken} is another member's, or this member's in another agreement",
+            todo="Make a key and a certificate of its own for this client: one pin is one member's",
+        )
     if any(one.distrust_from for one in revoked.values()):
         raise BadRoster(
             "The roster is refused",

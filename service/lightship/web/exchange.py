@@ -30,7 +30,18 @@ from lightship.web.authenticate import Authenticator
 from lightship.web.floods import Floods, record
 from lightship.web.landing import Landing
 from lightship.web.limits import ClientGone, Limits, check_sizes, drain
-from lightship.web.message import WHOLE, Answer, Header, Receive, Request, Router, Scope, Send, head_of
+from lightship.web.message import (
+    CERTIFICATE,
+    WHOLE,
+    Answer,
+    Header,
+    Receive,
+    Request,
+    Router,
+    Scope,
+    Send,
+    head_of,
+)
 from lightship.web.negotiate import check_accept
 from lightship.web.problems import answer_error, answer_unknown, log_unknown, rule_of
 from lightship.web.traffic import Traffic
@@ -122,6 +133,7 @@ class Exchange:
             headers[name] = value if held is None else held + _JOINABLE + value
         client = scope.get("client")
         raw_path = scope.get("raw_path")
+        extensions = scope.get("extensions")
         return Request(
             id=self._new_id(),
             at=self._clock.now(),
@@ -133,6 +145,7 @@ class Exchange:
             receive=receive,
             view=_NOTHING,
             size=size,
+            certificate=extensions.get(CERTIFICATE) if extensions else None,
         )
 
     async def _handle(self, request: Request) -> Answer:
@@ -144,7 +157,9 @@ class Exchange:
         route, values = found
         method = "GET" if request.method == "HEAD" else request.method
         request.act, handler = route.methods.get(method, ("other-method", None))
-        principal = self._authenticate(request.view, request.headers, request.address, request.at)
+        principal = self._authenticate(
+            request.view, request.headers, request.address, request.at, request.certificate
+        )
         request.belongs_to(principal)
         request.q = request.query.decode("latin-1")  # a stranger's is not kept: it may hold a secret
         if request.method == "OPTIONS":

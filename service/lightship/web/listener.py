@@ -24,7 +24,7 @@ _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PAUSE_S = 0.2
 """Seconds without accepting after the process ran out of descriptors or memory."""
 SAY_AGAIN_S = 60.0
-"""Seconds between two lines in the log about connections that were turned away."""
+"""Seconds between two lines of one kind in the log."""
 
 Left = Callable[[], None]
 MakeProtocol = Callable[[Left], asyncio.Protocol]
@@ -62,7 +62,15 @@ class Seats:
 
 
 class Listener:
-    """Accepts on one socket until `close`; looks like an `asyncio.Server` to who ends it."""
+    """Accepts on one socket until `close`; looks like an `asyncio.Server` to who ends it.
+
+    Args:
+        bound: the listening socket.
+        make: makes the protocol of a connection.
+        seats: who is connected.
+        context: gives the TLS context of now, asked for each connection; None for plain HTTP.
+        handshake: seconds that one may take.
+    """
 
     def __init__(
         self,
@@ -70,19 +78,17 @@ class Listener:
         make: MakeProtocol,
         seats: Seats,
         *,
-        context: ssl.SSLContext | None,
+        context: Callable[[], ssl.SSLContext] | None,
         handshake: float,
     ) -> None:
         bound.setblocking(False)
         self.sockets = (bound,)
         self._make = make
         self._seats = seats
-        self._options: dict[str, Any] = {"ssl": context}
-        if context is not None:
-            self._options["ssl_handshake_timeout"] = handshake
+        self._context, self._handshake = context, handshake
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[None]] = set()
-        self._said = -SAY_AGAIN_S
+        self._said: dict[str, float] = {}
         self._accepting = self._loop.create_task(self._accept(bound))
 
     def close(self) -> None:
@@ -131,9 +137,15 @@ class Listener:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             protocol = self._make(left)
-            await self._loop.connect_accepted_socket(lambda: protocol, connection, **self._options)
-        except OSError:  # ssl.SSLError and timeouts are some
+            tls: dict[str, Any] = {}
+            if self._context is not None:
+                tls = {"ssl": self._context(), "ssl_handshake_timeout": self._handshake}
+            await self._loop.connect_accepted_socket(lambda: protocol, connection, **tls)
+        except OSError as error:  # ssl.SSLError and timeouts are some
             self._seats.failed_handshakes += 1
+            if isinstance(error, ssl.SSLCertVerificationError):
+                said = f"{source}: {error.verify_message}"
+                self._say("client certificates are refused in the handshake, the last from %s", said)
             left()
             connection.close()
         except BaseException:
@@ -143,6 +155,6 @@ class Listener:
 
     def _say(self, text: str, value: object) -> None:
         now = self._loop.time()
-        if now - self._said >= SAY_AGAIN_S:
-            self._said = now
+        if now - self._said.get(text, -SAY_AGAIN_S) >= SAY_AGAIN_S:
+            self._said[text] = now
             _log.warning(text, value)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from lightship.core.access import Principal
+from lightship.core.access import ClientCertificate, Principal
 from lightship.core.audit import HUB_SCOPE, AccessEvent
 from lightship.core.time import Micros
 from lightship.usecases.directory import HubView
@@ -48,6 +48,8 @@ class Request:
     view: HubView
     size: int = 0
     """Bytes of all header names and values."""
+    certificate: ClientCertificate | None = None
+    """What the connection showed in its handshake."""
     body_begun: bool = False
     body_ended: bool = False
     act: str = "unknown-path"
@@ -101,6 +103,8 @@ class Request:
 WHOLE = "lightship.whole"
 """A message, and the ASGI extension that offers it: a complete answer in one piece. `head` is the finished
 lines of its header fields, Content-Length among them, each with its line end; `status`, `body` as usual."""
+CERTIFICATE = "lightship.certificate"
+"""The extension with the connection's `ClientCertificate`, there only if it showed one whose chain holds."""
 _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 
 

@@ -19,19 +19,21 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from lightship.core.access import ClientCertificate
 from lightship.core.errors import LightshipError, MalformedRequest
 from lightship.web.cycle import WholeCycle
 from lightship.web.limits import MAX_HEADERS, MAX_TARGET, Bounds, check_sizes
-from lightship.web.message import TAXII, WHOLE
+from lightship.web.message import CERTIFICATE, TAXII, WHOLE
 from lightship.web.problems import HeadersTooLarge, status_of
 from lightship.web.taken import outstanding, taken
 
 STANDARD = Bounds()
 MAX_UNUSED = MAX_TARGET + MAX_HEADERS
 """Bytes that the parser may hold back at a time."""
-_EXTENSIONS: dict[str, dict[object, object]] = {WHOLE: {}}
+_EXTENSIONS: dict[str, Any] = {WHOLE: {}}
 _IN_HOST = bytes(range(0x21, 0x7F)).translate(None, b'"#/<>?@\\^`{|}')
 """Bytes that a host and a port are written with (RFC 3986 section 3.2.2)."""
+ReadCertificate = Callable[[bytes], ClientCertificate]
 LINGER_S = 1.0
 """Seconds that an ending server gives a client to take its last answer and close."""
 
@@ -42,6 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
     Args:
         bounds: what it may cost.
         left: called once when the connection is lost.
+        certificate: what a client certificate (DER) comes to; asked once, when the connection is made.
         others: what uvicorn gives to a protocol.
     """
 
@@ -56,16 +59,27 @@ class BoundedProtocol(HttpToolsProtocol):
     _taken = 0
 
     def __init__(
-        self, *, bounds: Bounds = STANDARD, left: Callable[[], None] | None = None, **others: Any
+        self,
+        *,
+        bounds: Bounds = STANDARD,
+        left: Callable[[], None] | None = None,
+        certificate: ReadCertificate | None = None,
+        **others: Any,
     ) -> None:
         super().__init__(**others)
         self.timeout_keep_alive = bounds.idle
         self._bounds = bounds
         self._left = left
+        self._certificate = certificate
+        self._extensions = _EXTENSIONS
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as in the base class
         """Give the client some time for its first request."""
         super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object") if self._certificate is not None else None
+        shown = tls.getpeercert(binary_form=True) if tls is not None else None
+        if shown is not None and self._certificate is not None:
+            self._extensions = {WHOLE: {}, CERTIFICATE: self._certificate(shown)}
         self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -93,7 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._await_headers()
         super().on_message_begin()
-        self.scope["extensions"] = _EXTENSIONS
+        self.scope["extensions"] = self._extensions
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request line."""

@@ -27,7 +27,7 @@ from uvicorn.server import ServerState
 from lightship.core.errors import StewardError
 from lightship.web.limits import Bounds
 from lightship.web.listener import Left, Listener, Seats
-from lightship.web.protocol import BoundedProtocol
+from lightship.web.protocol import BoundedProtocol, ReadCertificate
 from lightship.web.tls import LiveContext, TlsFiles
 
 _log = logging.getLogger("lightship.web")
@@ -69,6 +69,7 @@ class HubServer(uvicorn.Server):
         stop_within: seconds that requests under way have when the server ends.
         beside: a further application.
         alongside: work that is done as long as it runs.
+        certificate: what a client certificate (DER) comes to; without it none is looked at.
 
     Raises:
         StewardError: plain HTTP on another address than loopback, or a certificate that cannot be used.
@@ -86,6 +87,7 @@ class HubServer(uvicorn.Server):
         stop_within: int = STOP_WITHIN_S,
         beside: Beside | None = None,
         alongside: Alongside | None = None,
+        certificate: ReadCertificate | None = None,
     ) -> None:
         if tls is None and not _is_loopback(host):
             raise StewardError(
@@ -98,6 +100,7 @@ class HubServer(uvicorn.Server):
         self._bounds = bounds or Bounds()
         self._beside = beside
         self._alongside = alongside
+        self._certificate = certificate
         self._work: asyncio.Task[None] | None = None
         self._end_work = asyncio.Event()
         self.seats = Seats(self._bounds)
@@ -113,7 +116,7 @@ class HubServer(uvicorn.Server):
         if self._alongside is not None:
             await self._alongside.prepare()
         bound = sockets or [_bind(self.config.host, self.config.port)]
-        context = self._live.context if self._live is not None else None
+        context = self._live.now if self._live is not None else None
         listeners: list[Any] = [
             self._listen(one, self.config, self.server_state, self.seats, self._bounds, context)
             for one in bound
@@ -138,9 +141,16 @@ class HubServer(uvicorn.Server):
         state: ServerState,
         seats: Seats,
         bounds: Bounds,
-        context: ssl.SSLContext | None,
+        context: Callable[[], ssl.SSLContext] | None,
     ) -> Listener:
-        make = partial(BoundedProtocol, bounds=bounds, config=config, server_state=state, app_state={})
+        make = partial(
+            BoundedProtocol,
+            bounds=bounds,
+            certificate=self._certificate,
+            config=config,
+            server_state=state,
+            app_state={},
+        )
 
         def protocol(left: Left) -> BoundedProtocol:
             return make(left=left)
@@ -212,8 +222,8 @@ def _live_context(tls: TlsFiles) -> LiveContext:
     except OSError as error:  # ssl.SSLError is one
         raise StewardError(
             "The TLS certificate cannot be used",
-            why=f"{tls.cert}, {tls.key}: {error}",
-            todo="Check tls_cert and tls_key in lightship.toml",
+            why=f"{', '.join(str(one) for one in (tls.cert, tls.key, *tls.clients))}: {error}",
+            todo="Check tls_cert, tls_key and tls_client_ca in lightship.toml",
         ) from None
 
 

@@ -2,7 +2,13 @@
 
 The suites of TLS 1.2 are those that HTTP/2 does not block (RFC 9113 appendix A). A renewed certificate is
 taken up without a restart: it is loaded into a context of its own first, so a half-written pair never
-replaces one that works, and handed to handshakes from then on.
+replaces one that works, and used for the connections that come from then on.
+
+Where authorities of clients are named, a client is asked for a certificate and may go without; one that it
+shows must lead to one of them and hold now, or the handshake fails. Nothing more hangs on the chain: what a
+client may do follows from the pin of its key. A resumed session keeps the certificate of the handshake that
+it began with, which is not verified again; so who uses it looks at its end by itself, and a context that
+takes up changed files resumes no session of the one before.
 """
 
 from __future__ import annotations
@@ -22,14 +28,15 @@ TLS12_SUITES = ":".join(
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Certificate chain and private key, PEM."""
+    """Certificate chain and private key, PEM; and the authorities whose client certificates are taken."""
 
     cert: Path
     key: Path
+    clients: tuple[Path, ...] = ()
 
     def seen(self) -> tuple[tuple[int, int, int], ...]:
         """Return what changes when a file does; raises OSError if one is missing."""
-        found = [path.stat() for path in (self.cert, self.key)]
+        found = [path.stat() for path in (self.cert, self.key, *self.clients)]
         return tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in found)
 
 
@@ -45,18 +52,26 @@ def make_context(files: TlsFiles) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(files.cert, files.key)
+    if files.clients:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an issuing authority without its root will do
+        for bundle in files.clients:
+            context.load_verify_locations(bundle)
     return context
 
 
 class LiveContext:
-    """A server context that takes up changed files."""
+    """The server context of now: another one once files have changed."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self._seen = files.seen()
         self.context = make_context(files)
-        self._current = self.context
         self._told = ""
+
+    def now(self) -> ssl.SSLContext:
+        """Return the context for a connection that comes now."""
+        return self.context
 
     def refresh(self) -> bool:
         """Look at the files; return True if a changed pair was taken up. Never raises for a bad pair."""
@@ -64,16 +79,12 @@ class LiveContext:
             seen = self._files.seen()
             if seen == self._seen:
                 return False
-            self._current = make_context(self._files)
+            self.context = make_context(self._files)
         except (OSError, ssl.SSLError) as error:
             if str(error) != self._told:
                 _log.warning("the changed certificate cannot be used yet, the old one stays: %s", error)
             self._told = str(error)
             return False
         self._seen, self._told = seen, ""
-        self.context.sni_callback = self._hand_over
         _log.info("a changed certificate was taken up")
         return True
-
-    def _hand_over(self, connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
-        connection.context = self._current

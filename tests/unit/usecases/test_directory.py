@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from governance_samples import NOW, Hub
-from lightship.core.access import Credential
+from lightship.core.access import Credential, CredentialKind
 from lightship.core.ports import SignedAgreement, SignedSuspension
 from lightship.crypto.sign import new_signing_key, verify
 from lightship.usecases import credentials
@@ -41,9 +41,9 @@ class Counting:
     def collection_numbers(self) -> Mapping[str, int]:
         return self.hub.store.collection_numbers()
 
-    def credential_by_digest(self, digest: bytes) -> Credential | None:
+    def credential_by_digest(self, digest: bytes, kind: CredentialKind = "secret") -> Credential | None:
         self.lookups += 1
-        return self.hub.store.credential_by_digest(digest)
+        return self.hub.store.credential_by_digest(digest, kind)
 
     def credentials(self, agreement: str | None = None) -> Sequence[Credential]:
         return self.hub.store.credentials(agreement)
