@@ -224,14 +224,17 @@ class PublishSigned:
     # --- after the write ----------------------------------------------------------------------------
 
     def _prove(self, grant: Grant, logged: Logged) -> Proven:
-        """Return a committed statement with its proof under the newest checkpoint."""
+        """Return a committed statement with the proof of its transaction, else one under the newest head."""
+        entries = self._logs.entries(grant, logged.index, 1)
+        fresh = logged.proof
+        if fresh is not None and fresh.checkpoint and entries:
+            return Proven(logged, entries[0], fresh.path, fresh.checkpoint)
         note = self._logs.checkpoint(grant)
         size = notes.parse_checkpoint(notes.parse_note(note).text).size
 
         def hashes(level: int, first: int, count: int) -> Sequence[bytes]:
             return self._logs.hashes(grant, level, first, count)
 
-        entries = self._logs.entries(grant, logged.index, 1)
         if not entries or not logged.index < size:
             raise Damaged(
                 "The log of this collection does not hold what was logged", todo="Run `lightship fsck`"

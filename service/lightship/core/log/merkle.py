@@ -136,6 +136,35 @@ def inclusion(read: Hashes, index: int, size: int) -> list[bytes]:
     return path[::-1]
 
 
+def inclusion_at_end(before: Frontier, added: Sequence[bytes], place: int) -> list[bytes]:
+    """Return the proof that leaf `added[place]` is in the tree that `before` and a few more leaves make.
+
+    What stands beside its path is made of the new leaves and of the largest whole subtrees before them.
+    """
+    size = before.size + len(added)
+    known = dict(zip(_subtrees(0, before.size), before.peaks, strict=True))
+
+    def over(begin: int, end: int) -> bytes:
+        if end <= before.size:
+            level = (end - begin).bit_length() - 1
+            return known[level, begin >> level]
+        if end - begin == 1:
+            return added[begin - before.size]
+        middle = begin + _split(end - begin)
+        return node_hash(over(begin, middle), over(middle, end))
+
+    path, begin, end, index = [], 0, size, before.size + place
+    while end - begin > 1:
+        middle = begin + _split(end - begin)
+        if index < middle:
+            path.append(over(middle, end))
+            end = middle
+        else:
+            path.append(over(begin, middle))
+            begin = middle
+    return path[::-1]
+
+
 def consistency(read: Hashes, old: int, size: int) -> list[bytes]:
     """Return the proof that the first `old` leaves are the beginning of the first `size` (section 2.1.4.1).
 

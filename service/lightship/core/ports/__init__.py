@@ -44,6 +44,7 @@ from lightship.core.ports.requests import (
 )
 from lightship.core.ports.rules import Decisions
 from lightship.core.ports.signing import (
+    FreshProof,
     Logged,
     NotTaken,
     OutOfSequence,
@@ -64,6 +65,7 @@ __all__ = [
     "EpochChanged",
     "ExpireRequest",
     "Expired",
+    "FreshProof",
     "FsckFinding",
     "FsckReport",
     "HeldSet",

@@ -49,17 +49,30 @@ class SignedRequest:
     envelope: dsse.Envelope
 
 
+@dataclass(slots=True)
+class FreshProof:
+    """That a leaf is under the checkpoint which was signed with it: inclusion proof and signed note.
+
+    Empty where the log was not signed; then the proof is made of what is stored.
+    """
+
+    path: tuple[bytes, ...] = ()
+    checkpoint: bytes = b""
+
+
 @dataclass(frozen=True, slots=True)
 class Logged:
     """A statement that is in the log: its index there, its status resource, the objects that it brought.
 
-    `event` is None, and `items` empty, for one that was logged before.
+    `event` is None, and `items` empty, for one that was logged before; `proof` is for one that was just
+    logged, and for nobody before its transaction is durable.
     """
 
     index: int
     status: bytes
     items: tuple[ItemOutcome, ...] = field(default=())
     event: AccessEvent | None = None
+    proof: FreshProof | None = None
 
 
 class NotTaken(Exception):

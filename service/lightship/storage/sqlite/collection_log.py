@@ -14,7 +14,8 @@ import apsw
 
 from lightship.core.collection import pack
 from lightship.core.errors import Conflict, Damaged, NotFound, Unavailable
-from lightship.core.log.merkle import Frontier, append, frontier_of
+from lightship.core.log.merkle import Frontier, append, frontier_of, inclusion_at_end
+from lightship.core.ports import FreshProof
 from lightship.storage.leaves import hash_of, leaf_of
 from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.collection_vouch import Known, LogHead, Vouching, log_origin
@@ -46,6 +47,7 @@ class Growth:
         self._vouching = vouching
         self._hashes: dict[int, dict[int, bytes]] = {}
         self._heads: dict[int, tuple[LogHead, bool]] = {}
+        self._proofs: dict[int, dict[int, FreshProof]] = {}
         self.grown: dict[int, Known] = {}
 
     def check(self, number: int, uuid: str, size: int, *, adds: bool) -> None:
@@ -76,6 +78,10 @@ class Growth:
     def add(self, number: int, idx: int, digest: bytes) -> None:
         """Note a leaf of collection `number`."""
         self._hashes.setdefault(number, {})[idx] = digest
+
+    def prove(self, number: int, idx: int) -> FreshProof:
+        """Return what `flush` makes the proof of a noted leaf, if it signs the tree."""
+        return self._proofs.setdefault(number, {}).setdefault(idx, FreshProof())
 
     def flush(self, ids: Iterable[tuple[int, str]]) -> None:
         """Grow the trees; sign their new heads if they were checked and hold.
@@ -109,11 +115,16 @@ class Growth:
         tree = head.tree
         if sorted(hashes) != list(range(tree.size, tree.size + len(hashes))):
             raise _broken(uuid, f"its log has {tree.size} entries, statement {min(hashes)} comes next")
-        tree, nodes = append(tree, [hashes[idx] for idx in sorted(hashes)])
+        added = [hashes[idx] for idx in sorted(hashes)]
+        tree, nodes = append(tree, added)
         if vouched and self._vouching is not None:
             sealer = self._vouching.sealer
             origin = head.origin or log_origin(sealer.host, uuid)
-            self._save(number, origin, tree, sealer.checkpoint(origin, tree))
+            note = sealer.checkpoint(origin, tree)
+            self._save(number, origin, tree, note)
+            for idx, proof in self._proofs.get(number, {}).items():
+                proof.path = tuple(inclusion_at_end(head.tree, added, idx - head.tree.size))
+                proof.checkpoint = note
         else:
             self._db.execute(_SAVE, (number, head.origin, tree.size, tree.to_bytes(), head.note))
         if nodes:

@@ -202,7 +202,7 @@ class SignedPlan:
         number, one = head.number, request.statement
         txn.db.execute(_SAVE_CHAIN, (number, one.key, one.seq, payload))
         txn.db.execute(_KEEP, (number, payload, index, status))
-        return Logged(index, status, outcome.items, event)
+        return Logged(index, status, outcome.items, event, txn.growth.prove(number, index))
 
 
 def _live(txn: Transaction, head: Head, entry: Withdrawal) -> Version | None:

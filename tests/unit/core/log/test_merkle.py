@@ -23,6 +23,7 @@ from lightship.core.log.merkle import (
     frontier,
     frontier_of,
     inclusion,
+    inclusion_at_end,
     leaf_hash,
     node_hash,
     root,
@@ -136,6 +137,15 @@ def test_the_paths_of_a_group_are_its_inclusion_proofs(size: int) -> None:
     assert top == root_of(hashes)
     read = kept(hashes)
     assert paths == [inclusion(read, index, size) for index in range(size)]
+
+
+@given(st.integers(0, 700), st.integers(1, 40))
+def test_the_proof_of_what_is_appended_needs_no_leaf_of_before(begin: int, more: int) -> None:
+    hashes = leaves(begin + more)
+    before, read = append(Frontier(), hashes[:begin])[0], kept(hashes)
+    for place in range(more):
+        wanted = inclusion(read, begin + place, begin + more)
+        assert inclusion_at_end(before, hashes[begin:], place) == wanted
 
 
 def test_a_tree_of_70000_keeps_two_levels_of_tiles() -> None:
