@@ -81,6 +81,26 @@ def test_a_jump_stops_publishing_and_says_so_and_reading_goes_on(
     assert after[-1] < near
 
 
+@pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["an hour ahead", "an hour back"])
+def test_a_process_that_starts_after_the_jump_does_not_take_the_wrong_clock_for_right(
+    kit: HubKit, clock: StoppedClock, jump: int
+) -> None:
+    """A command of the steward's, or a worker that was started again, while another process serves."""
+    assert post(kit).status_code == 202
+    clock.at += jump
+    for _ in range(2):
+        with reopened(kit.hub.dir, clock, "exercise", kit.held) as late:
+            answer = post(late)
+            assert answer.status_code == 503
+            assert "the hub's clock has jumped" in answer.json()["title"]
+    assert post(kit).status_code == 503
+    clock.at -= jump
+    clock.advance(1)
+    with reopened(kit.hub.dir, clock, "exercise", kit.held) as right:
+        assert post(right).status_code == 202
+    assert not fsck(kit.hub.dir / "data").findings
+
+
 def test_after_a_restart_with_the_clock_an_hour_ahead_it_publishes_with_that_clock(
     kit: HubKit, clock: StoppedClock
 ) -> None:

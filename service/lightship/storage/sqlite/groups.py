@@ -79,13 +79,18 @@ class Nothing:
 
 
 class Groups:
-    """Runs groups of steps, and forgets settled events with them."""
+    """Runs groups of steps, and forgets settled events with them.
 
-    def __init__(self, clock: Clock, sealer: Sealer | None = None) -> None:
+    `since` is wall clock and monotonic clock when the clock was right; by default now.
+    """
+
+    def __init__(
+        self, clock: Clock, sealer: Sealer | None = None, since: tuple[Micros, Micros] | None = None
+    ) -> None:
         self._clock = clock
         self._vouching = None if sealer is None else Vouching(sealer)
         self._grown: Mapping[int, Known] = {}
-        self._started = (clock.now(), clock.monotonic())
+        self._started = since or (clock.now(), clock.monotonic())
         self._settled: deque[str] = deque()
         self._forgetting = 0
 

@@ -51,6 +51,8 @@ from lightship.storage.sqlite.groups import Groups, Step
 from lightship.storage.sqlite.held import HeldReader
 from lightship.storage.sqlite.publish import Publish
 from lightship.storage.sqlite.reader import SqliteReader
+from lightship.storage.sqlite.reference import FILE as CLOCK_FILE
+from lightship.storage.sqlite.reference import ClockReference
 from lightship.storage.sqlite.registry import Activate, PutCredential, read_chain, read_credentials
 from lightship.storage.sqlite.release import Release
 from lightship.storage.sqlite.rosters import ApplyRoster, read_rosters
@@ -94,7 +96,8 @@ class SqliteStore:
             widen_cache(db)
             return db
 
-        self._groups = Groups(clock, sealer)
+        self._reference = ClockReference(data_dir / CLOCK_FILE, clock)
+        self._groups = Groups(clock, sealer, self._reference.since)
         self._sealer = sealer
         stillness = Stillness(data_dir / LOCK)
         self._reader = SqliteReader(path, stillness)
@@ -116,6 +119,7 @@ class SqliteStore:
         """Finish what is queued and close the file. May be called twice."""
         self._reader.close()  # first: the last connection to leave empties the write-ahead log
         self._commits.close(self._groups.closing())
+        self._reference.close()
 
     # --- Reader and Statuses --------------------------------------------------------------------
 
