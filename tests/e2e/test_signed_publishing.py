@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from livehub import LIGHTSHIP, LiveHub, live_hub
+from reference_docs import documented
 from stixsamples import indicator
 
 AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
@@ -30,6 +32,10 @@ class Port:
     home: Path
 
     def run(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run_text(*arguments, code=code))
+        return found
+
+    def run_text(self, *arguments: str, code: int = 0) -> str:
         done = subprocess.run(
             [LIGHTSHIP, *arguments, "--json"],
             env={**os.environ, "XDG_CONFIG_HOME": str(self.home), "NO_COLOR": "1"},
@@ -41,8 +47,7 @@ class Port:
             cwd=self.home,
         )
         assert done.returncode == code, (done.stdout, done.stderr)
-        found: dict[str, Any] = json.loads(done.stdout or done.stderr)
-        return found
+        return done.stdout or done.stderr
 
     def login(self, member: str) -> None:
         user, secret = self.hub.secrets[member]
@@ -130,6 +135,53 @@ def test_from_a_new_key_to_a_verified_pull_and_a_revocation(ports: tuple[Port, P
     assert lgb.hub.command("fsck").startswith("clean")
 
 
+def test_withdrawing_replacing_and_what_the_outbox_keeps(ports: tuple[Port, Port]) -> None:
+    lax, lgb = ports
+    enrol(lgb)
+    old, new, other, plain = (marked(name=name) for name in ("old", "new", "other", "plain"))
+    lgb.publish(old, other, plain)
+    assert lax.pull() == {"signed": 3}
+    (done,) = lgb.publish(new, options=("--withdraw", old["id"]))["logged"]
+    assert (done["seq"], done["objects"], done["withdrawn"]) == (2, 1, 1)
+    assert set(done) <= documented("withdraw")
+    assert lax.pull() == {"signed": 1}
+    gone = f"{old['id']}@{old['modified']}"
+    told = lgb.run("withdraw", gone, other["id"], "--from", TO, "--sign", code=3)
+    assert {one["id"] for one in told["refused"][0]["failures"]} == {old["id"], other["id"]}
+    (kept,) = [json.loads(lgb.run_text("outbox", "list"))]
+    assert set(kept) == documented("outbox list")
+    assert (kept["collection"], kept["state"], kept["statement"]) == (TO, "refused", 3)
+    assert lgb.run("outbox", "retry", TO, "3") == {"collection": TO, "statement": 4, "state": "waiting"}
+    assert set(lgb.run("outbox", "drop", "indicators", "4")) == documented("outbox drop")
+    assert lgb.run("outbox", "drop", TO, "4", code=3)
+    assert lgb.run_text("outbox", "list") == ""
+    (done,) = lgb.run("withdraw", other["id"], "--from", TO, "--sign", "--reason", "expired")["logged"]
+    assert done["seq"] == 3
+    told = lgb.run("withdraw", plain["id"], "--from", TO)
+    assert set(told) <= documented("withdraw")
+    assert told["withdrawn"] == [{"id": plain["id"], "version": ""}]
+    assert lgb.run("withdraw", plain["id"], "--from", TO, code=3)["failures"][0]["id"] == plain["id"]
+    assert lax.run("withdraw", new["id"], "--from", TO, code=3)["failures"][0]["id"] == new["id"]
+    order = ("pull", TO, "--verify", "--state", "state", "--out", "got.ndjson", "--deletions", "gone.ndjson")
+    assert lax.run(*order)["withdrawn"] == 2
+    feed = [json.loads(line) for line in (lax.home / "gone.ndjson").read_text().splitlines()]
+    assert [(one["id"], one["reason"], one["signed"]) for one in feed] == [
+        (other["id"], "expired", True),
+        (plain["id"], "publisher", False),
+    ]
+    assert lgb.hub.command("fsck").startswith("clean")
+
+
+def logged_and_live(port: Port) -> tuple[str, str] | None:
+    """Return an object version that the outbox has proof of and that it did not withdraw."""
+    added, left = list[tuple[str, str]](), set[tuple[str, str]]()
+    for path in sorted((port.home / "lightship" / "outbox").glob("*/*/delivered/*.json")):
+        payload = json.loads(b64decode(json.loads(path.read_bytes())["publication"]["payload"]))
+        added += [(one[0], one[1]) for one in payload["add"]]
+        left |= {(one[0], one[1]) for one in payload["withdraw"]}
+    return next((one for one in added if one not in left), None)
+
+
 def delivered(port: Port) -> dict[int, int]:
     """Return how many objects each statement added that the outbox holds a proof of, by `seq`."""
     found = {}
@@ -139,14 +191,25 @@ def delivered(port: Port) -> dict[int, int]:
     return found
 
 
+def under_way(port: Port, sending: subprocess.Popen[bytes]) -> None:
+    """Wait until a statement is under way, however slow the machine is."""
+    end = time.monotonic() + 60
+    while not list((port.home / "lightship" / "outbox").glob("*/*/sending.json")):
+        if sending.poll() is not None or time.monotonic() > end:
+            return
+        time.sleep(0.01)
+
+
 def kill_loop(lax: Port, lgb: Port, rounds: int, objects: int) -> int:
     """Kill hub and publisher with -9 while it publishes; after each round the outbox and the log agree."""
     pulled = 0
     for number in range(rounds):
         lines = [json.dumps(marked()) + "\n" for _ in range(objects)]
         (lgb.home / "o.ndjson").write_text("".join(lines))
+        old = logged_and_live(lgb)
+        leaving = ["--withdraw", "@".join(old)] if old else []
         sending = subprocess.Popen(
-            [LIGHTSHIP, "publish", "o.ndjson", "--to", TO, "--sign"],
+            [LIGHTSHIP, "publish", "o.ndjson", "--to", TO, "--sign", *leaving],
             env={**os.environ, "XDG_CONFIG_HOME": str(lgb.home), "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -154,8 +217,10 @@ def kill_loop(lax: Port, lgb: Port, rounds: int, objects: int) -> int:
             cwd=lgb.home,
         )
         try:
+            if number % 2 == 0:
+                under_way(lgb, sending)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                sending.wait(0.6 + 0.15 * (number % 7))
+                sending.wait(0.05 * (number % 7) + (0.6 if number % 2 else 0.0))
         finally:
             lgb.hub.kill()
             sending.kill()

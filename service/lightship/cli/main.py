@@ -28,6 +28,8 @@ COMMANDS = {
     "keys": ("lightship.cli.keys:keys", "Make and show the keys with which a member signs."),
     "roster": ("lightship.cli.roster:roster", "Sign and apply a member's list of its keys."),
     "publish": ("lightship.cli.publish:publish", "Publish STIX files to a collection."),
+    "withdraw": ("lightship.cli.withdraw:withdraw", "Take back what your member published."),
+    "outbox": ("lightship.cli.outbox:outbox", "See what waits to be sent or was refused."),
     "pull": ("lightship.cli.pull:pull", "Pull a collection, or what is new in it."),
     "staged": ("lightship.cli.staged:staged", "See what waits for its release, and take it back."),
     "monitor": ("lightship.cli.monitor:monitor", "Show what a log says in our name."),

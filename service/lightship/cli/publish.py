@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     lightship publish *.json --to la-lb-mou/incidents --json
     lightship publish report.json --to la-lb-mou/indicators --sign
     lightship publish report.json --to la-lb-mou/indicators --sign --at 2026-12-01T08:00:00Z
+    lightship publish new.json --to la-lb-mou/indicators --sign --withdraw OLD-ID
     my-tool --stix | lightship publish - --to la-lb-mou/indicators
     """,
 )
@@ -49,6 +50,13 @@ if TYPE_CHECKING:
     help="Sign with the key in this file; else the one of `lightship keys generate`.",
 )
 @click.option("--at", type=Time(), default=None, help="With --sign: keep it here, unsigned, until then.")
+@click.option(
+    "--withdraw",
+    "withdrawn",
+    multiple=True,
+    metavar="ID[@VERSION]",
+    help="With --sign: take this out in the same statement; may be repeated.",
+)
 @profile_option
 @json_option
 def publish(
@@ -59,6 +67,7 @@ def publish(
     sign: bool,
     key_file: Path | None,
     at: Micros | None,
+    withdrawn: tuple[str, ...],
     profile_name: str,
     as_json: bool,
 ) -> int:
@@ -67,24 +76,23 @@ def publish(
     Publishing the same again is safe: what the hub holds already counts as success. What is held back until
     its release, and what may not be meant to be shared, is named on stderr. Ends with 3 if any object was
     refused; each is named with its reason. With --sign a statement of up to 256 objects is taken whole or not
-    at all; what was not answered goes again with the next call, which needs no FILE for that.
+    at all; what was not answered goes again with the next call, which needs no FILE for that. With --withdraw
+    one object takes the place of another at once: readers see both or neither (see `lightship withdraw`).
     """
     from lightship_feeds.registry import feed, feed_for
 
-    if not sign and (key_file is not None or at is not None):
-        raise click.UsageError("--key-file and --at go with --sign")
+    if not sign and (key_file is not None or at is not None or withdrawn):
+        raise click.UsageError("--key-file, --at and --withdraw go with --sign")
     if not sign and not files:
         raise click.UsageError("Missing argument 'FILE...|-'")
     say(REPORTING)
     chosen: Callable[[str], FeedIn] = (lambda _: feed(feed_name)) if feed_name else feed_for
     if sign:
-        from lightship.cli.keys import default_key
-        from lightship.cli.signed import publish_signed
+        from lightship.cli.signed import Order, publish_signed
 
         objects = _objects(files, chosen, lambda size: None)
-        return publish_signed(
-            objects, target, key_file or default_key(), at or Micros(0), profile_name, as_json=as_json
-        )
+        order = Order(target, key_file, objects, withdrawn, at=at or Micros(0))
+        return publish_signed(order, profile_name, as_json=as_json)
     sizes = [Path(one).stat().st_size if one != "-" and Path(one).is_file() else None for one in files]
     known = [size for size in sizes if size is not None]
     with (

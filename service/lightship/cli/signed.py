@@ -1,9 +1,10 @@
-"""`lightship publish --sign`: through the outbox of this machine's key, each statement proved logged."""
+"""Signed statements from the command line: through the outbox of this machine's key, each proved logged."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,62 +18,58 @@ from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
     from lightship.client.outbox import Sent
+    from lightship.client.signing import SignedPublisher
 
-STATE = "log"
 SHOWN = 20
 """Objects of a refused statement that are named; JSON has all of them."""
 
 
-def publish_signed(
-    objects: Iterable[bytes],
-    target_name: str,
-    key_file: Path,
-    at: Micros,
-    profile_name: str,
-    *,
-    as_json: bool,
-) -> int:
-    """Put objects into the outbox, send what may go now, tell what came of it; return the exit code.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be said in a collection: objects (JSON texts) in, `ID[@VERSION]` out; neither: what waits.
 
-    Args:
-        objects: JSON texts; none sends only what waits.
-        at: they are not sent before this moment, microseconds; 0 for at once.
+    `at` is the moment before which it is not sent, microseconds, 0 for at once.
+    """
+
+    collection: str
+    key_file: Path | None
+    objects: Iterable[bytes] = ()
+    withdraw: Sequence[str] = ()
+    reason: str = "publisher"
+    at: Micros = Micros(0)
+
+
+def publish_signed(order: Order, profile_name: str, *, as_json: bool) -> int:
+    """Put an order into the outbox, send what may go now, tell what came of it; return the exit code.
 
     Raises:
         Whatever the hub or the network says: what is under way stays in the outbox, and goes again next time.
     """
+    from lightship.cli.keys import default_key
     from lightship.client import config_dir
-    from lightship.client.drafts import draft_of, statements
-    from lightship.client.kept_log import load, save
-    from lightship.client.log_source import LogSource
-    from lightship.client.outbox import Outbox
-    from lightship.client.publish_key import load as load_key
-    from lightship.client.submitting import submit
-    from lightship.client.verifying import first_look, follow
-    from lightship.crypto.sign import verify
+    from lightship.client.publish_key import load
+    from lightship.client.signing import SignedPublisher
+    from lightship.core.collection import WithdrawReason
 
-    key = load_key(key_file)
-    drafts = [draft_of(one) for one in objects]
+    key = load(order.key_file or default_key())
+    objects = list(order.objects)
     with client_of(profile_name) as client:
-        target = client.collection(target_name)
-        source = LogSource(client.connection, target.root, target.id)
-        folder = config_dir(os.environ) / "outbox" / key.keyid / target.id
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kept = load(folder / STATE, verify) or first_look(source, verify)
-        follow(source, kept.log, now())
-        outbox = Outbox(folder, key, target.id, kept.log.chain.hub)
-        for some, gone in statements(drafts):
-            outbox.put(some, gone, at)
-        done = list(outbox.send(lambda body, one: submit(client.connection, kept.log, body, one), now))
-        save(folder / STATE, kept)
-    return _tell(target_name, done, outbox.waiting(), as_json=as_json)
+        outboxes = config_dir(os.environ) / "outbox"
+        with SignedPublisher(client, order.collection, key, outboxes, now) as desk:
+            gone = desk.named(order.withdraw, WithdrawReason(order.reason))
+            numbers = desk.put(objects, withdraw=gone, at=order.at)
+            if gone and len(numbers) > 1:
+                say(f"{len(numbers)} statements: what is withdrawn leaves first, not at once with the rest")
+            done = list(desk.send())
+    return _tell(order.collection, done, desk, as_json=as_json)
 
 
-def _tell(target: str, done: list[Sent], waiting: list[tuple[int, Micros]], *, as_json: bool) -> int:
+def _tell(target: str, done: list[Sent], desk: SignedPublisher, *, as_json: bool) -> int:
     from lightship.client.outbox import Proof, Refusal
 
     proved = [one for one in done if isinstance(one.answer, Proof)]
     refused = [(one, one.answer) for one in done if isinstance(one.answer, Refusal)]
+    waiting = desk.outbox.waiting()
     if as_json:
         print_json(
             {
@@ -97,10 +94,15 @@ def _tell(target: str, done: list[Sent], waiting: list[tuple[int, Micros]], *, a
             say(f"statement {one.number}, refused: {answer.why}")
             for object_id, version, message in answer.failures[:SHOWN]:
                 say(f"refused {object_id} {version}: {message}")
+            say(f"kept in {desk.outbox.refused(one.number)}; see `lightship outbox list`")
+        for one in proved:
+            said = _logged(one)
+            say(f"statement {one.seq} of the key is entry {said['entry']} of the log")
         total = sum(one.objects for one in proved)
+        left = sum(one.withdrawn for one in proved)
         click.echo(
-            f"{target}: {total} signed and proved logged, statements refused: {len(refused)}, "
-            f"waiting: {len(waiting)}"
+            f"{target}: {total} signed and proved logged{f', {left} withdrawn' if left else ''}, "
+            f"statements refused: {len(refused)}, waiting: {len(waiting)}"
         )
     return exits.REFUSED if refused else exits.OK
 
@@ -110,5 +112,6 @@ def _logged(one: Sent) -> dict[str, Any]:
         "statement": one.number,
         "seq": one.seq,
         "objects": one.objects,
+        "withdrawn": one.withdrawn,
         "entry": getattr(one.answer, "index", -1),
     }

@@ -70,13 +70,16 @@ def statements(
 ) -> Iterator[tuple[list[Draft], list[Withdrawal]]]:
     """Cut drafts and withdrawals into what one statement each can hold, in order.
 
-    Withdrawals come first; where everything fits one statement it is one, and so a replacement at once. An
-    object version that comes twice with the same bytes is taken once.
+    Withdrawals come first; where everything fits one statement it is one, and so a replacement at once. What
+    comes twice, a withdrawal or the same bytes of an object version, is taken once.
 
     Raises:
-        MalformedRequest: an object version comes twice with different bytes.
+        MalformedRequest: an object version comes twice with different bytes, or is withdrawn and added too.
     """
     seen: dict[tuple[str, str], str] = {}
+    leaving: dict[tuple[str, str], Withdrawal] = {}
+    for one in withdraw:
+        leaving.setdefault((one.id, one.instant), one)
     adds: list[Draft] = []
     gone: list[Withdrawal] = []
     used = 0
@@ -84,7 +87,7 @@ def statements(
     def full(size: int) -> bool:
         return len(adds) + len(gone) >= STATEMENT_ENTRIES or used + size > ROOM
 
-    for one in withdraw:
+    for one in leaving.values():
         size = len(orjson.dumps((one.id, one.version, one.reason.value))) + 1
         if full(size):
             yield adds, gone
@@ -92,6 +95,10 @@ def statements(
         gone.append(one)
         used += size
     for draft in drafts:
+        if (draft.add.id, draft.add.instant) in leaving:
+            raise MalformedRequest(
+                "A version cannot be withdrawn and added at once", why=f"{draft.add.id} {draft.add.version}"
+            )
         known = seen.setdefault((draft.add.id, draft.add.instant), draft.add.digest)
         if known != draft.add.digest:
             raise MalformedRequest(

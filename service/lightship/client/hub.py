@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote, urlencode
 
 import orjson
 
@@ -164,6 +165,16 @@ class Client:
             count=count,
             progress=progress,
         )
+
+    def withdraw(self, collection: str, object_id: str, version: str = "") -> None:
+        """Take an object of this member out of a collection (TAXII 2.1 section 5.7): one version, or all.
+
+        Raises:
+            NotFound: it is not there.  Refused: it is another member's.  Conflict: something cites it.
+        """
+        target = self.collection(collection)
+        match = {"match[version]": version or "all", "match[spec_version]": "2.0,2.1"}
+        self.connection.delete(f"{target.path}objects/{quote(object_id, safe='')}/?{urlencode(match)}")
 
     def staged(self, collection: str) -> tuple[Held, ...]:
         """Return what this credential's member has waiting for its release there, by release."""

@@ -8,27 +8,26 @@ refuses uses up no number, and one that is held back does not stop the others.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from lightship.client import box
+from lightship.client.box import DELIVERED as DELIVERED
+from lightship.client.box import QUEUE, REFUSED, Box
+from lightship.client.box import SENDING as SENDING
 from lightship.client.drafts import Draft
 from lightship.core import dsse
 from lightship.core.collection import WithdrawReason
-from lightship.core.errors import BadFile
+from lightship.core.errors import Conflict
 from lightship.core.log import statement
 from lightship.core.log.statement import Add, Statement, Withdrawal
 from lightship.core.time import Micros
 from lightship.crypto.sign import SigningKey
-
-QUEUE, SENDING, DELIVERED, REFUSED = "queue", "sending.json", "delivered", "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +42,15 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The hub's answer to a statement that it does not take: (id, version, message), and why as a whole."""
+    """The hub's answer to a statement that it does not take: (id, version, message), and why as a whole.
+
+    `final` is False where it says nothing about an earlier try, whose answer may have been lost: the hub
+    refused the request before it looked for the statement in its log.
+    """
 
     failures: tuple[tuple[str, str, str], ...]
     why: str = ""
+    final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +61,25 @@ class Sent:
     seq: int
     objects: int
     answer: Proof | Refusal
+    withdrawn: int = 0
 
 
+class Unsettled(Conflict):
+    """The hub refuses to answer for a statement that may be in its log, so it stays under way (exit code 3).
+
+    To end it would make the key sign another statement under the same number.
+    """
+
+    code = "unsettled"
+
+
+Logged = Callable[[Statement, str], bool]
+"""Whether the verified log, as it is now, holds a statement with this payload digest; raises if unknown."""
 Submit = Callable[[bytes, dsse.Envelope], Proof | Refusal]
 """Sends a body and returns the answer, its proof verified; raises if there was none."""
 
 
-class Outbox:
+class Outbox(Box):
     """The chain of one key in one collection.
 
     Args:
@@ -73,7 +89,8 @@ class Outbox:
     """
 
     def __init__(self, directory: Path, key: SigningKey, collection: str, hub: str) -> None:
-        self.directory, self.key = directory, key
+        super().__init__(directory)
+        self.key = key
         self.collection, self.hub = collection, hub
         for name in (QUEUE, DELIVERED, REFUSED):
             (directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,52 +110,47 @@ class Outbox:
             "objects": [one.body.decode() for one in drafts],
             "not_before": not_before,
         }
-        with self._locked("numbers"):
-            number = max([0, *self._numbers()]) + 1
-            _write(self._queued(number), content)
+        with self.locked("numbers"):
+            number = max([0, *self.numbers()]) + 1
+            box.write(self.queued(number), content)
         return number
-
-    def waiting(self) -> list[tuple[int, Micros]]:
-        """Return what is not answered yet: number, and the moment before which it is not sent."""
-        return [(number, Micros(_read(self._queued(number))["not_before"])) for number in self._queue()]
-
-    def drop(self, number: int) -> bool:
-        """Take out what waits and was never sent; False if there is no such thing."""
-        with self._locked("sending"), self._locked("numbers"):
-            under_way = self._under_way()
-            path = self._queued(number)
-            if not path.exists() or (under_way is not None and under_way["number"] == number):
-                return False
-            path.unlink()
-            _sync(path.parent)
-            return True
 
     # --- sending --------------------------------------------------------------------------------------
 
-    def send(self, submit: Submit, now: Callable[[], Micros]) -> Iterator[Sent]:
+    def send(self, submit: Submit, now: Callable[[], Micros], logged: Logged | None = None) -> Iterator[Sent]:
         """Send what waits and may go now, in order; yield each statement that was answered.
 
+        Args:
+            submit: sends a body.  now: the clock.
+            logged: asked about a statement that was refused without the hub having looked for it in its log;
+                without it such a refusal ends only what was never sent before.
+
         Raises:
-            Whatever `submit` raises: what is under way stays so, and the same bytes go next time.
+            Unsettled: the hub refuses, and the statement may be logged; it stays under way.
+            Whatever `submit` or `logged` raise: what is under way stays so, and the same bytes go next time.
         """
-        with self._locked("sending"):
+        with self.locked("sending"):
             while True:
-                under_way = self._under_way() or self._next(now())
+                resumed = self.under_way()
+                under_way = resumed or self._next(now())
                 if under_way is None:
                     return
                 body = under_way["body"].encode()
                 envelope, found = statement.read_envelope(orjson.loads(body)["publication"], signed=True)
                 answer = submit(body, envelope)
+                if isinstance(answer, Refusal) and not answer.final:
+                    _settle(answer, found, envelope, resumed is not None, logged)
                 self._answered(under_way["number"], found, envelope, answer)
-                yield Sent(under_way["number"], found.seq, len(found.add), answer)
+                number, size = under_way["number"], len(found.add)
+                yield Sent(number, found.seq, size, answer, len(found.withdraw))
 
     def _next(self, now: Micros) -> dict[str, Any] | None:
         """Sign the first statement whose time has come, and put it under way."""
-        for number in self._queue():
-            content = _read(self._queued(number))
+        for number in self.queue():
+            content = box.read(self.queued(number))
             if content["not_before"] > now:
                 continue
-            seq, prev = self._head()
+            seq, prev = self.head()
             made = Statement(
                 self.collection,
                 self.hub,
@@ -154,7 +166,7 @@ class Outbox:
                 dsse.encode(envelope),
             )
             under_way = {"number": number, "body": body.decode()}
-            _write(self.directory / SENDING, under_way)
+            box.write(self.directory / SENDING, under_way)
             return under_way
         return None
 
@@ -172,102 +184,35 @@ class Outbox:
                 "proof": [b64encode(one).decode() for one in answer.path],
                 "checkpoint": answer.checkpoint.decode(),
             }
-            _write(self.directory / DELIVERED / name, content)
+            box.write(self.directory / DELIVERED / name, content)
         else:
-            kept = _read(self._queued(number))
+            kept = box.read(self.queued(number))
             content = {"why": answer.why, "failures": answer.failures, "content": kept}
-            _write(self.directory / REFUSED / f"{number:09d}.json", content)
-        self._forget(number)
+            box.write(self.refused(number), content)
+        self.forget(number)
 
-    def _under_way(self) -> dict[str, Any] | None:
-        """Return what was sent and not answered; what was answered before a crash is cleared away."""
-        path = self.directory / SENDING
-        if not path.exists():
-            return None
-        under_way = _read(path)
-        number = under_way["number"]
-        answered = {number for _, number, _ in self._delivered()} | set(_names(self.directory / REFUSED))
-        if number in answered:
-            self._forget(number)
-            return None
-        return under_way
 
-    def _forget(self, number: int) -> None:
-        self._queued(number).unlink(missing_ok=True)
-        _sync(self.directory / QUEUE)
-        (self.directory / SENDING).unlink(missing_ok=True)
-        _sync(self.directory)
+def _settle(
+    answer: Refusal, found: Statement, envelope: dsse.Envelope, resumed: bool, logged: Logged | None
+) -> None:
+    """Return if a refusal may end a statement.
 
-    # --- files ----------------------------------------------------------------------------------------
-
-    def _head(self) -> tuple[int, str]:
-        """Return `seq` and payload SHA-256 of the last logged statement; 0 and empty before the first."""
-        seq, _, digest = max(self._delivered(), default=(0, 0, ""))
-        return seq, digest
-
-    def _delivered(self) -> Iterator[tuple[int, int, str]]:
-        for path in (self.directory / DELIVERED).glob("*-*-*.json"):
-            seq, number, digest = path.stem.split("-")
-            yield int(seq), int(number), digest
-
-    def _queue(self) -> list[int]:
-        return sorted(_names(self.directory / QUEUE))
-
-    def _queued(self, number: int) -> Path:
-        return self.directory / QUEUE / f"{number:09d}.json"
-
-    def _numbers(self) -> Iterator[int]:
-        yield from _names(self.directory / QUEUE)
-        yield from _names(self.directory / REFUSED)
-        yield from (number for _, number, _ in self._delivered())
-
-    @contextmanager
-    def _locked(self, what: str) -> Iterator[None]:
-        """Hold a lock of the operating system, which goes with the process whatever happens to it."""
-        descriptor = os.open(self.directory / f"{what}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    Raises:
+        Unsettled: it may be in the log.
+    """
+    if logged is None:
+        there, how = resumed, "It was sent before, so it may be in the log"
+    else:
+        there, how = logged(found, statement.digest_of(envelope.payload)), "It is in the log all the same"
+    if there:
+        raise Unsettled(
+            f"Statement {found.seq} of the key is refused and stays under way",
+            why=f"{how}. {answer.why}",
+            todo="Once the hub takes requests like it again, it answers with the proof",
+        )
 
 
 def sent_payload(path: Path) -> str:
     """Return the SHA-256 of the payload in a file of what is under way."""
-    envelope, _ = statement.read_envelope(orjson.loads(_read(path)["body"])["publication"], signed=True)
+    envelope, _ = statement.read_envelope(orjson.loads(box.read(path)["body"])["publication"], signed=True)
     return statement.digest_of(envelope.payload)
-
-
-def _names(folder: Path) -> list[int]:
-    return [int(path.stem) for path in folder.glob("[0-9]*.json")]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return what a file holds; one that was moved away in between counts as unreadable."""
-    try:
-        value = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise BadFile("A file of the outbox cannot be read", path=str(path), why=str(error)) from None
-    if not isinstance(value, dict):
-        raise BadFile("A file of the outbox cannot be read", path=str(path), why="it is no object")
-    return value
-
-
-def _write(path: Path, content: object) -> None:
-    """Write a file in one step; it and its name are durable when this returns."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(orjson.dumps(content))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

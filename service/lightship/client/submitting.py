@@ -45,7 +45,7 @@ def submit(connection: Connection, log: TrustedLog, body: bytes, envelope: dsse.
     try:
         answer = connection.post(f"/log/{log.collection}/publish", body, accept=JSON, content_type=JSON).value
     except _ANSWERED as error:
-        return Refusal((), str(error))
+        return Refusal((), str(error), final=False)
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), dict):
         raise NotTaxii("The answer to a statement cannot be read", todo="Give the hub's own address")
     if "leaf" not in answer:

@@ -310,5 +310,10 @@ def _declined(
         for position, add in enumerate(whole.add)
         if position not in named
     ]
+    others += [
+        Failure(len(whole.add) + index, entry.id, entry.version, _UNTOUCHED)
+        for index, entry in enumerate(whole.withdraw)
+        if len(whole.add) + index not in named
+    ]
     outcome = PublishOutcome(tuple(refused), Micros(0), Micros(0))
     return render_status(post.status_id, post.now, outcome, [*failures, *others], checked.releases)

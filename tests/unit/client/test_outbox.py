@@ -5,28 +5,29 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from lightship.client import box as module
 from lightship.client import monitoring
-from lightship.client import outbox as module
 from lightship.client.drafts import Draft, draft_of, statements
 from lightship.client.errors import Unreachable
 from lightship.client.kept_log import Kept
 from lightship.client.log_source import LogSource
 from lightship.client.monitoring import foreign, known_payloads
-from lightship.client.outbox import Outbox, Proof, Refusal, Sent
+from lightship.client.outbox import Outbox, Proof, Refusal, Sent, Unsettled
 from lightship.client.submitting import NotProved, submit
 from lightship.client.verifying import first_look, follow
 from lightship.core import dsse
 from lightship.core.collection import WithdrawReason
-from lightship.core.errors import Conflict, MalformedRequest
+from lightship.core.errors import Conflict, MalformedRequest, Unavailable
 from lightship.core.log import leaf
-from lightship.core.log.statement import Withdrawal
+from lightship.core.log.statement import Statement, Withdrawal
+from lightship.core.time import Micros
 from lightship.crypto.sign import verify
 from logworld import connect
 from simulator import AGREEMENT, Json, Simulator, indicator, withdrawal_of
@@ -128,6 +129,75 @@ def test_a_refused_statement_uses_up_no_number(desk: Desk) -> None:
     kept = json.loads((desk.directory / "refused" / "000000002.json").read_bytes())
     assert [entry[0] for entry in kept["content"]["add"]] == ids(2, 3)
     assert box.put([draft(5)]) == 4
+
+
+def refused_as_a_whole(desk: Desk) -> None:
+    """Let the hub refuse posts before it looks at them: a role was taken away, say."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response | None:
+        return httpx2.Response(403, json={"title": "Not allowed"}) if request.method == "POST" else None
+
+    desk.hub.answer = answer
+
+
+def test_a_logged_statement_whose_answer_was_lost_is_not_ended_by_a_later_refusal(desk: Desk) -> None:
+    """Or an honest outbox would sign a second statement under its number, and equivocate."""
+    box = desk.outbox()
+    box.put([draft(1)])
+    desk.hub.lose_answers = 1
+    with pytest.raises(Unreachable):
+        desk.send()
+    real = desk.hub.answer
+    refused_as_a_whole(desk)
+    box.put([draft(2)])
+    for known in (None, lambda *_: True):
+        with pytest.raises(Unsettled, match="stays under way"):
+            list(box.send(desk.submit, desk.hub.clock, known))
+    assert [one.state for one in box.entries()] == ["sending", "waiting"]
+    desk.hub.answer = real
+    assert [(one.seq, isinstance(one.answer, Proof)) for one in desk.send()] == [(1, True), (2, True)]
+    assert desk.logged() == [(1, ids(1)), (2, ids(2))]
+
+
+def test_a_refusal_ends_what_the_verified_log_does_not_hold(desk: Desk) -> None:
+    box = desk.outbox()
+    box.put([draft(1)])
+    real, asked = desk.hub.answer, list[tuple[int, str]]()
+
+    def unknown(found: Statement, digest: str) -> bool:
+        asked.append((found.seq, digest))
+        return False
+
+    desk.hub.answer = lambda request: httpx2.Response(503, json={})
+    with pytest.raises(Unavailable):
+        desk.send()
+    refused_as_a_whole(desk)
+    (sent,) = box.send(desk.submit, desk.hub.clock, unknown)
+    assert isinstance(sent.answer, Refusal)
+    assert [seq for seq, _ in asked] == [1]
+    desk.hub.answer = real
+    assert box.retry(1) == 2
+    assert [(one.number, one.seq) for one in desk.send()] == [(2, 1)]
+
+
+def test_what_is_in_the_outbox_can_be_seen_taken_out_and_tried_again(desk: Desk) -> None:
+    box = desk.outbox()
+    box.put([draft(1, "refused")])
+    desk.send()
+    later = Micros(desk.hub.now + 1_000_000)
+    box.put([draft(2)], [withdrawal_of(indicator(9))], not_before=later)
+    refused, waiting = sorted(box.entries(), key=lambda one: one.number)
+    version = indicator(1)["modified"]
+    assert (refused.number, refused.state, refused.add) == (1, "refused", ((ids(1)[0], version),))
+    assert refused.failures[0][0] == ids(1)[0]
+    assert (waiting.number, waiting.state, waiting.until) == (2, "waiting", later)
+    assert waiting.withdraw == ((ids(9)[0], version),)
+    assert not box.retry(2)  # it waits already
+    assert box.retry(1) == 3
+    assert [one.number for one in box.entries()] == [2, 3]
+    assert isinstance(desk.send()[0].answer, Refusal)  # still refused
+    assert (box.drop(2), box.drop(3), box.drop(3)) == (True, True, False)
+    assert box.entries() == []
 
 
 def test_what_is_held_back_waits_and_does_not_stop_the_rest(desk: Desk) -> None:
@@ -270,7 +340,7 @@ class Faults:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = -1
         self.steps = 0
-        write, unlink = module._write, Path.unlink
+        write, unlink = module.write, Path.unlink
 
         def counted_write(path: Path, content: object) -> None:
             self.step()
@@ -281,7 +351,7 @@ class Faults:
             self.step()
             unlink(path, missing_ok=missing_ok)
 
-        monkeypatch.setattr(module, "_write", counted_write)
+        monkeypatch.setattr(module, "write", counted_write)
         monkeypatch.setattr(Path, "unlink", counted_unlink)
 
     def step(self) -> None:
@@ -294,10 +364,14 @@ class Faults:
 
 def rounds(desk: Desk, faults: Faults) -> Iterator[None]:
     """Put in three statements, one of them to be refused, and send them; yield between."""
-    contents = [[draft(1)], [draft(2, "refused")], [draft(3), draft(4)]]
+    contents: list[tuple[list[Draft], list[Withdrawal]]] = [
+        ([draft(1)], []),
+        ([draft(2, "refused")], []),
+        ([draft(3), draft(4)], [withdrawal_of(indicator(1))]),
+    ]
     box = desk.outbox()
-    for content in contents:
-        box.put(content)
+    for content, leaving in contents:
+        box.put(content, leaving)
         yield
 
     def counted(body: bytes, envelope: dsse.Envelope) -> Proof | Refusal:
@@ -339,6 +413,8 @@ def test_a_crash_at_any_step_loses_nothing_and_signs_nothing_twice(
         found = [one for _, many in logged for one in many]
         assert len(found) == len(set(found)), number
         assert set(found) >= {*ids(1)[: min(kept, 1)], *(ids(3, 4) if kept == 3 else ())}, number
+        replaced = [one.id for one in desk.hub.shelf]
+        assert replaced == (ids(3, 4) if set(found) > set(ids(1)) else found), number
         assert not desk.outbox().waiting(), number
 
 
@@ -442,3 +518,25 @@ def test_long_entries_are_cut_by_bytes(desk: Desk) -> None:
     for adds, left in parts:
         desk.outbox().put(adds, left)
     assert [one.seq for one in desk.send()] == [1, 2]
+
+
+def test_withdrawals_are_cut_by_number_and_bytes_and_taken_once(desk: Desk) -> None:
+    many = [Withdrawal(indicator(n)["id"], "", WithdrawReason.PUBLISHER) for n in range(600)]
+    parts = list(statements([], [*many, *many]))
+    assert [len(left) for _, left in parts] == [256, 256, 88]
+    assert [one for _, left in parts for one in left] == many
+    name = "x-" + "y" * 200
+    long = [Withdrawal(one.id.replace("indicator", name), one.version, one.reason) for one in many[:200]]
+    parts = list(statements([], long))
+    assert [one for _, left in parts for one in left] == long
+    assert len(parts) == 2
+    for adds, left in parts:
+        desk.outbox().put(adds, left)
+    assert [one.withdrawn for one in desk.send()] == [len(left) for _, left in parts]
+
+
+def test_a_version_is_not_withdrawn_and_added_at_once() -> None:
+    """The form of a statement forbids it, so the outbox would never get past it."""
+    same = replace(withdrawal_of(indicator(1)), version="2026-04-01T08:00:00Z")  # the same moment
+    with pytest.raises(MalformedRequest, match="withdrawn and added"):
+        list(statements([draft(1)], [same]))

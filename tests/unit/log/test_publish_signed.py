@@ -140,7 +140,7 @@ def test_a_statement_is_taken_whole_or_not_at_all(hub: SignedHub, tmp_path: Path
     (event,) = [one for one in hub.kit.events() if one.act == "publish-signed"]
     assert (event.n, event.why) == (0, "deny-statement")
     assert isinstance(box.publish(good), Proof)  # under the number that the refused one did not use up
-    assert box.outbox._head()[0] == 1
+    assert box.outbox.head()[0] == 1
 
 
 def test_conflicts_and_others_objects_refuse_the_whole_statement(hub: SignedHub, tmp_path: Path) -> None:
