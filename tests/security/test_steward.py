@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "fsck": ([], ""),
     "migrate": ([], ""),
     "roster apply": (["{roster}"], "apply-roster"),
+    "roster trace": ([AGREEMENT, "0" * 64], ""),
     "restore": (["{archive}", "--force"], ""),
     "staged cancel": ([COLLECTION, "{waiting}"], "cancel-staged"),
     "staged list": ([COLLECTION], ""),

@@ -1,17 +1,19 @@
-"""`lightship roster sign|apply`: a member says, signed with its admin key, which publish keys are its own."""
+"""`lightship roster sign|apply|trace`: a member says with its admin key which publish keys are its own."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lightship.cli.command import Command, Group, hub_option, json_option
-from lightship.cli.local import hub_of, new_request
+from lightship.cli.local import Time, hub_of, new_request
 from lightship.cli.output import print_json
 from lightship.core.errors import BadFile, MalformedRequest
+from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
     from lightship.core.log.roster import Roster
@@ -30,6 +32,7 @@ def roster() -> None:
     lightship roster sign --admin-key admin.key --agreement ID --first HUB --member ME --add KEY --out 1.json
     lightship roster sign --admin-key admin.key --previous 1.json --add KEY --out 2.json
     lightship roster sign --admin-key admin.key --previous 2.json --revoke KEYID --reason stolen --out 3.json
+    lightship roster sign --admin-key admin.key --previous 3.json --revoke ID --distrust-from all --out 4.json
     """,
 )
 @click.option("--admin-key", required=True, type=_File, help="The file of the member's admin key.")
@@ -40,6 +43,14 @@ def roster() -> None:
 @click.option("--add", "added", multiple=True, metavar="KEY", help="A publish key; may be repeated.")
 @click.option("--revoke", "revoked", multiple=True, metavar="KEYID", help="Id of a key; may be repeated.")
 @click.option("--reason", default="", help="Why keys are revoked.")
+@click.option(
+    "--distrust-from",
+    "distrust",
+    multiple=True,
+    metavar="LOG=ENTRY|all",
+    help="With --revoke: what these keys added to a log from this entry on is withdrawn; `all`: everything,"
+    " everywhere. May be repeated.",
+)
 @click.option("--out", required=True, type=_File, help="Write the roster to this new file.")
 @json_option
 def sign(
@@ -51,12 +62,14 @@ def sign(
     added: tuple[str, ...],
     revoked: tuple[str, ...],
     reason: str,
+    distrust: tuple[str, ...],
     out: Path,
     as_json: bool,
 ) -> None:
     """Sign the next version of a member's roster; needs no hub and no network.
 
-    What a roster lists it keeps listing: a revoked key stays in it, and stays revoked.
+    What a roster lists it keeps listing: a revoked key stays in it, and stays revoked. It can be distrusted
+    later too, or from an earlier entry on, with --revoke once more; what was withdrawn never comes back.
     """
     from lightship.client import publish_key
     from lightship.core import dsse
@@ -81,11 +94,14 @@ def sign(
         if public is None:
             raise MalformedRequest(f"{text!r} is no key", todo="Write it as `lightship keys show` prints it")
         listed.setdefault(dsse.key_id(public), PublishKey(public))
+    since = _distrusted(distrust)
     for keyid in revoked:
-        if keyid not in listed or not reason:
+        known = listed[keyid].revoked if keyid in listed else None
+        if keyid not in listed or not (reason or known):
             raise click.UsageError(f"--revoke {keyid}: it is not in the roster, or --reason is missing")
-        if listed[keyid].revoked is None:
-            listed[keyid] = PublishKey(listed[keyid].public, Revoked(reason))
+        why = Revoked(reason) if known is None else known
+        why = Revoked(why.reason, {**why.distrust_from, **since})
+        listed[keyid] = PublishKey(listed[keyid].public, why)
     made = Roster(made.agreement, made.hub, made.member, made.version, made.prev, listed)
     envelope = dsse.encode(form.sign(made, key.keyid, key.sign))
     try:
@@ -99,36 +115,103 @@ def sign(
 @roster.command(
     cls=Command,
     examples="""
+    lightship roster apply roster-2.json --dry-run
     lightship roster apply roster-2.json
     lightship roster apply roster-2.json --json
     """,
 )
 @click.argument("file", type=_File)
+@click.option("--dry-run", is_flag=True, help="Check it, say what it would withdraw, and change nothing.")
 @hub_option
 @json_option
-def apply(file: Path, hub_dir: Path, as_json: bool) -> None:
+def apply(file: Path, dry_run: bool, hub_dir: Path, as_json: bool) -> None:
     """Put a member's next roster in force, also while the hub serves.
 
     It is taken only as the member's admin key signed it, which the agreement names, and its digest stands in
-    every log of the agreement from then on.
+    every log of the agreement from then on. What it distrusts is withdrawn at once, with the reason
+    `distrusted`: it never comes back.
     """
     from lightship.crypto.sign import verify
-    from lightship.usecases.rosters import apply_roster
+    from lightship.usecases.rosters import apply_roster, preview_roster
 
     envelope = _read(file)
     with hub_of(hub_dir) as hub:
+        signing = hub.signing
+        if signing is None:
+            raise BadFile("This hub's store takes no rosters", path=str(hub_dir))
+        view = hub.directory.view()
+        if dry_run:
+            done = preview_roster(signing, hub.registry, view, envelope, verify=verify)
+        else:
+            req, now = new_request(), hub.clock.now()
+            done = apply_roster(signing, hub.registry, view, envelope, verify=verify, req=req, now=now)
+    going = [asdict(one) for one in done.withdrawn]
+    if as_json:
+        print_json(_shape(done.roster, str(file)) | {"applied": not dry_run, "withdrawn": going})
+        return
+    _tell(done.roster, str(file), as_json=False)
+    for one in done.withdrawn:
+        verb = "would be withdrawn" if dry_run else "withdrawn"
+        click.echo(
+            f"{one.alias or one.collection}: {one.versions} {verb} as distrusted, from entry {one.first}"
+        )
+    if dry_run:
+        click.echo("Nothing was changed")
+
+
+@roster.command(
+    cls=Command,
+    examples="""
+    lightship roster trace la-lb-mou KEYID
+    lightship roster trace la-lb-mou KEYID --since 2027-04-01T00:00:00Z
+    lightship roster trace la-lb-mou KEYID --since 2027-04-01 --json
+    """,
+)
+@click.argument("agreement")
+@click.argument("key", metavar="KEYID")
+@click.option("--since", type=Time(), default=None, help="Only statements from this time on, UTC.")
+@hub_option
+@json_option
+def trace(agreement: str, key: str, since: Micros | None, hub_dir: Path, as_json: bool) -> None:
+    """Show what a publish key has logged in each collection, and from which entry on.
+
+    The log and its first entry go into `roster sign --distrust-from LOG=ENTRY`. Shows no content.
+    """
+    from lightship.usecases.rosters import trace_key
+
+    with hub_of(hub_dir) as hub:
         if hub.signing is None:
             raise BadFile("This hub's store takes no rosters", path=str(hub_dir))
-        made = apply_roster(
-            hub.signing,
-            hub.registry,
-            hub.directory.view(),
-            envelope,
-            verify=verify,
-            req=new_request(),
-            now=hub.clock.now(),
-        )
-    _tell(made, str(file), as_json=as_json)
+        found = trace_key(hub.signing, hub.directory.view(), agreement, key, since or Micros(0))
+    for one in found:
+        if as_json:
+            print_json(
+                asdict(one) | {"first_at": format_stamp(one.first_at), "last_at": format_stamp(one.last_at)}
+            )
+        else:
+            click.echo(
+                f"{one.alias or one.collection}: {one.statements} statements, {one.versions} live versions,"
+                f" from {format_stamp(one.first_at)[:19]}Z to {format_stamp(one.last_at)[:19]}Z"
+            )
+            click.echo(f"  --distrust-from {one.origin}={one.first}")
+    if not found and not as_json:
+        click.echo("The key has logged nothing there")
+
+
+def _distrusted(listed: tuple[str, ...]) -> dict[str, int]:
+    """Return what `--distrust-from` says: log to entry."""
+    from lightship.core.log.roster import EVERYWHERE
+
+    found: dict[str, int] = {}
+    for one in listed:
+        log, equals, entry = one.rpartition("=")
+        if one == "all":
+            found[EVERYWHERE] = 0
+        elif equals and log and (entry == "all" or (entry.isascii() and entry.isdigit())):
+            found[log] = 0 if entry == "all" else int(entry)
+        else:
+            raise click.UsageError(f"--distrust-from {one}: write LOG=ENTRY, LOG=all or all")
+    return found
 
 
 def _read(path: Path) -> bytes:
@@ -138,20 +221,21 @@ def _read(path: Path) -> bytes:
         raise BadFile("The roster cannot be read", path=str(path), why=error.strerror or "") from None
 
 
+def _shape(made: Roster, file: str) -> dict[str, Any]:
+    return {
+        "agreement": made.agreement,
+        "member": made.member,
+        "version": made.version,
+        "file": file,
+        "keys": [keyid for keyid, one in made.keys.items() if one.revoked is None],
+        "revoked": [keyid for keyid, one in made.keys.items() if one.revoked is not None],
+    }
+
+
 def _tell(made: Roster, file: str, *, as_json: bool) -> None:
-    good = [keyid for keyid, one in made.keys.items() if one.revoked is None]
-    gone = [keyid for keyid, one in made.keys.items() if one.revoked is not None]
+    shape = _shape(made, file)
     if as_json:
-        print_json(
-            {
-                "agreement": made.agreement,
-                "member": made.member,
-                "version": made.version,
-                "file": file,
-                "keys": good,
-                "revoked": gone,
-            }
-        )
+        print_json(shape)
     else:
-        counts = f"keys: {len(good)}, revoked: {len(gone)}"
+        counts = f"keys: {len(shape['keys'])}, revoked: {len(shape['revoked'])}"
         click.echo(f"{made.agreement}: roster {made.version} of {made.member}, {counts}")

@@ -21,7 +21,7 @@ from lightship.core.agreement.chain import read_key_text
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import CallerError, Damaged, NotFound
 from lightship.core.log import roster
-from lightship.core.log.roster import BadRoster, PublishKey, Roster, Rosters
+from lightship.core.log.roster import BadRoster, PublishKey, Revoked, Roster, Rosters
 from lightship.core.ports import Registry, SignedAgreement, Signing, StoredRoster
 from lightship.core.time import Micros
 from lightship.usecases.clients import Clients, others_pin
@@ -29,6 +29,40 @@ from lightship.usecases.credentials import STEWARD
 from lightship.usecases.directory import HubView
 
 ACT = "apply-roster"
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """What a roster takes out of one collection: so many live versions, from leaf `first` of its log on."""
+
+    collection: str
+    alias: str
+    origin: str
+    first: int
+    versions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What a publish key has logged in one collection: from leaf `first` of its log on, between two times."""
+
+    collection: str
+    alias: str
+    origin: str
+    first: int
+    statements: int
+    versions: int
+    first_at: Micros
+    last_at: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRoster:
+    """A roster, the keys that it newly revokes or distrusts, and what leaves by that."""
+
+    roster: Roster
+    revoked: Mapping[str, Revoked]
+    withdrawn: tuple[Going, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +154,10 @@ def apply_roster(
     verify: Verify,
     req: str,
     now: Micros,
-) -> Roster:
+) -> AppliedRoster:
     """Put a member's next roster in force; its digest is in every log of the agreement when this returns.
+
+    What it distrusts has left by then, in the same transaction.
 
     Args:
         envelope: the file, DSSE.
@@ -129,18 +165,85 @@ def apply_roster(
 
     Raises:
         BadRecord, MalformedRequest: it is no roster.
-        BadRoster: it does not follow, its admin key did not sign it, it lists a client pin that is another's,
-            or it asks for what is not built.
+        BadRoster: it does not follow, its admin key did not sign it, it distrusts what is not there, or
+            it lists a client pin that is another's.
         NotFound: no such agreement here.  Conflict: something changed meanwhile.
     """
+    checked = _check(signing, registry, view, envelope, verify)
+    stored, found = checked.stored, checked.roster
+    event = AccessEvent(
+        req=req,
+        at=now,
+        act=ACT,
+        agr=found.agreement,
+        who=found.member,
+        cred=STEWARD,
+        q=stored.digest,
+        n=len(found.keys),
+        why=STEWARD,
+    )
+    gone = signing.apply_roster(stored, event, checked.distrust)
+    going = _going(signing, registry, view, checked, gone)
+    return AppliedRoster(found, checked.revoked, going)
+
+
+def preview_roster(
+    signing: Signing, registry: Registry, view: HubView, envelope: bytes, *, verify: Verify
+) -> AppliedRoster:
+    """Return what `apply_roster` would do now; nothing is changed. Raises as it does."""
+    checked = _check(signing, registry, view, envelope, verify)
+    return AppliedRoster(checked.roster, checked.revoked, _going(signing, registry, view, checked, None))
+
+
+def trace_key(signing: Signing, view: HubView, agreement: str, key: str, since: Micros) -> list[Logged]:
+    """Return what a publish key has logged from a moment on, by collection; those without are left out.
+
+    Raises:
+        NotFound: no such agreement here.
+    """
+    if agreement not in view.agreements:
+        raise _no_agreement(view, agreement)
+    aliases = {one.id: one.alias for one in view.agreements[agreement].collections}
+    found = []
+    for one in signing.trace(agreement, key):
+        late = [each for each in one.statements if each[1] >= since]
+        if late:
+            live = sum(versions for _, _, versions in late)
+            alias = aliases.get(one.collection, "")
+            first, last = late[0], late[-1]
+            found.append(
+                Logged(one.collection, alias, one.origin, first[0], len(late), live, first[1], last[1])
+            )
+    return found
+
+
+def _no_agreement(view: HubView, agreement: str) -> NotFound:
+    return NotFound(
+        f"There is no agreement `{agreement}` here",
+        why=view.damaged.get(agreement, ""),
+        todo=f"There are: {', '.join(sorted(view.agreements)) or 'none yet'}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A roster that follows and is signed as it must be."""
+
+    roster: Roster
+    revoked: Mapping[str, Revoked]
+    stored: StoredRoster
+
+    @property
+    def distrust(self) -> dict[str, Revoked]:
+        """The revocations that take something out."""
+        return {keyid: one for keyid, one in self.revoked.items() if one.distrust_from}
+
+
+def _check(signing: Signing, registry: Registry, view: HubView, envelope: bytes, verify: Verify) -> _Checked:
     opened, wanted = roster.read(envelope)
     agreement = view.agreements.get(wanted.agreement)
     if agreement is None:
-        raise NotFound(
-            f"There is no agreement `{wanted.agreement}` here",
-            why=view.damaged.get(wanted.agreement, ""),
-            todo=f"There are: {', '.join(sorted(view.agreements)) or 'none yet'}",
-        )
+        raise _no_agreement(view, wanted.agreement)
     book = RosterBook(signing, registry, verify)
     listed = Clients(book.current)(view)
     current = book.current(agreement, view.epoch)
@@ -154,13 +257,6 @@ def apply_roster(
             why=f"the client pin {taken} is another member's, or this member's in another agreement",
             todo="Make a key and a certificate of its own for this client: one pin is one member's",
         )
-    if any(one.distrust_from for one in revoked.values()):
-        raise BadRoster(
-            "The roster is refused",
-            why="it distrusts what a key added (`distrust_from`), and this version of the hub does not"
-            " withdraw that by itself",
-            todo="Revoke the key without `distrust_from`, and withdraw what it added by its id",
-        )
     stored = StoredRoster(
         agreement=found.agreement,
         member=found.member,
@@ -170,19 +266,35 @@ def apply_roster(
         agreement_version=agreement.version,
         admin_key=named,
     )
-    event = AccessEvent(
-        req=req,
-        at=now,
-        act=ACT,
-        agr=found.agreement,
-        who=found.member,
-        cred=STEWARD,
-        q=stored.digest,
-        n=len(found.keys),
-        why=STEWARD,
-    )
-    signing.apply_roster(stored, event)
-    return found
+    return _Checked(found, revoked, stored)
+
+
+def _going(
+    signing: Signing,
+    registry: Registry,
+    view: HubView,
+    checked: _Checked,
+    gone: Mapping[str, int] | None,
+) -> tuple[Going, ...]:
+    """Return what leaves by collection: what left, or else what is live now."""
+    agreement, found = checked.roster.agreement, dict[str, Going]()
+    aliases = {one.id: one.alias for one in view.agreements[agreement].collections}
+    for keyid, why in checked.distrust.items():
+        traces = signing.trace(agreement, keyid)
+        why.check({one.origin or one.collection: one.size for one in traces})
+        for one in traces:
+            first = why.first_in(one.origin)
+            live = sum(count for index, _, count in one.statements if first is not None and index >= first)
+            known = found.get(one.collection)
+            if first is not None and (live if gone is None else gone.get(one.collection)):
+                found[one.collection] = Going(
+                    one.collection,
+                    aliases.get(one.collection, ""),
+                    one.origin,
+                    first if known is None else min(first, known.first),
+                    live + (known.versions if known else 0) if gone is None else gone[one.collection],
+                )
+    return tuple(found.values())
 
 
 def _admin_keys(payload: bytes) -> dict[str, str]:

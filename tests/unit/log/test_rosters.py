@@ -69,7 +69,7 @@ def _apply_bad(hub: SignedHub, case: str) -> None:
             key = hub.keys["uslgb"]
             hub.apply(hub.next_roster("uslax", {key.keyid: PublishKey(key.public)}))
         case _:
-            hub.revoke("uslgb", log=3)
+            hub.revoke("uslgb", log=3)  # no such log
 
 
 @pytest.mark.parametrize("case", ["another key", "again", "skip", "other prev", "others key", "distrust"])
@@ -97,9 +97,10 @@ def test_the_store_takes_only_the_next_version_under_the_agreement_that_it_was_c
             signing.apply_roster(
                 StoredRoster("exercise", "uslgb", roster_version, "0" * 64, b"{}", agreement_version, "k"),
                 event(),
+                {},
             )
     with pytest.raises(NotFound):
-        signing.apply_roster(StoredRoster("nowhere", "uslgb", 1, "0" * 64, b"{}", 1, "k"), event())
+        signing.apply_roster(StoredRoster("nowhere", "uslgb", 1, "0" * 64, b"{}", 1, "k"), event(), {})
     assert not signing.rosters("exercise")
 
 

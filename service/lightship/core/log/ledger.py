@@ -108,7 +108,7 @@ class Ledger:
             return [Finding(Failure.ROSTER, str(error), index)], []
         gone = []
         for keyid, why in revoked.items():
-            since = why.distrust_from.get(self.origin)
+            since = why.first_in(self.origin)
             if since is not None:
                 gone += [_gone(held, one.at, signed=True) for held in self.held.distrust(keyid, since, index)]
         return [], gone

@@ -25,6 +25,8 @@ PAYLOAD_TYPE = "application/vnd.lightship.roster.v1+json"
 MAX_ROSTER = 256 * 1024
 MAX_LISTED = 1_000
 KIND = "roster"
+EVERYWHERE = "*"
+"""Stands for every log of the agreement that `distrust_from` does not name by itself."""
 _MEMBERS = ("agreement", "clients", "hub", "keys", "member", "prev", "tokens", "version")
 
 
@@ -36,10 +38,46 @@ class BadRoster(CallerError):
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """Why a publish key is revoked, and from which leaf of which log (by origin) it is distrusted."""
+    """Why a publish key is revoked, and from which leaf of which log (by origin) it is distrusted.
+
+    What the key added from there on, and is live, leaves when the roster takes effect. A later roster may
+    reach further back; nothing that has left comes back by one that reaches less far.
+    """
 
     reason: str
     distrust_from: Mapping[str, int] = field(default_factory=dict)
+
+    def first_in(self, origin: str) -> int | None:
+        """Return the leaf from which the key is distrusted in a log, None if it is not there."""
+        return self.distrust_from.get(origin, self.distrust_from.get(EVERYWHERE))
+
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Compare what it names with the logs there are.
+
+        Args:
+            sizes: origin -> entries, of all logs of the agreement.
+
+        Raises:
+            BadRoster: it names a log that there is not, or an entry behind the end of one.
+        """
+        for origin, index in self.distrust_from.items():
+            if origin == EVERYWHERE:
+                behind = [one for one, size in sizes.items() if index >= size]
+            elif origin in sizes:
+                behind = [origin] if index >= sizes[origin] else []
+            else:
+                raise BadRoster(
+                    "The roster is refused",
+                    why=f"it distrusts a key in the log {origin}, which is none of this agreement",
+                    todo=f"Its logs are: {', '.join(sorted(sizes)) or 'none yet'}",
+                )
+            if behind:
+                log, last = behind[0], sizes[behind[0]] - 1
+                raise BadRoster(
+                    "The roster is refused",
+                    why=f"it distrusts a key from entry {index} of {log} on, whose last one is {last}",
+                    todo="Name an entry that is there (`lightship roster trace`), or leave this log out",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +232,7 @@ class Rosters:
             expected: the member, and the SHA-256 of the payload, that a log names.
 
         Returns:
-            the roster, and the keys that it revokes for the first time.
+            the roster, and the keys that it revokes for the first time or distrusts elsewhere than before.
 
         Raises:
             BadRecord, MalformedRequest, BadRoster: it is refused.
@@ -211,12 +249,18 @@ class Rosters:
         revoked = {
             keyid: one.revoked
             for keyid, one in roster.keys.items()
-            if one.revoked is not None and keyid not in self._revoked
+            if one.revoked is not None and self._says_more(keyid, one.revoked)
         }
         self._current[roster.member] = Current(roster, digest)
         self._member_of |= dict.fromkeys(roster.keys, roster.member)
-        self._revoked |= revoked
+        for keyid, one in revoked.items():
+            known = self._revoked.get(keyid, one)
+            self._revoked[keyid] = Revoked(known.reason, {**known.distrust_from, **one.distrust_from})
         return roster, revoked
+
+    def _says_more(self, keyid: str, one: Revoked) -> bool:
+        known = self._revoked.get(keyid)
+        return known is None or not one.distrust_from.items() <= known.distrust_from.items()
 
     def _signed(self, opened: dsse.Envelope, admin_key: bytes, member: str) -> None:
         message = opened.signed_bytes

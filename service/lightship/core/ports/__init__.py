@@ -45,6 +45,7 @@ from lightship.core.ports.requests import (
 from lightship.core.ports.rules import Decisions
 from lightship.core.ports.signing import (
     FreshProof,
+    KeyTrace,
     Logged,
     NotTaken,
     OutOfSequence,
@@ -72,6 +73,7 @@ __all__ = [
     "Holding",
     "InUse",
     "ItemOutcome",
+    "KeyTrace",
     "Logged",
     "Logs",
     "NotOwner",

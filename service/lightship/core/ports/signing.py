@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,8 +11,10 @@ from lightship.core import dsse
 from lightship.core.access import Grant
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Conflict
+from lightship.core.log.roster import Revoked
 from lightship.core.log.statement import Statement
 from lightship.core.ports.requests import ItemOutcome, PublishRequest
+from lightship.core.time import Micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,23 @@ class Logged:
     proof: FreshProof | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeyTrace:
+    """What a publish key has logged in one collection.
+
+    Args:
+        collection: its UUID.  origin: name of its log, empty before anything in it was signed.
+        size: entries of that log.
+        statements: those of the key, oldest first: (index, time in microseconds, live versions that it put
+            in).
+    """
+
+    collection: str
+    origin: str
+    size: int
+    statements: tuple[tuple[int, Micros, int], ...]
+
+
 class NotTaken(Exception):
     """Something in a statement cannot be done, so nothing of it was.
 
@@ -110,6 +129,10 @@ class Signing(Protocol):
     - A roster MUST be stored, and its digest logged in every collection that the agreement ever had, in one
       transaction with its access event; it raises the epoch. Conflict unless its version is one more than the
       member's newest and the agreement's newest version is the one that it was checked under.
+    - In the same transaction, behind the roster's leaf, what a key of `distrust` put in from the leaf on
+      that is named for a log, and is live, MUST leave as `distrusted`, in statements of the hub's own. The
+      add that made a version live counts: not who attested it later. BadRoster if it names a log or an entry
+      that is not there, is too much for one transaction, or takes a definition that what stays cites.
     - The log of a new collection MUST begin, after the agreement's version, with the rosters in force.
     """
 
@@ -123,4 +146,15 @@ class Signing(Protocol):
         """Return all rosters of an agreement's members, in the order in which they were applied."""
         ...
 
-    def apply_roster(self, roster: StoredRoster, event: AccessEvent) -> None: ...
+    def apply_roster(
+        self, roster: StoredRoster, event: AccessEvent, distrust: Mapping[str, Revoked]
+    ) -> Mapping[str, int]:
+        """Put a roster in force; return collection id -> how many versions left.
+
+        `distrust`: key id -> a revocation with `distrust_from`, of the keys that this roster newly distrusts.
+        """
+        ...
+
+    def trace(self, agreement: str, key: str) -> Sequence[KeyTrace]:
+        """Return what a publish key has logged, for each collection that the agreement ever had."""
+        ...

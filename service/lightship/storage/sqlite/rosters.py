@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,13 @@ import orjson
 
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Conflict, NotFound
+from lightship.core.log.roster import Revoked
 from lightship.core.ports import StoredRoster
 from lightship.storage import statements
-from lightship.storage.sqlite.changes import ChangeJob, ChangePlan, in_every_log
+from lightship.storage.sqlite.changes import ChangeJob, ChangePlan
 from lightship.storage.sqlite.connection import select
-from lightship.storage.sqlite.transaction import Transaction
+from lightship.storage.sqlite.distrust import distrusted
+from lightship.storage.sqlite.transaction import Transaction, Writing
 
 _ALL = """
 SELECT agreement, member, version, digest, envelope, agreement_version, admin_key FROM roster
@@ -57,13 +59,22 @@ class ApplyRoster(ChangeJob):
 
     roster: StoredRoster
     event: AccessEvent
+    distrust: Mapping[str, Revoked]
+    expected: int
+    """About how many versions leave by it: the stamps of a large change are chosen further ahead."""
 
-    def decide(self, txn: Transaction) -> ChangePlan:
-        """Compare versions, write the row, plan a statement in each collection; the epoch rises.
+    @property
+    def weight(self) -> int:
+        """What leaves counts too."""
+        return 1 + self.expected
+
+    def decide(self, txn: Transaction) -> RosterPlan:
+        """Compare versions, write the row, plan the statements of each collection; the epoch rises.
 
         Raises:
             NotFound: there is no such agreement.
             Conflict: it is not the member's next roster, or the agreement changed meanwhile.
+            BadRoster: what it distrusts cannot be taken out.
         """
         one = self.roster
         version = select(txn.db, _VERSION, (one.agreement,))[0][0]
@@ -76,7 +87,17 @@ class ApplyRoster(ChangeJob):
                 why=f"the agreement has version {version}, the newest roster of {one.member} version {last}",
                 todo="Try again",
             )
-        writings = in_every_log(txn, one.agreement, statements.roster_change(one.member, one.digest))
+        heads = txn.heads_of(one.agreement)
+        removals = distrusted(txn, one.agreement, heads, self.distrust)
+        part = statements.roster_change(one.member, one.digest)
+        parts = {number: removal.parts() for number, removal in removals.items()}
+        for head in heads:
+            txn.check_room(head, [part, *parts.get(head.number, ())])
+        # From here on nothing fails.
+        for removal in removals.values():
+            removal.take(txn)
+        writings = [txn.reserve(head, "", [part, *parts.get(head.number, ())]) for head in heads]
+        txn.epoch += 1
         txn.db.execute(
             _PUT,
             (
@@ -90,4 +111,21 @@ class ApplyRoster(ChangeJob):
                 txn.now,
             ),
         )
-        return ChangePlan(self.event, writings)
+        return RosterPlan(ChangePlan(self.event, writings, tuple(removals.values())))
+
+
+@dataclass(slots=True)
+class RosterPlan:
+    """A decided roster."""
+
+    change: ChangePlan
+
+    @property
+    def writings(self) -> Sequence[Writing]:
+        """The statements of every collection."""
+        return self.change.writings
+
+    def apply(self, txn: Transaction) -> dict[str, int]:
+        """Write it; return collection id -> how many versions leave."""
+        self.change.apply(txn)
+        return {one.head.id: len(one.live) for one in self.change.removals}

@@ -15,6 +15,7 @@ import apsw
 from lightship.core.access import Credential, CredentialKind, Grant, Principal
 from lightship.core.audit import AccessEvent
 from lightship.core.log.merkle import Frontier
+from lightship.core.log.roster import Revoked
 from lightship.core.marks import Definition
 from lightship.core.ports import (
     Clock,
@@ -24,6 +25,7 @@ from lightship.core.ports import (
     ExpireRequest,
     HeldSet,
     Holding,
+    KeyTrace,
     Logged,
     Page,
     Published,
@@ -46,6 +48,7 @@ from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.collection_vouch import hashes
 from lightship.storage.sqlite.committer import GroupCommit
 from lightship.storage.sqlite.connection import open_database, select, widen_cache
+from lightship.storage.sqlite.distrust import trace
 from lightship.storage.sqlite.expire import Expire
 from lightship.storage.sqlite.groups import Groups, Step
 from lightship.storage.sqlite.held import HeldReader
@@ -260,9 +263,24 @@ class SqliteStore:
         """Return all rosters of an agreement's members, in the order in which they were applied."""
         return self._reader.ask(lambda db: read_rosters(db, agreement))
 
-    def apply_roster(self, roster: StoredRoster, event: AccessEvent) -> None:
-        """Put a member's next roster in force, and name it in every log of the agreement; waits."""
-        self._commits.put(ApplyRoster(roster, event), alone=True).result()
+    def apply_roster(
+        self, roster: StoredRoster, event: AccessEvent, distrust: Mapping[str, Revoked]
+    ) -> Mapping[str, int]:
+        """Put a member's next roster in force, and take out what it distrusts; waits."""
+        expected = sum(
+            live
+            for key, why in distrust.items()
+            for one in self.trace(roster.agreement, key)
+            for index, _, live in one.statements
+            if (since := why.first_in(one.origin)) is not None and index >= since
+        )
+        step = ApplyRoster(roster, event, distrust, expected)
+        left: Mapping[str, int] = self._commits.put(step, alone=True, weight=step.weight).result()
+        return left
+
+    def trace(self, agreement: str, key: str) -> Sequence[KeyTrace]:
+        """Return what a publish key has logged, for each collection that the agreement ever had."""
+        return self._reader.ask(lambda db: trace(db, agreement, key))
 
     # --- Registry -------------------------------------------------------------------------------
 
