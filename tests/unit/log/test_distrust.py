@@ -23,6 +23,7 @@ from lightship.core.log import leaf, roster
 from lightship.core.log.findings import Failure
 from lightship.core.log.held import Holdings
 from lightship.core.log.roster import BadRoster, PublishKey, Revoked, Rosters
+from lightship.core.time import Micros
 from lightship.crypto.sign import SigningKey, verify
 from lightship.storage.fsck import fsck
 from lightship.storage.sqlite import distrust
@@ -353,7 +354,7 @@ def test_a_trace_lists_what_a_key_logged_and_from_which_entry_on(hub: SignedHub,
     clock.advance(3600)
     second = entry_of(desk.publish(indicator(), withdraw=[gone(one)]))
     view, key = inside.directory.view(), hub.keys["uslgb"].keyid
-    (whole,) = trace_key(inside.signing, view, "exercise", key, 0)  # type: ignore[arg-type]  # a time
+    (whole,) = trace_key(inside.signing, view, "exercise", key, Micros(0))
     assert (whole.first, whole.statements, whole.versions, whole.origin) == (first, 2, 2, origin(hub))
     (late,) = trace_key(inside.signing, view, "exercise", key, middle)
     assert (late.first, late.statements, late.versions) == (second, 1, 1)
