@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lightship.core import dsse
@@ -58,11 +58,15 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class AppliedRoster:
-    """A roster, the keys that it newly revokes or distrusts, and what leaves by that."""
+    """A roster, the keys that it newly revokes or distrusts, and what leaves by that.
+
+    `event` is the access event that was written with it, None if nothing was done.
+    """
 
     roster: Roster
     revoked: Mapping[str, Revoked]
     withdrawn: tuple[Going, ...]
+    event: AccessEvent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ def apply_roster(
     verify: Verify,
     req: str,
     now: Micros,
+    by: AccessEvent | None = None,
 ) -> AppliedRoster:
     """Put a member's next roster in force; its digest is in every log of the agreement when this returns.
 
@@ -162,6 +167,7 @@ def apply_roster(
     Args:
         envelope: the file, DSSE.
         req: a fresh request id for the access event.  now: microseconds.
+        by: the event of the request that brings it; the steward's own without one.
 
     Raises:
         BadRecord, MalformedRequest: it is no roster.
@@ -171,20 +177,13 @@ def apply_roster(
     """
     checked = _check(signing, registry, view, envelope, verify)
     stored, found = checked.stored, checked.roster
-    event = AccessEvent(
-        req=req,
-        at=now,
-        act=ACT,
-        agr=found.agreement,
-        who=found.member,
-        cred=STEWARD,
-        q=stored.digest,
-        n=len(found.keys),
-        why=STEWARD,
+    steward = AccessEvent(
+        req=req, at=now, act=ACT, agr=found.agreement, who=found.member, cred=STEWARD, why=STEWARD
     )
+    event = replace(by or steward, q=stored.digest, n=len(found.keys))
     gone = signing.apply_roster(stored, event, checked.distrust)
     going = _going(signing, registry, view, checked, gone)
-    return AppliedRoster(found, checked.revoked, going)
+    return AppliedRoster(found, checked.revoked, going, event)
 
 
 def preview_roster(
