@@ -238,6 +238,7 @@ class ProbeHub:
         places = {"checkpoint": f"{log}checkpoint", "bundle": f"{log}tile/entries/000.p/1"}
         places["version"] = f"/agreements{self.root}1.json"
         places |= {"signed": f"{log}publish", "roster": f"/agreements{self.root}rosters/{'0' * 64}.json"}
+        places["rosters"] = f"/agreements{self.root}rosters"
         if name in places:
             return places[name]
         if name == "audit":

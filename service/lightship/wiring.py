@@ -50,6 +50,7 @@ from lightship.crypto import sign
 from lightship.crypto.certificates import check_pair
 from lightship.data import extension_definitions, extension_schemas, policies_dir, stix_schemas
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
+from lightship.log.handing import RosterPosts
 from lightship.log.reads import LogReads
 from lightship.log.writes import LogWrites
 from lightship.policy.engine import CedarRules
@@ -357,11 +358,11 @@ def _beside(hub: Hub, limits: Limits, publish: Publish, new_id: Callable[[], UUI
         reader=hub.reader, writer=hub.writer, decisions=hub.decisions, directory=hub.directory
     )
     logs = LogReads(hub.logs, hub.registry, hub.signing, hub.decisions, hub.executor)
-    signed = _signed(hub, limits, publish, new_id)
+    signed, handed = _signed(hub, limits, publish, new_id), _handed(hub, limits)
     return {
         STAGED: StagedFace(staged).below,
         "log": lambda segments: signed(segments) or logs.below_log(segments),
-        "agreements": logs.below_agreements,
+        "agreements": lambda segments: handed(segments) or logs.below_agreements(segments),
         "why": Whys(explain, limits, turns).below,
         "audience": Audiences(explain, limits, turns).below,
         "audit": audits.below,
@@ -383,6 +384,14 @@ def _signed(hub: Hub, limits: Limits, publish: Publish, new_id: Callable[[], UUI
         executor=hub.executor,
     )
     return LogWrites(signed, limits, new_id).below_log
+
+
+def _handed(hub: Hub, limits: Limits) -> Below:
+    """Return what finds the route of rosters that members hand in, nothing over a store without them."""
+    if hub.signing is None:
+        return lambda segments: None
+    store = (hub.signing, hub.registry, hub.directory)
+    return RosterPosts(*store, sign.verify, limits, hub.clock, hub.executor).below_agreements
 
 
 def _gzip(body: bytes) -> bytes:

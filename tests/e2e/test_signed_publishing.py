@@ -129,7 +129,8 @@ def test_from_a_new_key_to_a_verified_pull_and_a_revocation(ports: tuple[Port, P
     keyid = lgb.run("keys", "show")["id"]
     order = ("--admin-key", "admin.key", "--previous", "roster-1.json", "--out", "roster-2.json")
     lgb.run("roster", "sign", *order, "--revoke", keyid, "--reason", "stolen")
-    lgb.hub.command("roster", "apply", str(lgb.home / "roster-2.json"))
+    handed_in = lgb.run("roster", "apply", "roster-2.json", "--remote")
+    assert (handed_in["applied"], handed_in["revoked"]) == (True, [keyid])
     assert "deny-publish-key" in lgb.publish(marked(), code=3)["refused"][0]["why"]
     assert lax.pull() == {}
     assert lgb.hub.command("fsck").startswith("clean")

@@ -47,6 +47,7 @@ BELOW = [
     *("/agreements{root}1.json", "/agreements{root}99.json", "/agreements{root}x.json"),
     *("/log/{collection}/checkpoint", "/log/{collection}/tile/0/000.p/1", "/log/{collection}/tile/x"),
     *("/log/{collection}/tile/entries/000.p/1", "/log/{collection}/publish"),
+    "/agreements{root}rosters",
     "/agreements{root}rosters/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.json",
 ]
 METHODS = ["GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS"]

@@ -68,6 +68,8 @@ STAGED = MEMBERS
 UNREADABLE: Expected = (400, "malformed-request")
 SIGNING = POSTING | dict.fromkeys(("writer", "publisher", "other publisher"), UNREADABLE)
 """Whoever may post is told that an envelope of objects is no signed statement."""
+HANDING_IN = dict.fromkeys(LOGGED_IN, (400, "bad-record")) | OUTSIDE
+"""An envelope of objects is no roster; whose one is, its signature says."""
 CANCELLING = dict.fromkeys(LOGGED_IN, NOT_FOUND) | {"publisher": (200, LIST)}
 """A staged object of another member is like none."""
 
@@ -115,6 +117,7 @@ TABLE: dict[str, Line] = {
     "read-agreement": Line("GET", "version", MEMBERS, JSON),
     "read-roster": Line("GET", "roster", dict.fromkeys(LOGGED_IN, NOT_FOUND), JSON),
     "publish-signed": Line("POST", "signed", SIGNING, JSON),
+    "apply-roster": Line("POST", "rosters", HANDING_IN, JSON),
     "cancel-staged": Line("DELETE", "staged object", CANCELLING, JSON),
 }
 """Access action -> its line."""

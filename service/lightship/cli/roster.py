@@ -12,12 +12,14 @@ import click
 from lightship.cli.command import Command, Group, hub_option, json_option
 from lightship.cli.local import Time, hub_of, new_request
 from lightship.cli.output import print_json
+from lightship.cli.remote import asked_profile, client_of, remote_options
 from lightship.core.errors import BadFile, MalformedRequest
 from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
     from lightship.core.log.roster import Roster
 
+_JSON = "application/json"
 _File = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -117,15 +119,18 @@ def sign(
     examples="""
     lightship roster apply roster-2.json --dry-run
     lightship roster apply roster-2.json
-    lightship roster apply roster-2.json --json
+    lightship roster apply roster-2.json --remote --json
     """,
 )
 @click.argument("file", type=_File)
 @click.option("--dry-run", is_flag=True, help="Check it, say what it would withdraw, and change nothing.")
+@remote_options
 @hub_option
 @json_option
-def apply(file: Path, dry_run: bool, hub_dir: Path, as_json: bool) -> None:
+def apply(file: Path, dry_run: bool, remote: bool, profile_name: str, hub_dir: Path, as_json: bool) -> None:
     """Put a member's next roster in force, also while the hub serves.
+
+    With --remote the member hands it in itself, with any credential of its own, at any hour.
 
     It is taken only as the member's admin key signed it, which the agreement names, and its digest stands in
     every log of the agreement from then on. What it distrusts is withdrawn at once, with the reason
@@ -135,6 +140,11 @@ def apply(file: Path, dry_run: bool, hub_dir: Path, as_json: bool) -> None:
     from lightship.usecases.rosters import apply_roster, preview_roster
 
     envelope = _read(file)
+    if (profile := asked_profile(remote, profile_name)) is not None:
+        if dry_run:
+            raise click.UsageError("--dry-run looks at a hub's directory: leave it out, or --remote.")
+        _hand_in(envelope, profile, file, as_json=as_json)
+        return
     with hub_of(hub_dir) as hub:
         signing = hub.signing
         if signing is None:
@@ -146,15 +156,32 @@ def apply(file: Path, dry_run: bool, hub_dir: Path, as_json: bool) -> None:
             req, now = new_request(), hub.clock.now()
             done = apply_roster(signing, hub.registry, view, envelope, verify=verify, req=req, now=now)
     going = [asdict(one) for one in done.withdrawn]
+    _applied(done.roster, going, file, dry_run=dry_run, as_json=as_json)
+
+
+def _hand_in(envelope: bytes, profile: str, file: Path, *, as_json: bool) -> None:
+    """Hand a roster in at a remote hub."""
+    from lightship.client.errors import NotTaxii
+    from lightship.core.log import roster as form
+
+    made = form.read(envelope)[1]
+    with client_of(profile) as client:
+        path = f"/agreements/{made.agreement}/rosters"
+        done = client.connection.post(path, envelope, accept=_JSON, content_type=_JSON).value
+    if not isinstance(done, dict) or done.get("version") != made.version:
+        raise NotTaxii("The answer to a roster cannot be read", todo="Give the hub's own address")
+    _applied(made, list(done.get("withdrawn", ())), file, dry_run=False, as_json=as_json)
+
+
+def _applied(made: Roster, going: list[dict[str, Any]], file: Path, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        print_json(_shape(done.roster, str(file)) | {"applied": not dry_run, "withdrawn": going})
+        print_json(_shape(made, str(file)) | {"applied": not dry_run, "withdrawn": going})
         return
-    _tell(done.roster, str(file), as_json=False)
-    for one in done.withdrawn:
+    _tell(made, str(file), as_json=False)
+    for one in going:
         verb = "would be withdrawn" if dry_run else "withdrawn"
-        click.echo(
-            f"{one.alias or one.collection}: {one.versions} {verb} as distrusted, from entry {one.first}"
-        )
+        where, count = one["alias"] or one["collection"], one["versions"]
+        click.echo(f"{where}: {count} {verb} as distrusted, from entry {one['first']}")
     if dry_run:
         click.echo("Nothing was changed")
 

@@ -1,0 +1,118 @@
+"""`POST /agreements/<agreement>/rosters`: a member's own next roster, in force when the answer comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightship.client.outbox import Proof, Refusal
+from lightship.core import dsse
+from lightship.core.log import roster
+from lightship.core.log.roster import MAX_ROSTER, PublishKey, Revoked, Roster
+from lightship.crypto.sign import SigningKey, new_signing_key
+from lightship.storage.fsck import fsck
+from signedhub import SignedHub, signed_hub
+from stixsamples import indicator
+
+
+@pytest.fixture(name="hub")
+def _hub(tmp_path: Path) -> Iterator[SignedHub]:
+    hub = signed_hub(tmp_path, collections={"indicators": {}})
+    yield hub
+    hub.kit.close()
+
+
+def sealed(hub: SignedHub, made: Roster, signer: SigningKey | None = None) -> bytes:
+    signer = signer or hub.admins[made.member]
+    return dsse.encode(roster.sign(made, signer.keyid, signer.sign))
+
+
+def hand_in(hub: SignedHub, envelope: bytes, by: str = "uslgb", agreement: str = "") -> Any:
+    with hub.client(by) as client:
+        return client.post(f"/agreements/{agreement or hub.kit.agreement}/rosters", content=envelope)
+
+
+def with_key(hub: SignedHub, member: str = "uslgb") -> tuple[SigningKey, Roster]:
+    key = new_signing_key()
+    return key, hub.next_roster(member, {key.keyid: PublishKey(key.public)})
+
+
+def test_a_member_hands_in_its_roster_itself_and_signs_with_it_at_once(
+    hub: SignedHub, tmp_path: Path
+) -> None:
+    key, made = with_key(hub)
+    answer = hand_in(hub, sealed(hub, made))
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert (said["member"], said["version"], said["keys"], said["revoked"]) == ("uslgb", 1, [key.keyid], [])
+    hub.keys["uslgb"], hub.last["uslgb"] = key, made
+    box = hub.box("uslgb", tmp_path / "box")
+    assert isinstance(box.publish(indicator()), Proof)
+    gone = hub.next_roster("uslgb", {key.keyid: PublishKey(key.public, Revoked("stolen", {}))})
+    answer = hand_in(hub, sealed(hub, gone))
+    assert (answer.status_code, answer.json()["revoked"]) == (200, [key.keyid])
+    refused = box.publish(indicator())
+    assert isinstance(refused, Refusal)
+    assert "deny-publish-key" in refused.why
+    assert hub.consumer().proofs() == ["signed"]
+    assert fsck(hub.kit.hub.dir / "data").findings == ()
+
+
+def test_it_is_an_access_event_of_the_member_and_of_its_credential(hub: SignedHub) -> None:
+    _, made = with_key(hub)
+    answer = hand_in(hub, sealed(hub, made))
+    (event,) = [one for one in hub.kit.events() if one.act == "apply-roster"]
+    assert (event.st, event.who, event.agr, event.why) == (
+        200,
+        "uslgb",
+        hub.kit.agreement,
+        "allow-member-list",
+    )
+    assert event.cred != "steward"
+    assert event.q == answer.json()["sha256"]
+    assert event.req == answer.headers["x-request-id"]
+    assert "audit-receipt" in answer.headers
+
+
+def test_nobody_hands_in_anothers_roster_however_well_it_is_signed(hub: SignedHub) -> None:
+    _, made = with_key(hub)
+    answer = hand_in(hub, sealed(hub, made), by="uslax")
+    assert answer.status_code == 403
+    assert "deny-other-member" in answer.json()["description"]
+    elsewhere = Roster("another", hub.hub, "uslgb", 1, "", dict(made.keys))
+    answer = hand_in(hub, sealed(hub, elsewhere))
+    assert answer.status_code == 403
+    assert hand_in(hub, sealed(hub, made), agreement="another").status_code == 404
+    assert [one.st for one in hub.kit.events() if one.act == "apply-roster"] == [403, 403, 404]
+    assert hub.kit.hub.signing is not None
+    assert list(hub.kit.hub.signing.rosters(hub.kit.agreement)) == []
+
+
+def test_a_roster_counts_by_its_admin_key_and_its_place_not_by_who_brings_it(hub: SignedHub) -> None:
+    _, made = with_key(hub)
+    for envelope in (
+        sealed(hub, made, signer=new_signing_key()),
+        sealed(hub, made, signer=hub.admins["uslax"]),
+        sealed(hub, Roster(made.agreement, made.hub, "uslgb", 2, "0" * 64, dict(made.keys))),
+        sealed(hub, Roster(made.agreement, "0" * 64, "uslgb", 1, "", dict(made.keys))),
+    ):
+        answer = hand_in(hub, envelope)
+        assert answer.status_code == 400, answer.text
+    assert hand_in(hub, sealed(hub, made)).status_code == 200
+    again = hand_in(hub, sealed(hub, made))
+    assert again.status_code == 400, "one version once"
+    assert hub.consumer().pull().ok
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 400), (b"[]", 400), (b'{"payload":1}', 400), (b"\xff", 400), (b" " * (2 * MAX_ROSTER + 1), 413)],
+    ids=["nothing", "a list", "no envelope", "no UTF-8", "too much"],
+)
+def test_what_is_no_roster_is_refused_in_words(hub: SignedHub, body: bytes, status: int) -> None:
+    answer = hand_in(hub, body)
+    assert answer.status_code == status
+    assert answer.json()["title"]
