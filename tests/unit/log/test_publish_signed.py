@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from lightship.client.outbox import Proof, Refusal
-from lightship.core.log import leaf, statement
+from lightship.core.log import leaf, merkle, notes, statement
 from lightship.core.log.roster import PublishKey
 from lightship.core.time import format_stamp
 from lightship.crypto.sign import new_signing_key
 from lightship.storage.fsck import fsck
+from lightship.storage.sqlite.groups import Nothing
+from lightship.storage.sqlite.store import SqliteStore
+from lightship.storage.sqlite.transaction import Transaction
+from lightship.web.message import TAXII
 from signedhub import SignedHub, draft, gone, now_of, signed_hub
 from stixsamples import Stix, indicator, sharing_terms
 
@@ -226,6 +233,123 @@ def test_two_statements_under_one_number_are_named_and_an_event(hub: SignedHub) 
     assert shown(hub) == {one["id"]}
 
 
+class Gate:
+    """A job that keeps the writer busy until `open` is set, so that what comes meanwhile is one group."""
+
+    weight = 1
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+
+    def needs(self) -> tuple[()]:
+        return ()
+
+    def status_ids(self) -> tuple[()]:
+        return ()
+
+    def decide(self, txn: Transaction) -> Nothing:
+        assert self.open.wait(30)
+        return Nothing()
+
+
+def in_one_group(hub: SignedHub, posts: Sequence[tuple[str, Any, Sequence[Stix]]]) -> list[httpx2.Response]:
+    """Post in this order, all in one transaction; without a publication it is an unsigned post."""
+    store, gate = hub.kit.hub.writer, Gate()
+    assert isinstance(store, SqliteStore)
+    plain = {"Accept": TAXII, "Content-Type": TAXII}
+    signed = {"Accept": "application/json", "Content-Type": "application/json"}
+
+    async def send() -> list[httpx2.Response]:
+        store._commits.put(gate)
+        tasks: list[asyncio.Task[httpx2.Response]] = []
+        async with hub.kit.async_client("uslgb") as uslgb, hub.kit.async_client("uslax") as uslax:
+            for member, publication, objects in posts:
+                client = uslgb if member == "uslgb" else uslax
+                body: dict[str, Any] = {"objects": list(objects)}
+                path, headers = hub.kit.path("indicators", "objects/"), plain
+                if publication is not None:
+                    body, headers = {"publication": publication, **body}, signed
+                    path = f"/log/{hub.uuid}/publish"
+                tasks.append(
+                    asyncio.create_task(client.post(path, headers=headers, content=json.dumps(body)))
+                )
+                async with asyncio.timeout(30):
+                    while store.figures().waiting < len(tasks) + 1:
+                        await asyncio.sleep(0.001)
+            commits = sum(store.figures().sizes)
+            gate.open.set()
+            answers = await asyncio.gather(*tasks)
+        assert sum(store.figures().sizes) == commits + 2  # the gate's, and theirs
+        return answers
+
+    return hub.kit.loop.run_until_complete(send())
+
+
+def chained(hub: SignedHub, *contents: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return statements of one key, each after the one before."""
+    made: list[dict[str, Any]] = []
+    prev = ""
+    for seq, content in enumerate(contents, 1):
+        made.append(hub.statement("uslgb", seq=seq, prev=prev, **content))
+        prev = statement.digest_of(b64decode(made[-1]["payload"]))
+    return made
+
+
+def test_statements_of_one_transaction_follow_each_other_and_each_has_its_proof(hub: SignedHub) -> None:
+    one, two, three, other, unsigned = (indicator() for _ in range(5))
+    first, second, third = chained(
+        hub, {"objects": [one, two]}, {"objects": [three], "withdraw": [gone(one)]}, {"objects": [one]}
+    )
+    theirs = hub.statement("uslax", [other])
+    answers = in_one_group(
+        hub,
+        [
+            ("uslgb", first, [one, two]),
+            ("uslax", theirs, [other]),
+            ("uslgb", second, [three]),
+            ("uslax", None, [unsigned]),
+            ("uslgb", first, [one, two]),  # again, before the first time is durable
+            ("uslgb", third, [one]),  # what the second took away comes back
+        ],
+    )
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 202, 200, 200]
+    index = [answer.json().get("index") for answer in answers]
+    assert index == [index[0] + at if at is not None else None for at in (0, 1, 2, None, 0, 4)]
+    assert answers[4].json()["leaf"] == answers[0].json()["leaf"]
+    (note,) = {answer.json()["checkpoint"] for answer in answers if answer.status_code == 200}
+    checkpoint = notes.parse_checkpoint(notes.parse_note(note.encode()).text)
+    for answer in (one for one in answers if one.status_code == 200):
+        leaf_hash = merkle.leaf_hash(b64decode(answer.json()["leaf"]))
+        path = [b64decode(hashed) for hashed in answer.json()["proof"]]
+        assert merkle.verify_inclusion(
+            leaf_hash, answer.json()["index"], checkpoint.size, path, checkpoint.root
+        )
+    assert shown(hub) == {one["id"], two["id"], three["id"], other["id"], unsigned["id"]}
+    assert hub.consumer().pull().ok
+    assert fsck(hub.kit.hub.dir / "data").findings == ()
+
+
+def test_a_refused_statement_leaves_no_trace_in_its_transaction(hub: SignedHub) -> None:
+    one, two, three, held = (indicator() for _ in range(4))
+    hub.post("uslax", hub.statement("uslax", [held]), [held])
+    other = {**held, "name": "other content under the same version"}
+    first, bad, after_bad = chained(hub, {"objects": [one]}, {"objects": [two, other]}, {"objects": [three]})
+    good = hub.statement("uslgb", [two], 2, statement.digest_of(b64decode(first["payload"])))
+    answers = in_one_group(
+        hub,
+        [
+            ("uslgb", first, [one]),
+            ("uslgb", bad, [two, other]),
+            ("uslgb", after_bad, [three]),  # so it follows nothing
+            ("uslgb", good, [two]),
+        ],
+    )
+    assert [answer.status_code for answer in answers] == [200, 200, 409, 200]
+    assert failures(answers[1])
+    assert answers[3].json()["index"] == answers[0].json()["index"] + 1
+    assert shown(hub) == {held["id"], one["id"], two["id"]}
+
+
 @pytest.mark.parametrize(("seq", "prev"), [(2, "0" * 64), (3, "1" * 64)])
 def test_a_statement_that_does_not_follow_is_refused(hub: SignedHub, seq: int, prev: str) -> None:
     one, two = indicator(), indicator()
@@ -240,7 +364,6 @@ def test_statements_at_once_under_one_number_leave_one_of_them(hub: SignedHub) -
     clients = [hub.kit.client("uslgb") for _ in objects]
     for client in clients:
         client.close()
-    import asyncio
 
     async def race() -> list[int]:
         async with hub.kit.async_client("uslgb") as client:

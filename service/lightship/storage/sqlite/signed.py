@@ -1,6 +1,6 @@
 """A signed statement as a job: taken whole, with its withdrawals before its adds, or not at all.
 
-It is alone in its transaction, so that its key's chain is read from the file as it stands.
+Several may share a transaction: a key's chain goes on from the working set, or else from the file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import apsw
 
 from lightship.core.collection import Verdict, WithdrawReason, stamp_of
+from lightship.core.errors import Unavailable
 from lightship.core.log.statement import Withdrawal, digest_of
 from lightship.core.ports import (
     ItemOutcome,
@@ -52,18 +53,27 @@ def read_logged(db: apsw.Connection, number: int, digest: str) -> Logged | None:
 
 @dataclass(slots=True)
 class Again:
-    """The plan of a statement that is logged already."""
+    """The plan of a statement that is logged already, or is logged by a job before it in the group."""
 
-    known: Logged
+    number: int
+    digest: str
+    known: Logged | None
     writings: Sequence[Writing] = ()
 
     def apply(self, txn: Transaction) -> Logged:
-        """Nothing to write."""
-        return self.known
+        """Nothing to write.
+
+        Raises:
+            Unavailable: the job before it failed after all.
+        """
+        known = self.known or read_logged(txn.db, self.number, self.digest)
+        if known is None:
+            raise Unavailable("The statement was not logged", todo="Send it again")
+        return known
 
 
 class PublishSigned:
-    """The job of one SignedRequest. It MUST be alone in its transaction."""
+    """The job of one SignedRequest."""
 
     def __init__(self, request: SignedRequest) -> None:
         self.request = request
@@ -88,10 +98,11 @@ class PublishSigned:
         """
         request, publish = self.request, self.request.publish
         head = txn.enter(publish.grant)
-        known = read_logged(txn.db, head.number, digest_of(request.envelope.payload))
-        if known is not None:
-            return Again(known)
-        self._follows(txn.db, head)
+        digest = digest_of(request.envelope.payload)
+        known = read_logged(txn.db, head.number, digest)
+        if known is not None or (head.number, digest) in txn.signed:
+            return Again(head.number, digest, known)
+        self._follows(txn, head)
         judging, staged = Adding(txn, head, member_of(publish.grant.subject)), NewlyStaged()
         items = judge_all(judging, staged, publish)
         removals, problems = self._removals(txn, head, judging.member)
@@ -120,13 +131,18 @@ class PublishSigned:
                 entered.append((one, verdict, entering.add(one, marks) if verdict is Verdict.ADD else held))
         entering.settle()
         settle_staged(txn, head, staged)
+        txn.chains[head.number, request.statement.key] = request.statement.seq, digest
+        txn.signed.add((head.number, digest))
         writing = txn.reserve(head, entering.member, parts)
         return SignedPlan(request, entered, removals, entering, staged, writing)
 
-    def _follows(self, db: apsw.Connection, head: Head) -> None:
+    def _follows(self, txn: Transaction, head: Head) -> None:
         one = self.request.statement
-        rows = select(db, _CHAIN, (head.number, one.key))
-        seq, digest = rows[0] if rows else (0, "")
+        last = txn.chains.get((head.number, one.key))
+        if last is None:
+            rows = select(txn.db, _CHAIN, (head.number, one.key))
+            last = rows[0] if rows else (0, "")
+        seq, digest = last
         if one.seq <= seq:
             raise OutOfSequence(
                 "The key has signed another statement under this number",

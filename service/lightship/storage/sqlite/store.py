@@ -253,7 +253,7 @@ class SqliteStore:
     def publish_signed(self, request: SignedRequest) -> Future[Logged]:
         """Take a signed statement whole; the future completes once that is durable."""
         step = PublishSigned(request)
-        return self._commits.put(step, alone=True, weight=step.weight)
+        return self._commits.put(step, weight=step.weight)
 
     def logged(self, grant: Grant, digest: str) -> Logged | None:
         """Return what was answered to the statement with this payload, None if there is none."""

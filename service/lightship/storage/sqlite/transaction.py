@@ -126,6 +126,10 @@ class Transaction:
     staging: Staging = field(init=False)
     growth: Growth = field(init=False)
     heads: dict[int, Head] = field(default_factory=dict)
+    chains: dict[tuple[int, str], tuple[int, str]] = field(default_factory=dict)
+    """Of what is decided: (collection, publish key) -> number and digest of its last signed statement."""
+    signed: set[tuple[int, str]] = field(default_factory=set)
+    """Of what is decided: (collection, digest) of signed statements."""
     _epoch_read: int = 0
     _versions: dict[tuple[int, str], list[Version]] = field(default_factory=dict)
     _hashes: dict[tuple[int, str], int] = field(default_factory=dict)
