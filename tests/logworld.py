@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 
 from lightship.client.connection import Connection, Limits
-from lightship.client.kept_log import load, save
+from lightship.client.kept_log import Kept, load
 from lightship.client.log_source import LogSource
 from lightship.client.verifying import Report, VerifiedPull, first_look, pull
 from lightship.core.log.findings import Failure, LogRefused
@@ -39,22 +40,28 @@ class Consumer:
         self.source = LogSource(self.connection, AGREEMENT, hub.collection)
         self.got: list[bytes] = []
 
-    def _pull(self, *, fresh: bool = False) -> VerifiedPull:
-        kept = (None if fresh else load(self.state, verify)) or first_look(self.source, verify)
-        path = f"/{AGREEMENT}/collections/{self.hub.collection}/"
-        return pull(self.connection, path, self.source, kept, self.hub.clock)
+    @contextmanager
+    def kept(self, *, fresh: bool = False) -> Iterator[Kept]:
+        """The state, or as of somebody who never looked before; what is not kept is forgotten."""
+        known = None if fresh else load(self.state, verify)
+        with known or first_look(self.source, verify, path=None if fresh else self.state) as kept:
+            yield kept
 
     def pull(self) -> Report:
         """Pull, take what may be used, keep the state."""
-        with self._pull() as done:
-            self.got += list(done.bodies())
-            save(self.state, done.kept)
-            return done.report
+        with self.kept() as kept, self._part(kept) as part:
+            self.got += list(part.bodies())
+            part.keep()
+            return part.report
 
     def look(self, *, fresh: bool = False) -> Report:
         """Pull and keep nothing; `fresh` as somebody who never looked before."""
-        with self._pull(fresh=fresh) as done:
-            return done.report
+        with self.kept(fresh=fresh) as kept, self._part(kept) as part:
+            return part.report
+
+    def _part(self, kept: Kept) -> VerifiedPull:
+        path = f"/{AGREEMENT}/collections/{self.hub.collection}/"
+        return pull(self.connection, path, self.source, kept, self.hub.clock)
 
     def failures(self, *, fresh: bool = False, strict: bool = False) -> set[Failure]:
         """Pull, keep nothing, and return the names of everything that is wrong."""

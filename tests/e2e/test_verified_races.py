@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from lightship.client import Client, Connection
-from lightship.client.kept_log import load, save
+from lightship.client.kept_log import Kept, load
+from lightship.client.kept_shelf import FileShelf
 from lightship.client.log_source import LogSource
 from lightship.client.verifying import first_look, pull
 from lightship.core.time import Micros
@@ -28,6 +29,12 @@ SECONDS = 6.0
 def _hub(tmp_path: Path) -> Iterator[LiveHub]:
     with live_hub(tmp_path, sample="exercise", members=("uslax", "uslgb")) as hub:
         yield hub
+
+
+def shelf_of(kept: Kept) -> FileShelf:
+    shelf = kept.log.ledger.held.shelf
+    assert isinstance(shelf, FileShelf)
+    return shelf
 
 
 class Writer(threading.Thread):
@@ -88,22 +95,21 @@ def test_pulls_while_others_write(hub: LiveHub, tmp_path: Path) -> None:
                     stop.set()
                     for one in writers:
                         one.join(timeout=30)
-                kept = load(state, verify) or first_look(source, verify)
+                kept = load(state, verify) or first_look(source, verify, path=state)
                 clock = lambda: Micros(time.time_ns() // 1000)  # noqa: E731 -- read at several places of one pull
-                with pull(connection, target.path, source, kept, clock) as done:
+                with kept, pull(connection, target.path, source, kept, clock) as done:
                     assert done.report.ok, (done.report.findings, done.report.failures, done.report.missing)
                     for outcome in done.report.delivered:
                         key = (outcome.id, outcome.digest)
                         got[key] = got.get(key, 0) + 1
                     left |= {(one.id, one.digest) for one in done.report.gone}
-                    save(state, done.kept)
-                    held = done.kept.log.ledger.held
+                    done.keep()
+                    live = {(one.id, one.digest) for one in shelf_of(kept) if one.live}
                 pulls += 1
         finally:
             stop.set()
     assert not [one.failure for one in writers if one.failure]
     assert min(one.writes for one in writers) > 5
     assert pulls > 2
-    live = {(one.id, one.digest) for one in held if one.live}
     assert live <= got.keys()
     assert {got[key] for key in live - left} == {1}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,7 @@ import click
 
 from lightship.cli import exits
 from lightship.cli.command import Command, json_option, profile_option
-from lightship.cli.output import print_json, say
+from lightship.cli.output import counting, dumps, explain, say
 from lightship.cli.remote import client_of
 from lightship.cli.verified import now
 from lightship.core.time import format_stamp
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     examples="""
     lightship monitor la-lb-mou/indicators --member uslgb --state monitor.state
     lightship monitor la-lb-mou/indicators --member uslgb --state monitor.state --json
+    lightship monitor la-lb-mou/indicators --member uslgb --state monitor.state --follow --every 60
     """,
 )
 @click.argument("collection")
@@ -37,46 +41,89 @@ if TYPE_CHECKING:
     help="Keep what was verified in this file; another one than that of a pull.",
 )
 @click.option("--root", "pinned", default="", help="Id of the key that must have signed the agreement first.")
+@click.option("--follow", is_flag=True, help="Go on looking until SIGTERM or Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.IntRange(1, 86_400),
+    default=60,
+    show_default=True,
+    help="With --follow: seconds between two looks.",
+)
 @profile_option
 @json_option
-def monitor(collection: str, member: str, state: Path, pinned: str, profile_name: str, as_json: bool) -> int:
+def monitor(
+    collection: str,
+    member: str,
+    state: Path,
+    pinned: str,
+    follow: bool,
+    every: int,
+    profile_name: str,
+    as_json: bool,
+) -> int:
     """Report every new statement in our name that no outbox on this machine sent.
 
     The hub attests what comes by plain TAXII, so each such post of ours is reported too: compare it with what
-    our tools posted. Ends with 1 if there is any, or if something in the log does not hold.
+    our tools posted. Ends with 1 if there is any, or if something in the log does not hold. A line is printed
+    before the place in --state moves: after a crash it can come twice, never not at all.
+
+    With --follow a hub that cannot be reached is tried again; a log that is not to be trusted ends it with 1.
     """
     from lightship.client import config_dir
-    from lightship.client.kept_log import load, save
-    from lightship.client.log_source import LogSource
-    from lightship.client.monitoring import foreign, known_payloads
-    from lightship.client.verifying import first_look, follow
-    from lightship.crypto.sign import verify
+    from lightship.client.monitoring import Outboxes, look
 
-    known = known_payloads(config_dir(os.environ) / "outbox")
-    kept = load(state, verify)
-    with client_of(profile_name) as client:
-        target = client.collection(collection)
-        source = LogSource(client.connection, target.root, target.id)
-        kept = kept or first_look(source, verify, pinned_key=pinned)
-        if kept.log.collection != target.id:
-            raise click.UsageError(f"{state} is of another collection: {kept.log.origin}")
-        applied = follow(source, kept.log, now())
-    found = list(foreign(applied, member, known))
-    for one in shapes(found, applied.findings):
-        if as_json:
-            print_json(one)
-        else:
-            click.echo(_line(one))
-    save(state, kept)
-    if not as_json:
-        say(f"{collection}: {len(found)} statements in the name of {member}, log of {kept.log.size} entries")
-    return exits.FAILED if found or applied.findings else exits.OK
+    outboxes = Outboxes(config_dir(os.environ) / "outbox")
+    count = 0
+
+    def found(one: Foreign | Finding) -> None:
+        nonlocal count
+        count += 1
+        value = shape(one)
+        click.echo(dumps(value) if as_json else _line(value))
+
+    def once() -> None:
+        before = count
+        with client_of(profile_name) as client, counting("Verifying the log") as progress:
+            size = look(
+                *(client, collection, member, state, outboxes, found),
+                pinned_key=pinned,
+                now=now,
+                progress=progress,
+                clock=time.monotonic,
+            )
+        if not (as_json or (follow and count == before)):
+            say(f"{collection}: {count - before} statements in the name of {member}, log of {size} entries")
+
+    if follow:
+        _until_stopped(once, every, as_json=as_json)
+    else:
+        once()
+    return exits.FAILED if count else exits.OK
 
 
-def shapes(found: list[Foreign], findings: tuple[Finding, ...]) -> Iterator[dict[str, Any]]:
-    """Yield what is printed, one document each."""
-    for one in found:
-        yield {
+def _until_stopped(once: Callable[[], None], every: int, *, as_json: bool) -> None:
+    """Look again and again; a hub out of reach is told and tried again."""
+    from lightship.core.errors import LightshipError
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            once()
+        except LightshipError as error:
+            if exits.code_of(error) != exits.UNREACHABLE:
+                raise
+            explain(error, as_json=as_json)
+        stop.wait(every)
+
+
+def shape(one: Foreign | Finding) -> dict[str, Any]:
+    """Return what is printed of a foreign statement, or of an entry that does not hold."""
+    from lightship.client.monitoring import Foreign
+
+    if isinstance(one, Foreign):
+        return {
             "entry": one.index,
             "at": format_stamp(one.at),
             "proof": "signed" if one.signed else "hub-attested",
@@ -84,15 +131,14 @@ def shapes(found: list[Foreign], findings: tuple[Finding, ...]) -> Iterator[dict
             "withdrawn": one.withdrawn,
             "why": "",
         }
-    for finding in findings:
-        yield {
-            "entry": finding.index,
-            "at": "",
-            "proof": str(finding.failure),
-            "added": (),
-            "withdrawn": (),
-            "why": finding.why,
-        }
+    return {
+        "entry": one.index,
+        "at": "",
+        "proof": str(one.failure),
+        "added": (),
+        "withdrawn": (),
+        "why": one.why,
+    }
 
 
 def _line(one: dict[str, Any]) -> str:

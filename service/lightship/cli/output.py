@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -116,3 +117,26 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
         yield show
     finally:
         click.echo("\r\x1b[2K", nl=False, err=True)
+
+
+@contextmanager
+def counting(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function (done, of all) that keeps a line on stderr with the speed and the time that is left.
+
+    Silent where stderr is no terminal, and for work that takes less than a second.
+    """
+    begun, start, shown = time.monotonic(), -1, 0.0
+    with stages() as show:
+
+        def count(done: int, total: int) -> None:
+            nonlocal start, shown
+            moment = time.monotonic()
+            start = done if start < 0 else start
+            if moment - shown < 0.2 or moment - begun < 1:
+                return
+            shown = moment
+            speed = (done - start) / (moment - begun)
+            left = f", {(total - done) / speed:,.0f} s left" if speed > 0 else ""
+            show(f"{label}: {done:,} of {total:,}, {speed:,.0f} a second{left}", done, total)
+
+        yield count

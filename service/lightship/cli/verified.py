@@ -5,24 +5,28 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from lightship.cli import exits
-from lightship.cli.output import dumps, say
+from lightship.cli.output import counting, dumps, say
 from lightship.cli.remote import client_of
 from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
     from lightship.client.verifying import Report
+    from lightship.core.log.complete import Outcome
     from lightship.core.log.findings import Finding
     from lightship.core.log.ledger import Gone
+    from lightship.core.log.shelf import Held
 
 SHOWN = 20
-"""Lines of each kind that are printed; JSON has all of them."""
+"""Lines that are printed; JSON has more."""
+NAMED = 10_000
+"""Objects or entries of each kind of trouble that JSON names; the rest is counted."""
 
 
 def now() -> Micros:
@@ -40,56 +44,95 @@ def pull_verified(
     deletions: Path | None,
     profile_name: str,
     as_json: bool,
+    most: int | None = None,
 ) -> int:
     """Pull what is new, verify it, write what may be used, then keep the state; return the exit code."""
-    from lightship.client.kept_log import load, save
-    from lightship.client.log_source import LogSource
-    from lightship.client.verifying import first_look, pull
-    from lightship.crypto.sign import verify
+    from lightship.client.following import MOST
+    from lightship.client.verified import verified
 
-    kept = load(state, verify)
-    fresh = kept is None
-    with client_of(profile_name) as client:
-        target = client.collection(collection)
-        source = LogSource(client.connection, target.root, target.id)
-        if kept is None:
-            kept = first_look(source, verify, pinned_key=pinned)
-        elif kept.log.collection != target.id:
-            raise click.UsageError(f"{state} is of another collection: {kept.log.origin}")
-        with pull(client.connection, target.path, source, kept, now) as done:
-            report = done.report
-            _write(out, (body + b"\n" for body in done.bodies()), append=not fresh)
+    total = Total(collection)
+    with (
+        client_of(profile_name) as client,
+        counting("Verifying the log") as progress,
+        verified(
+            *(client, collection, state),
+            pinned_key=pinned,
+            strict=strict,
+            most=most or MOST,
+            now=now,
+            progress=progress,
+        ) as parts,
+    ):
+        for part in parts:
+            report, kept = part.report, part.kept
+            fresh = not kept.committed
+            begins = kept.handed == 0
             if deletions is not None:
                 _write(deletions, (f"{dumps(_shape(one))}\n".encode() for one in report.gone), append=True)
-            save(state, done.kept)
-    if fresh and not pinned:
-        say(f"First look: the agreement that begins with {kept.log.chain.hub} is pinned in {state}.")
-        say("Compare it with what the steward or another member says (`lightship pull --root` pins a key).")
-    failed = not report.ok or (strict and bool(report.warnings))
+            _write(out, (body + b"\n" for body in part.bodies()), append=not begins)
+            part.keep()
+            total.add(report)
+            if fresh and not pinned:
+                say(f"First look: the agreement that begins with {kept.log.chain.hub} is pinned in {state}.")
+                say("Compare it with what the steward or another member says (`--root` pins a key).")
+    failed = total.failed(strict=strict)
     if as_json:
-        click.echo(dumps(summary(collection, report)), err=out is None)
+        click.echo(dumps(total.summary()), err=out is None)
     else:
-        _tell(collection, report, failed=failed)
+        _tell(total, failed=failed)
     return exits.FAILED if failed else exits.OK
 
 
-def summary(collection: str, report: Report) -> dict[str, Any]:
-    """Return a report as JSON."""
-    return {
-        "collection": collection,
-        "objects": len(report.delivered),
-        "added_after": format_stamp(report.reached) if report.reached else "",
-        "proofs": dict(Counter(str(one.result) for one in report.delivered)),
-        "failures": [
-            {"id": one.id, "digest": one.digest, "failure": str(one.result)} for one in report.failures
-        ],
-        "missing": [{"id": one.id, "version": one.version, "digest": one.digest} for one in report.missing],
-        "findings": [_finding(one) for one in report.findings],
-        "warnings": [_finding(one) for one in report.warnings],
-        "withdrawn": len(report.gone),
-        "size": report.size,
-        "authority": report.authority,
-    }
+class Total:
+    """What all parts of a pull came to; of each kind of trouble no more than `NAMED` are named."""
+
+    def __init__(self, collection: str) -> None:
+        self.collection = collection
+        self.proofs: Counter[str] = Counter()
+        self.failures: list[Outcome] = []
+        self.missing: list[Held] = []
+        self.findings: list[Finding] = []
+        self.unnamed = self.withdrawn = 0
+        self.last: Report | None = None
+
+    def add(self, report: Report) -> None:
+        """Take a part in."""
+        self.proofs.update(str(one.result) for one in report.delivered)
+        self.withdrawn += len(report.gone)
+        self._name(self.failures, report.failures)
+        self._name(self.missing, report.missing)
+        self._name(self.findings, report.findings)
+        self.last = report
+
+    def _name(self, into: list[Any], new: Sequence[Any]) -> None:
+        room = max(NAMED - len(into), 0)
+        into += new[:room]
+        self.unnamed += len(new[room:])
+
+    def failed(self, *, strict: bool) -> bool:
+        """Whether anything is wrong; with `strict` warnings are."""
+        wrong = self.failures or self.missing or self.findings
+        return bool(wrong) or (strict and self.last is not None and bool(self.last.warnings))
+
+    def summary(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        last = self.last
+        return {
+            "collection": self.collection,
+            "objects": self.proofs.total(),
+            "added_after": format_stamp(last.reached) if last is not None and last.reached else "",
+            "proofs": dict(self.proofs),
+            "failures": [
+                {"id": one.id, "digest": one.digest, "failure": str(one.result)} for one in self.failures
+            ],
+            "missing": [{"id": one.id, "version": one.version, "digest": one.digest} for one in self.missing],
+            "findings": [_finding(one) for one in self.findings],
+            "warnings": [_finding(one) for one in last.warnings] if last is not None else [],
+            "unnamed": self.unnamed,
+            "withdrawn": self.withdrawn,
+            "size": last.size if last is not None else 0,
+            "authority": last.authority if last is not None else "",
+        }
 
 
 def _finding(one: Finding) -> dict[str, Any]:
@@ -107,22 +150,25 @@ def _shape(one: Gone) -> dict[str, Any]:
     }
 
 
-def _tell(collection: str, report: Report, *, failed: bool) -> None:
+def _tell(total: Total, *, failed: bool) -> None:
     """Print the verdict first, then what is wrong."""
-    proofs = ", ".join(f"{n} {name}" for name, n in Counter(str(o.result) for o in report.delivered).items())
+    last = total.last
+    proofs = ", ".join(f"{n} {name}" for name, n in total.proofs.items())
     verdict = "NOT VERIFIED" if failed else "verified"
+    size, authority = (last.size, last.authority) if last is not None else (0, "")
     say(
-        f"{collection}: {verdict}; {proofs or 'nothing new'}; "
-        f"withdrawn: {len(report.gone)}; log of {report.size} entries, agreement signed by {report.authority}"
+        f"{total.collection}: {verdict}; {proofs or 'nothing new'}; "
+        f"withdrawn: {total.withdrawn}; log of {size} entries, agreement signed by {authority}"
     )
-    lines = [f"{one.result}: {one.id}" for one in report.failures]
-    lines += [f"missing: {one.id} {one.version}" for one in report.missing]
-    lines += [str(one) for one in report.findings]
-    lines += [f"warning: {one}" for one in report.warnings]
+    lines = [f"{one.result}: {one.id}" for one in total.failures]
+    lines += [f"missing: {one.id} {one.version}" for one in total.missing]
+    lines += [str(one) for one in total.findings]
+    lines += [f"warning: {one}" for one in (last.warnings if last is not None else ())]
     for line in lines[:SHOWN]:
         say(line)
-    if len(lines) > SHOWN:
-        say(f"and {len(lines) - SHOWN} more; --json has all of them")
+    left = len(lines) + total.unnamed - SHOWN
+    if left > 0:
+        say(f"and {left} more; --json names {NAMED} of each kind")
 
 
 def _write(path: Path | None, lines: Iterable[bytes], *, append: bool) -> None:

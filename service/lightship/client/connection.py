@@ -1,8 +1,9 @@
 """One HTTPS connection to one hub: TLS trust, time-outs, bounded retries, errors of the one tree.
 
 Credentials go to the hub's own origin only: no redirect is followed, and addresses that the hub names are
-taken as paths of that origin. An explicit CA file is the only trust there is; no environment variable
-overrides it. Retried are network errors, 429, 502, 503 and 504, and only for requests that may be repeated.
+taken as paths of that origin. No answer is read beyond its bounds (`bounded`). An explicit CA file is the
+only trust there is; no environment variable overrides it. Retried are network errors, 429, 502, 503 and 504,
+and only for requests that may be repeated.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import httpx2
 import orjson
 
 from lightship import __version__
+from lightship.client.bounded import MOST, Whole, read_whole
 from lightship.client.errors import NotTaxii, NotTrusted, Unreachable, error_of
 from lightship.client.receipts import keeper
 from lightship.core.errors import BadFile, LightshipError, MalformedRequest
@@ -124,7 +126,11 @@ class Connection:
         local = urlsplit(self.origin).hostname in _LOOPBACK
         self._http = httpx2.Client(
             auth=httpx2.BasicAuth(user, secret),
-            headers={"Accept": ACCEPT, "User-Agent": f"lightship/{__version__}"},
+            headers={
+                "Accept": ACCEPT,
+                "Accept-Encoding": "gzip",
+                "User-Agent": f"lightship/{__version__}",
+            },
             verify=trust(ca),
             trust_env=not local,  # proxies; an explicit `verify` is not touched by the environment
             timeout=httpx2.Timeout(self.limits.read_s, connect=self.limits.connect_s),
@@ -161,9 +167,16 @@ class Connection:
         """
         return _json(self._send("GET", path, params=dict(params or {}), headers={"Accept": accept}))
 
-    def fetch(self, path: str, params: Mapping[str, str | int] | None = None, *, accept: str = "*/*") -> Raw:
-        """GET a path of this hub as bytes; raises what `get` raises, but takes any content."""
-        response = self._send("GET", path, params=dict(params or {}), headers={"Accept": accept})
+    def fetch(
+        self,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        *,
+        accept: str = "*/*",
+        most: int = MOST,
+    ) -> Raw:
+        """GET a path of this hub as at most `most` bytes of any content; raises what `get` raises."""
+        response = self._send("GET", path, most, params=dict(params or {}), headers={"Accept": accept})
         return Raw(response.headers, response.content)
 
     def post(self, path: str, body: bytes, *, accept: str = ACCEPT, content_type: str = ACCEPT) -> Answer:
@@ -196,12 +209,13 @@ class Connection:
             str((certificate or {}).get("notAfter", "")),
         )
 
-    def _send(self, method: str, path: str, **how: Any) -> httpx2.Response:
+    def _send(self, method: str, path: str, most: int = MOST, **how: Any) -> Whole:
         url = self.origin + path
         for attempt in range(1, self.limits.attempts + 1):
             last = attempt == self.limits.attempts
             try:
-                response = self._http.request(method, url, **how)
+                with self._http.stream(method, url, **how) as answer:
+                    response = read_whole(answer, most, self.limits.read_s, time.monotonic)
             except httpx2.TransportError as error:
                 failure = self._failure(error)
                 if last or isinstance(failure, NotTrusted) or isinstance(error, httpx2.UnsupportedProtocol):
@@ -244,7 +258,7 @@ class Connection:
         )
 
 
-def _json(response: httpx2.Response) -> Answer:
+def _json(response: Whole) -> Answer:
     if not response.content:
         return Answer(response.status_code, response.headers, None)
     try:
@@ -294,7 +308,7 @@ def _tls_reason(error: ssl.SSLError) -> str:
     return str(error.reason or error)
 
 
-def _retry_after(response: httpx2.Response) -> int | None:
+def _retry_after(response: Whole) -> int | None:
     """Return `Retry-After` in whole seconds, both forms of RFC 9110 section 10.2.3."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():

@@ -1,16 +1,20 @@
 """What is in a log in a member's name: every statement that the member's own outboxes do not know.
 
 A hub cannot forge a publisher's signature, but it can attest that a member posted something. Only the
-member can tell that it did not; so it looks at the log itself, entry by entry.
+member can tell that it did not; so it looks at the log itself, entry by entry, and keeps its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightship.client.following import Progress, bring_up
+from lightship.client.hub import Client
 from lightship.client.outbox import DELIVERED, SENDING, sent_payload
+from lightship.client.verified import machine_clock, opened
+from lightship.core.log.findings import Finding
 from lightship.core.log.leaf import Publication
 from lightship.core.log.statement import digest_of
 from lightship.core.log.trusted import Applied
@@ -28,16 +32,78 @@ class Foreign:
     withdrawn: tuple[str, ...]
 
 
-def foreign(applied: Applied, member: str, known: Container[str]) -> Iterator[Foreign]:
+class Outboxes:
+    """What all outboxes below a directory sent; read again when something is not known."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: set[str] = set()
+
+    def unknown(self, digests: set[str]) -> set[str]:
+        """Return those that are no payload (by its SHA-256) of an outbox."""
+        if digests - self._known:
+            self._known = known_payloads(self._folder)
+        return digests - self._known
+
+
+def look(
+    client: Client,
+    collection: str,
+    member: str,
+    state: Path,
+    outboxes: Outboxes,
+    found: Callable[[Foreign | Finding], None],
+    *,
+    pinned_key: str = "",
+    now: Callable[[], Micros] = machine_clock,
+    progress: Progress | None = None,
+    clock: Callable[[], float] | None = None,
+) -> int:
+    """Go through what is new in a log, keep the place, and return the number of entries of the log.
+
+    Args:
+        client: of the hub.
+        collection: as `Client.collection` takes it.
+        member: our name in the agreement.
+        state: a file of the monitor's own.
+        outboxes: of the member.
+        found: is given each foreign statement, and each entry that does not hold, before the place is kept:
+            at least once, and again if the process ends before that. The entry's number tells repeats.
+        pinned_key, now, progress: as `verified`.
+        clock: monotonic, seconds; with it the place is kept every few seconds of a long look.
+
+    Raises:
+        as `verified`.
+    """
+    with opened(client, collection, state, pinned_key=pinned_key, now=now) as (kept, source, _):
+
+        def watch(applied: Applied) -> None:
+            for one in foreign(applied, member, outboxes):
+                found(one)
+            for finding in applied.findings:
+                found(finding)
+
+        bring_up(source, kept, now(), thorough=False, clock=clock, progress=progress, watch=watch, tell=False)
+        kept.commit()
+        return kept.log.size
+
+
+def foreign(applied: Applied, member: str, outboxes: Outboxes) -> Iterator[Foreign]:
     """Yield the statements by a member among new entries of a verified log that are not its own.
 
     Args:
-        applied: what `verifying.follow` brought.
+        applied: from `following.windows`.
         member: its name in the agreement.
-        known: SHA-256 of the payloads that it sent (`known_payloads`).
+        outboxes: what it sent.
     """
-    for index, one in enumerate(applied.leaves, applied.first):
-        if isinstance(one, Publication) and one.by == member and not _is_known(one, known):
+    ours = [
+        (index, one, digest_of(one.envelope.payload))
+        for index, one in enumerate(applied.leaves, applied.first)
+        if isinstance(one, Publication) and one.by == member
+    ]
+    strange = outboxes.unknown({digest for _, _, digest in ours})
+    for index, one, digest in ours:
+        if digest in strange:
             yield Foreign(
                 index,
                 one.at,
@@ -51,7 +117,3 @@ def known_payloads(outboxes: Path) -> set[str]:
     """Return the SHA-256 of every payload that outboxes below a directory sent, answered or not."""
     found = {path.stem.rpartition("-")[2] for path in outboxes.rglob(f"{DELIVERED}/*-*-*.json")}
     return found | {sent_payload(path) for path in outboxes.rglob(SENDING)}
-
-
-def _is_known(one: Publication, known: Container[str]) -> bool:
-    return digest_of(one.envelope.payload) in known

@@ -3,43 +3,45 @@
 TAXII 2.1 section 5.4 with `match[version]=all`. The checkpoint before and the one after the objects bound
 what must have come. Objects are read strictly and hashed in their canonical form; only what the log vouches
 for is handed on. What the hub owes is asked for again at every pull until it comes or leaves the
-collection.
+collection. A pull of much is done in parts, each verified, handed on and kept by itself.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Self
 
 from lightship.client.connection import ACCEPT, Connection
 from lightship.client.errors import NotTaxii
-from lightship.client.kept_log import Kept, digest_of, origin_in
-from lightship.client.log_source import MAX_VERSIONS, LogSource
+from lightship.client.following import MOST, Progress, bring_up, first_look, follow
+from lightship.client.kept_log import Kept, Told, digest_of
+from lightship.client.log_source import LogSource
 from lightship.client.pulling import LAST
-from lightship.core.agreement.chain import Verify
-from lightship.core.errors import CallerError
 from lightship.core.ids import UNKNOWN_ID
-from lightship.core.log.complete import Outcome, compare
-from lightship.core.log.findings import Failure, Finding, LogRefused
-from lightship.core.log.held import Held
-from lightship.core.log.leaf import AgreementChange
+from lightship.core.log.complete import Came, Completeness, Outcome, compare, found
+from lightship.core.log.findings import Failure, Finding
 from lightship.core.log.ledger import Gone
-from lightship.core.log.notes import BadNote
-from lightship.core.log.trusted import Applied, TrustedLog
+from lightship.core.log.shelf import Held, Shelf
 from lightship.core.stix.json import Decoded, decode_listing
 from lightship.core.time import Micros, format_stamp
 
+__all__ = ["Part", "Report", "VerifiedPull", "first_look", "follow", "pull", "pull_parts"]
+
 SPEC_VERSIONS = "2.0,2.1"
-MARGIN = 1_000_000
+MARGIN = 20_000
 """Objects beyond those in the log that a hub may send before it is thought to go on for ever."""
+PART = 20_000
+"""Objects of one part of a pull, and withdrawals and findings that are handed on with it."""
+EVERYTHING = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a verified pull came to.
+    """What a part of a verified pull came to.
 
     Args:
         delivered: what is new to the consumer, each with its proof.
@@ -49,6 +51,7 @@ class Report:
         gone: object versions that left the collection since the last pull.
         size: entries of the log now.  authority: who signed the agreement.
         reached: everything with a `date_added` up to this was handed on, or is missing.
+        more: whether there is more to be pulled.
     """
 
     delivered: tuple[Outcome, ...]
@@ -60,6 +63,7 @@ class Report:
     size: int
     authority: str
     reached: Micros
+    more: bool = False
 
     @property
     def ok(self) -> bool:
@@ -72,10 +76,20 @@ class Received:
     """Objects as they came, spooled to a file that goes away with it."""
 
     spool: IO[bytes]
-    keys: list[tuple[str, str]] = field(default_factory=list)
+    came: list[Came] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     unreadable: list[Outcome] = field(default_factory=list)
     dates: list[tuple[int, str]] = field(default_factory=list)
+    there: dict[int, int] = field(default_factory=dict)
+    """What the log had as it came: place on the shelf -> stamp."""
+    strange: int = 0
+    """Objects that the log did not have as they came."""
+    all: bool = False
+
+    @property
+    def count(self) -> int:
+        """Objects that came, usable or not."""
+        return len(self.came) + len(self.unreadable)
 
     def bodies(self, wanted: Sequence[bool]) -> Iterator[bytes]:
         """Yield the canonical bytes of the objects that are wanted."""
@@ -87,14 +101,17 @@ class Received:
 
 
 class VerifiedPull:
-    """One pull, for a `with` block: `report` says what came of it, `bodies()` yields what may be used.
+    """One part of a pull: `report` says what came of it, `bodies()` yields what may be used.
 
-    Keep `kept` once that is safe.
+    Call `keep` once that is safe; what was not kept comes again. It can be used until the next part is asked
+    for; one that stands alone goes into a `with` block.
     """
 
-    def __init__(self, report: Report, kept: Kept, received: Received, wanted: Sequence[bool]) -> None:
+    def __init__(
+        self, report: Report, kept: Kept, received: Received, wanted: Sequence[bool], told: int
+    ) -> None:
         self.report, self.kept = report, kept
-        self._received, self._wanted = received, wanted
+        self._received, self._wanted, self.told = received, wanted, told
 
     def __enter__(self) -> Self:
         return self
@@ -102,140 +119,201 @@ class VerifiedPull:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the objects go."""
         self._received.spool.close()
 
     def bodies(self) -> Iterator[bytes]:
         """Yield the canonical bytes of the delivered objects, in order."""
         return self._received.bodies(self._wanted)
 
+    def keep(self) -> None:
+        """Keep that all of this was handed on, durably.
 
-def first_look(source: LogSource, verify: Verify, *, pinned_key: str = "", hub: str = "") -> Kept:
-    """Return an empty trusted log for a hub that was never looked at.
-
-    Args:
-        source: the log.
-        verify: the signature check.
-        pinned_key, hub: what version 1 of the agreement must be; with both empty what is shown now is pinned.
-
-    Raises:
-        LogRefused: the hub shows no checkpoint of this collection.
-    """
-    try:
-        origin = origin_in(source.checkpoint(), source.collection)
-    except BadNote as error:
-        raise LogRefused(Failure.CHECKPOINT_FORGED, str(error)) from None
-    return Kept(
-        TrustedLog(source.agreement, source.collection, origin, verify, pinned_key=pinned_key, hub=hub)
-    )
+        Raises:
+            NotKept: it cannot be; what was kept before is as it was.
+        """
+        self.kept.forget(self.told)
+        self.kept.handed += 1
+        self.kept.commit()
 
 
-def follow(source: LogSource, log: TrustedLog, now: Micros) -> Applied:
-    """Bring a trusted log up to the hub's newest checkpoint.
-
-    Raises:
-        LogRefused: it does not verify; the log must not be used any further.
-    """
-    _versions(source, log)
-    note = source.checkpoint()
-    checkpoint = log.open(note)
-    try:
-        entries = source.entries(log.size, checkpoint.size)
-    except CallerError as error:
-        raise LogRefused(
-            Failure.TRUNCATED, f"the entries that are signed for did not come: {error}"
-        ) from None
-    batch = log.admit(note, checkpoint, entries)
-    newest = max((one.agreement for one in batch.leaves if isinstance(one, AgreementChange)), default=0)
-    if newest > len(log.terms):
-        _versions(source, log)  # it took effect between the two requests
-    found = {digest: source.roster(digest) for digest in dict.fromkeys(batch.rosters)}
-    shown = {digest: envelope for digest, envelope in found.items() if envelope is not None}
-    return log.apply(batch, shown, now)
-
-
-def _versions(source: LogSource, log: TrustedLog) -> None:
-    while len(log.terms) < MAX_VERSIONS:
-        envelope = source.version(len(log.terms) + 1)
-        if envelope is None:
-            break
-        log.add_agreement(envelope)
-    if not log.terms:
-        raise LogRefused(Failure.AGREEMENT_WITHHELD, "the hub shows no version of the agreement")
+Part = VerifiedPull
 
 
 def pull(
     connection: Connection, path: str, source: LogSource, kept: Kept, now: Callable[[], Micros]
 ) -> VerifiedPull:
-    """Pull what is new to the consumer and verify all of it.
-
-    Args:
-        connection: to the hub.
-        path: the collection's TAXII path, ending in a slash.
-        source: its log.
-        kept: changed to what is trusted now; keep it once the objects are safe.
-        now: the consumer's clock, microseconds.
+    """Pull all that is new to the consumer in one part, however large; see `pull_parts`.
 
     Raises:
-        LogRefused: the log as a whole does not verify: nothing is handed on.
-        LightshipError: the hub cannot be reached, or refuses.
+        LogRefused, LightshipError: as there.
     """
-    first = follow(source, kept.log, now())
-    received = Received(tempfile.TemporaryFile())  # noqa: SIM115 -- closed with the pull that it is part of
-    try:
-        return _pull(connection, path, source, kept, now, first, received)
-    except BaseException:
-        received.spool.close()
-        raise
+    bring_up(source, kept, now())
+    one = _Pull(connection, path, source, kept, now, EVERYTHING, MOST)
+    return one.spooled(_start(kept), 0)[0]
 
 
-def _pull(
+def pull_parts(
     connection: Connection,
     path: str,
     source: LogSource,
     kept: Kept,
     now: Callable[[], Micros],
-    first: Applied,
-    received: Received,
-) -> VerifiedPull:
-    log, start = kept.log, _window(kept)
-    before, upto = log.size, log.last_at
-    _receive(connection, path, start, sum(1 for _ in log.ledger.held) + MARGIN, received)
-    there = {key for key in received.keys if any(one.digest == key[1] for one in log.ledger.held.of(key[0]))}
-    second = follow(source, log, now())
-    warnings = log.warnings(now())
-    witnessed = all(one.failure is not Failure.NOT_WITNESSED for one in warnings)
-    found = compare(log.ledger.held, received.keys, before=before, after=start, witnessed=witnessed)
-    wanted = _wanted(found.received, kept)
-    report = Report(
-        delivered=tuple(one for one, want in zip(found.received, wanted, strict=True) if want),
-        failures=(*received.unreadable, *(one for one in found.received if not one.good)),
-        missing=found.missing,
-        findings=(*first.findings, *second.findings, *_dates(received, found.received, before)),
-        warnings=tuple(warnings),
-        gone=(*first.gone, *second.gone),
-        size=log.size,
-        authority=log.chain.last.root.text if log.chain.last else "",
-        reached=upto,
-    )
-    kept.reached = upto
-    kept.early = {
-        (one.id, one.digest): one.held.stamp
-        for one, want in zip(found.received, wanted, strict=True)
-        if want and one.held is not None and one.held.index >= before and (one.id, one.digest) not in there
-    }
-    kept.owed = {(one.id, one.digest) for one in found.missing}
-    return VerifiedPull(report, kept, received, wanted)
+    *,
+    part: int = PART,
+    strict: bool = True,
+    most: int = MOST,
+    clock: Callable[[], float] = time.monotonic,
+    progress: Progress | None = None,
+) -> Generator[VerifiedPull]:
+    """Pull what is new to the consumer and verify all of it; yield it part by part, at least one.
+
+    Each part is to be kept (`VerifiedPull.keep`) before the next one is asked for. Withdrawals come before
+    the objects that were added after them.
+
+    Args:
+        connection: to the hub.
+        path: the collection's TAXII path, ending in a slash.
+        source: its log.
+        kept: changed to what is trusted now; close it afterwards, whatever happens.
+        now: the consumer's clock, microseconds.
+        part: about how many objects a part has.
+        strict: ask for newer versions of the agreement even if the hub's checkpoint is that of the last pull;
+            without it that is done once an hour.
+        most: entries of the log that are gone through at most.
+        clock: monotonic, seconds.  progress: is told how far the log is verified.
+
+    Raises:
+        LogRefused: the log as a whole does not verify: nothing more is handed on.
+        LightshipError: the hub cannot be reached, or refuses.
+    """
+    news = bring_up(source, kept, now(), thorough=strict, clock=clock, most=most, progress=progress)
+    one = _Pull(connection, path, source, kept, now, part, most)
+    start = _start(kept)
+    more = news or start < kept.log.last_at
+    told = 0
+    while len(kept.told(part + 1, told)) > part or not more:
+        few = one.told_only(part, told)
+        told, more_told = few.told, bool(kept.told(1, few.told))
+        yield from _handed(few)
+        if not more and not more_told:
+            return
+    while more:
+        done, start, more = one.spooled(start, told)
+        told = done.told
+        yield from _handed(done)
 
 
-def _window(kept: Kept) -> Micros:
+def _start(kept: Kept) -> Micros:
     """Return the stamp after which objects are asked for: before the first that is owed."""
-    owed = [
-        held.stamp - 1
-        for object_id, digest in kept.owed
-        for held in kept.log.ledger.held.of(object_id)
-        if held.digest == digest and held.live
-    ]
-    return Micros(min([kept.reached, *owed]))
+    owed = kept.log.ledger.held.shelf.owed()
+    return kept.reached if owed is None else Micros(min(kept.reached, owed - 1))
+
+
+def _handed(part: VerifiedPull) -> Iterator[VerifiedPull]:
+    try:
+        yield part
+    finally:
+        part.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pull:
+    """What the parts of one pull have in common."""
+
+    connection: Connection
+    path: str
+    source: LogSource
+    kept: Kept
+    now: Callable[[], Micros]
+    size: int
+    most: int
+
+    def told_only(self, most: int, after: int) -> VerifiedPull:
+        """Return a part without objects."""
+        received = Received(tempfile.TemporaryFile())  # noqa: SIM115 -- closed with the part that it belongs to
+        return self._result(received, (), (), (), self.kept.told(most, after))
+
+    def spooled(self, start: Micros, told: int) -> tuple[VerifiedPull, Micros, bool]:
+        """Return the next part; its objects lie in a file that has no name."""
+        received = Received(tempfile.TemporaryFile())  # noqa: SIM115 -- closed with the part that it belongs to
+        try:
+            return self.part(received, start, told)
+        except BaseException:
+            received.spool.close()
+            raise
+
+    def part(self, received: Received, start: Micros, told: int) -> tuple[VerifiedPull, Micros, bool]:
+        """Return the next part, the stamp that it ends with, and whether there is more."""
+        log, kept = self.kept.log, self.kept
+        shelf = log.ledger.held.shelf
+        before, upto = log.size, log.last_at
+        _receive(self.connection, self.path, start, self.size, received, shelf)
+        bring_up(self.source, kept, self.now(), most=self.most)
+        if not received.all:
+            upto = Micros(min(upto, max([start, *received.there.values()])))
+        witnessed = all(one.failure is not Failure.NOT_WITNESSED for one in log.warnings(self.now()))
+        came = compare(shelf, received.came, before=before, after=start, upto=upto, witnessed=witnessed)
+        wanted = _wanted(came.received, kept)
+        more = not received.all or came.upto < upto
+        if more and came.upto <= start and not any(wanted):
+            raise NotTaxii("The server goes on for ever", why="it sends more than its log has")
+        _settle(kept, came, wanted, before, received.there)
+        queue = kept.told(EVERYTHING, told)
+        done = self._result(received, came.received, came.missing, wanted, queue, more=more, before=before)
+        return done, came.upto, more
+
+    def _result(
+        self,
+        received: Received,
+        outcomes: Sequence[Outcome],
+        missing: tuple[Held, ...],
+        wanted: Sequence[bool],
+        told: Sequence[Told],
+        *,
+        more: bool = False,
+        before: int = 0,
+    ) -> VerifiedPull:
+        kept, log = self.kept, self.kept.log
+        dates = _dates(received, outcomes, before)
+        report = Report(
+            delivered=tuple(one for one, want in zip(outcomes, wanted, strict=True) if want),
+            failures=(*received.unreadable, *(one for one in outcomes if not one.good)),
+            missing=missing,
+            findings=(*(one.what for one in told if isinstance(one.what, Finding)), *dates),
+            warnings=tuple(log.warnings(self.now())),
+            gone=tuple(one.what for one in told if isinstance(one.what, Gone)),
+            size=log.size,
+            authority=log.chain.last.root.text if log.chain.last else "",
+            reached=kept.reached,
+            more=more,
+        )
+        return VerifiedPull(report, kept, received, wanted, told[-1].number if told else 0)
+
+
+def _settle(
+    kept: Kept, came: Completeness, wanted: Sequence[bool], before: int, there: dict[int, int]
+) -> None:
+    """Write down how far the consumer is once it has this part, what it has early, and what it is owed."""
+    shelf = kept.log.ledger.held.shelf
+    kept.reached = Micros(max(kept.reached, came.upto))
+    kept.early = {place: stamp for place, stamp in kept.early.items() if stamp > kept.reached}
+    for one, want in zip(came.received, wanted, strict=True):
+        held = one.held
+        if held is None or not want:
+            continue
+        if held.owed:
+            held.owed = False
+            shelf.change(held)
+        if held.stamp > kept.reached and (held.index < before or held.place not in there):
+            kept.early[held.place] = held.stamp
+    for held in came.missing:
+        if not held.owed:
+            held.owed = True
+            shelf.change(held)
 
 
 def _wanted(outcomes: Sequence[Outcome], kept: Kept) -> list[bool]:
@@ -246,29 +324,37 @@ def _wanted(outcomes: Sequence[Outcome], kept: Kept) -> list[bool]:
     """
     wanted, given = [], set()
     for one in outcomes:
-        key = (one.id, one.digest)
         held = one.held
-        fresh = held is not None and (
-            key in kept.owed or (held.stamp > kept.reached and kept.early.get(key) != held.stamp)
-        )
-        wanted.append(one.good and held is not None and held.live and fresh and key not in given)
-        given.add(key)
+        want = False
+        if one.good and held is not None and held.live and held.place not in given:
+            given.add(held.place)
+            want = held.owed or (held.stamp > kept.reached and kept.early.get(held.place) != held.stamp)
+        wanted.append(want)
     return wanted
 
 
-def _receive(connection: Connection, path: str, after: Micros, most: int, received: Received) -> None:
-    """Fetch every version after a stamp, page by page."""
+def _receive(
+    connection: Connection, path: str, after: Micros, enough: int, received: Received, shelf: Shelf
+) -> None:
+    """Fetch every version after a stamp, page by page, until there are enough or no more."""
     params = {"match[version]": "all", "match[spec_version]": SPEC_VERSIONS}
     if after > 0:
         params["added_after"] = format_stamp(after)
     seen: set[str] = set()
-    while True:
+    while received.count < enough:
         answer = connection.fetch(f"{path}objects/", params, accept=ACCEPT)
+        had = len(received.came)
         token = _page(answer.content, received)
-        received.dates.append((len(received.keys) - 1, answer.headers.get(LAST, "")))
+        for held in (found(shelf, one) for one in received.came[had:]):
+            if held is None:
+                received.strange += 1
+            else:
+                received.there[held.place] = held.stamp
+        received.dates.append((len(received.came) - 1, answer.headers.get(LAST, "")))
         if not token:
+            received.all = True
             return
-        if token in seen or len(received.keys) + len(received.unreadable) > most:
+        if token in seen or received.strange + len(received.unreadable) > MARGIN:
             raise NotTaxii("The server goes on for ever", why="it sends more than its log has")
         seen.add(token)
         params["next"] = token
@@ -284,9 +370,12 @@ def _page(content: bytes, received: Received) -> str:
         object_id = value.get("id")
         name = object_id if isinstance(object_id, str) else UNKNOWN_ID
         if isinstance(item, Decoded):
+            version = value.get("modified", value.get("created", ""))
             received.spool.write(item.canonical)
             received.sizes.append(len(item.canonical))
-            received.keys.append((name, digest_of(item.canonical)))
+            received.came.append(
+                Came(name, version if isinstance(version, str) else "-", digest_of(item.canonical))
+            )
         else:
             received.unreadable.append(Outcome(name, "", Failure.UNREADABLE_OBJECT))
     token = listing.members.get("next")

@@ -13,12 +13,11 @@ import httpx2
 import pytest
 
 from lightship.client import box as module
-from lightship.client import monitoring
 from lightship.client.drafts import Draft, draft_of, statements
 from lightship.client.errors import Unreachable
 from lightship.client.kept_log import Kept
 from lightship.client.log_source import LogSource
-from lightship.client.monitoring import foreign, known_payloads
+from lightship.client.monitoring import Outboxes, foreign, known_payloads
 from lightship.client.outbox import Outbox, Proof, Refusal, Sent, Unsettled
 from lightship.client.submitting import NotProved, submit
 from lightship.client.verifying import first_look, follow
@@ -239,7 +238,7 @@ def test_a_hub_that_disagrees_about_the_chain_stops_the_outbox(desk: Desk) -> No
 
 
 def test_the_monitor_knows_what_the_outbox_sent_and_nothing_else(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hub attests what the member never posted: nobody else can tell, the member's monitor does."""
     box = desk.outbox()
@@ -253,15 +252,19 @@ def test_the_monitor_knows_what_the_outbox_sent_and_nothing_else(
     desk.hub.attest("uslax", indicator(8))
     source = LogSource(connect(desk.hub), AGREEMENT, desk.hub.collection)
     applied = follow(source, first_look(source, verify).log, desk.hub.clock())
-    (seen,) = foreign(applied, "uslgb", known_payloads(desk.directory.parent))
+    (seen,) = foreign(applied, "uslgb", Outboxes(desk.directory.parent))
     assert (seen.index, seen.signed, seen.added, seen.withdrawn) == (
         forged,
         False,
         *[(one,) for one in ids(7, 1)],
     )
-    assert [one.index for one in foreign(applied, "uslgb", set())] == [forged - 2, forged - 1, forged]
-    monkeypatch.setattr(monitoring, "_is_known", lambda one, known: True)
-    assert not list(foreign(applied, "uslgb", known_payloads(desk.directory.parent)))
+    assert [one.index for one in foreign(applied, "uslgb", Outboxes(tmp_path / "none"))] == [
+        forged - 2,
+        forged - 1,
+        forged,
+    ]
+    monkeypatch.setattr(Outboxes, "unknown", lambda self, digests: set())
+    assert not list(foreign(applied, "uslgb", Outboxes(desk.directory.parent)))
 
 
 # --- proofs ---------------------------------------------------------------------------------------

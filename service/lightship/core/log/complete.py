@@ -10,11 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
+from typing import NamedTuple
 
 from lightship.core.collection import WithdrawReason
 from lightship.core.log.findings import Failure
-from lightship.core.log.held import Held, Holdings
-from lightship.core.time import Micros
+from lightship.core.log.shelf import Held, Shelf
+from lightship.core.time import NO_INSTANT, Micros, parse_instant
+
+MOST_MISSING = 10_000
+"""Objects that one comparison names as missing; it ends with the last of them."""
 
 
 class Proof(StrEnum):
@@ -40,55 +45,82 @@ class Outcome:
         return isinstance(self.result, Proof)
 
 
+class Came(NamedTuple):
+    """An object version as it was handed out: `version` as written in it, `digest` hex SHA-256 of its JCS."""
+
+    id: str
+    version: str
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """Objects received, in their order, and what should have come and did not."""
+    """Objects received, in their order, and what should have come and did not, at most `MOST_MISSING`.
+
+    `upto` is how far they were compared: with more missing it is the stamp of the last that is told.
+    """
 
     received: tuple[Outcome, ...]
     missing: tuple[Held, ...]
+    upto: Micros
 
 
 def compare(
-    holdings: Holdings,
-    received: Sequence[tuple[str, str]],
+    shelf: Shelf,
+    received: Sequence[Came],
     *,
     before: int,
     after: Micros,
+    upto: Micros,
     witnessed: bool = True,
 ) -> Completeness:
     """Compare what a hub handed out with what the log says.
 
     Args:
-        holdings: at the later checkpoint.
-        received: (id, hex SHA-256 of the JCS bytes) in the order they came, every version asked for.
+        shelf: what is held at the later checkpoint.
+        received: in the order they came, every version asked for.
         before: size of the log at the earlier checkpoint.
-        after: the window begins behind this stamp.
+        after, upto: the window begins behind the first stamp and ends with the second.
         witnessed: False if the checkpoint lacks cosignatures that it needs.
     """
-    outcomes = tuple(_outcome(holdings, *one, before=before, witnessed=witnessed) for one in received)
-    got = {id(one.held) for one in outcomes if one.good}
-    due = (one for one in holdings.after(after) if one.index < before)
-    return Completeness(outcomes, tuple(one for one in due if _is_missing(one, got)))
+    outcomes = tuple(_outcome(shelf, one, before=before, witnessed=witnessed) for one in received)
+    got = {one.held.place for one in outcomes if one.good and one.held is not None}
+    missing: list[Held] = []
+    for held in takewhile(lambda one: one.stamp <= upto, shelf.after(after)):
+        if held.index < before and _is_missing(held, got):
+            missing.append(held)
+            if len(missing) == MOST_MISSING:
+                return Completeness(outcomes, tuple(missing), held.stamp)
+    return Completeness(outcomes, tuple(missing), upto)
+
+
+def found(shelf: Shelf, one: Came) -> Held | None:
+    """Return the version that came, as the log has it; None if the log has no such bytes of it."""
+    try:
+        held = shelf.version(one.id, parse_instant(one.version) if one.version else NO_INSTANT)
+    except ValueError:
+        return None
+    return held if held is not None and _is(held, one.digest) else None
 
 
 def _is_missing(held: Held, got: Collection[int]) -> bool:
-    return held.live and id(held) not in got
+    return held.live and held.place not in got
 
 
 def _is(held: Held, digest: str) -> bool:
     return held.digest == digest
 
 
-def _outcome(holdings: Holdings, object_id: str, digest: str, *, before: int, witnessed: bool) -> Outcome:
-    known = holdings.of(object_id)
-    held = next((one for one in known if _is(one, digest)), None)
+def _outcome(shelf: Shelf, one: Came, *, before: int, witnessed: bool) -> Outcome:
+    held = found(shelf, one)
     if held is None:
-        return Outcome(object_id, digest, Failure.ALTERED if known else Failure.NOT_IN_LOG)
+        known = shelf.knows(one.id)
+        return Outcome(one.id, one.digest, Failure.ALTERED if known else Failure.NOT_IN_LOG)
     failure = held.problem or _left(held, before)
     if failure is not None:
-        return Outcome(object_id, digest, failure, held)
+        return Outcome(one.id, one.digest, failure, held)
     proof = Proof.SIGNED if held.key else Proof.ATTESTED
-    return Outcome(object_id, digest, proof if witnessed else Proof.UNWITNESSED, held)
+    return Outcome(one.id, one.digest, proof if witnessed else Proof.UNWITNESSED, held)
 
 
 def _left(held: Held, before: int) -> Failure | None:

@@ -28,6 +28,7 @@ class Failure(StrEnum):
     TRUNCATED = "truncated"
     REWRITTEN = "rewritten"
     UNREADABLE = "unreadable-entry"
+    ENDLESS = "endless-log"
     # of one entry
     BACKDATED = "backdated"
     FROM_THE_FUTURE = "from-the-future"
@@ -72,7 +73,8 @@ class Failure(StrEnum):
 class Finding:
     """Something that does not hold: at which entry of the log (-1: none in particular), and why.
 
-    `object_id` names the object that it is about, empty if it is about all of the entry.
+    `object_id` names the object that it is about, empty if it is about all of the entry. `other` is the entry
+    that it contradicts, -1 if there is none.
     """
 
     failure: Failure
@@ -80,6 +82,7 @@ class Finding:
     index: int = -1
     object_id: str = ""
     warning: bool = False
+    other: int = -1
 
     def __str__(self) -> str:
         place = f" at entry {self.index}" if self.index >= 0 else ""

@@ -8,7 +8,7 @@ that name only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lightship.core import dsse
 from lightship.core.agreement.chain import Verify
@@ -17,20 +17,24 @@ from lightship.core.collection import WithdrawReason
 from lightship.core.errors import CallerError
 from lightship.core.log import leaf as leaves
 from lightship.core.log.findings import Failure, Finding
-from lightship.core.log.held import Held, Holdings
+from lightship.core.log.held import Holdings
 from lightship.core.log.leaf import Publication, RosterChange, Suspension
 from lightship.core.log.roster import PublishKey, Revoked, Rosters
-from lightship.core.log.statement import digest_of
+from lightship.core.log.shelf import Held, Shelf
+from lightship.core.log.statement import Add, digest_of
 from lightship.core.log.terms import Terms
 from lightship.core.time import Micros
 
-Problem = tuple[Failure, str]
-"""What is wrong with a whole statement, and why."""
+Problem = tuple[Failure, str] | tuple[Failure, str, int]
+"""What is wrong with a whole statement, why, and which entry it contradicts, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """An object version that left the collection: for a deletion feed. `at` is the time of the entry."""
+    """An object version that left the collection: for a deletion feed. `at` is the time of the entry.
+
+    `index`, `id` and `version` together name it: by them a feed that is given it again drops it.
+    """
 
     id: str
     version: str
@@ -41,19 +45,6 @@ class Gone:
     signed: bool
 
 
-@dataclass(slots=True)
-class KeyChain:
-    """What one key has had logged here: the payload digest and leaf of each `seq`."""
-
-    logged: dict[int, tuple[str, int]] = field(default_factory=dict)
-    last: int = 0
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of the last payload, empty before the first."""
-        return self.logged[self.last][0] if self.last else ""
-
-
 class Ledger:
     """The state that the entries lead to.
 
@@ -61,9 +52,18 @@ class Ledger:
         collection: its UUID.  origin: the log's.
         agreement: its id.  hub: hex SHA-256 of the payload of the agreement's version 1.
         verify: the signature check.
+        shelf: keeps what is held, and what keys had logged; None for one in memory.
     """
 
-    def __init__(self, collection: str, origin: str, agreement: str, hub: str, verify: Verify) -> None:
+    def __init__(
+        self,
+        collection: str,
+        origin: str,
+        agreement: str,
+        hub: str,
+        verify: Verify,
+        shelf: Shelf | None = None,
+    ) -> None:
         self.collection, self.origin, self.hub = collection, origin, hub
         self.verify = verify
         self.rosters = Rosters(agreement, hub, verify, anywhere=True)
@@ -72,8 +72,7 @@ class Ledger:
         self.suspensions = Suspensions(agreement, hub, verify, anywhere=True)
         self.applied_suspensions: list[tuple[int, Micros, dsse.Envelope]] = []
         """(version of the agreement in force, time, envelope) of each suspension taken."""
-        self.held = Holdings()
-        self.keys: dict[str, KeyChain] = {}
+        self.held = Holdings(shelf)
 
     def publication(
         self, one: Publication, index: int, terms: Terms, ordered: frozenset[str], problem: Problem | None
@@ -89,7 +88,7 @@ class Ledger:
         found = problem or self._place(one, terms) or self._rights(one, terms)
         if found is None and one.statement.key:
             found = self._signature(one) or self._sequence(one, index)
-        findings = [] if found is None else [Finding(found[0], found[1], index)]
+        findings = [] if found is None else [_finding(found, index)]
         gone: list[Gone] = []
         if found is None:
             findings += self._withdrawals(one, index, ordered, gone)
@@ -195,19 +194,18 @@ class Ledger:
 
     def _sequence(self, one: Publication, index: int) -> Problem | None:
         """Does it follow what this key signed before? Two statements under one number are evidence."""
-        statement = one.statement
-        chain = self.keys.setdefault(statement.key, KeyChain())
+        statement, shelf = one.statement, self.held.shelf
         digest = digest_of(one.envelope.payload)
-        known = chain.logged.get(statement.seq)
+        known = shelf.statement(statement.key, statement.seq)
         if known is not None:
             if known[0] == digest:
-                return Failure.REPLAYED, f"it is the statement of entry {known[1]} again"
-            return Failure.EQUIVOCATION, f"the key signed another statement {statement.seq}, entry {known[1]}"
-        expected, follows = chain.last + 1, statement.prev == chain.digest
-        chain.logged[statement.seq] = (digest, index)
-        chain.last = max(chain.last, statement.seq)
-        if statement.seq != expected or not follows:
-            return Failure.GAP, f"statement {expected} of the key must come here, not this {statement.seq}"
+                return Failure.REPLAYED, f"it is the statement of entry {known[1]} again", known[1]
+            why = f"the key signed another statement {statement.seq}, entry {known[1]}"
+            return Failure.EQUIVOCATION, why, known[1]
+        last, before = shelf.last_statement(statement.key)
+        shelf.put_statement(statement.key, statement.seq, digest, index)
+        if statement.seq != last + 1 or statement.prev != before:
+            return Failure.GAP, f"statement {last + 1} of the key must come here, not this {statement.seq}"
         return None
 
     def _withdrawals(
@@ -223,6 +221,11 @@ class Ledger:
                 gone.append(_gone(held, one.at, signed=bool(one.statement.key)))
         return findings
 
+    def _against(self, failure: Failure, add: Add) -> int:
+        """Return the entry that has another digest for the version."""
+        held = self.held.shelf.version(add.id, add.instant) if failure is Failure.CONFLICT else None
+        return -1 if held is None else held.index
+
     def _adds(self, one: Publication, index: int, problem: Problem | None) -> list[Finding]:
         findings = []
         mark = None if problem is None else problem[0]
@@ -230,8 +233,13 @@ class Ledger:
             failure = self.held.add(add, one.by, one.statement.key, index, Micros(stamp), mark)
             if failure is not None and problem is None:
                 why = f"the add of version {add.version or '-'} does not hold"
-                findings.append(Finding(failure, why, index, add.id))
+                findings.append(Finding(failure, why, index, add.id, other=self._against(failure, add)))
         return findings
+
+
+def _finding(problem: Problem, index: int) -> Finding:
+    other = problem[2] if len(problem) == 3 else -1
+    return Finding(problem[0], problem[1], index, other=other)
 
 
 def _revoked(key: PublishKey) -> Problem | None:

@@ -10,7 +10,7 @@ Knows no network and no clock. After `LogRefused` an instance must not be used a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightship.core.agreement.chain import Chain, Link, Verify
 from lightship.core.errors import CallerError
@@ -22,21 +22,46 @@ from lightship.core.log.ledger import Gone, Ledger, Problem
 from lightship.core.log.merkle import Frontier
 from lightship.core.log.notes import Checkpoint
 from lightship.core.log.record import BadRecord
+from lightship.core.log.shelf import Shelf
 from lightship.core.log.terms import Terms, terms_of
 from lightship.core.time import Micros, format_stamp
 
+_OTHERS = (
+    "the entries do not hash to the signed root: one was changed, left out or put in, "
+    "among the new ones or among those that were seen before"
+)
 CLOCKS = Micros(5 * 60_000_000)
 """How far the hub's clock and the consumer's may differ before times are called wrong."""
 
 
+MAX_ENTRIES = 1 << 52
+"""No log is larger: each entry takes a microsecond of its own, until 2112."""
+
+
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Entries from what is trusted up to a checkpoint: their bytes are verified, what they say is not."""
+class Aim:
+    """A checkpoint that was opened and whose entries are not all judged yet.
+
+    Args:
+        note: as it came.  at: when it was seen first.
+        versions: of the agreement that were known then.
+        proof: that what is trusted so far is the beginning of its tree.
+    """
 
     note: bytes
     checkpoint: Checkpoint
+    at: Micros
+    versions: int
+    proof: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entries from what is trusted on: their bytes are verified, what they say is not."""
+
     frontier: Frontier
     leaves: tuple[Leaf, ...]
+    proof: tuple[bytes, ...]
 
     @property
     def rosters(self) -> tuple[str, ...]:
@@ -62,6 +87,7 @@ class TrustedLog:
         verify: the signature check.
         pinned_key: key id that must have signed the agreement's version 1; empty takes any.
         hub: SHA-256 that version 1's payload must have; empty takes any.
+        shelf: keeps what the entries lead to; None for one in memory.
     """
 
     def __init__(
@@ -73,6 +99,7 @@ class TrustedLog:
         *,
         pinned_key: str = "",
         hub: str = "",
+        shelf: Shelf | None = None,
     ) -> None:
         self.agreement, self.collection, self.origin = agreement, collection, origin
         self.verify = verify
@@ -80,9 +107,10 @@ class TrustedLog:
         self.envelopes: list[bytes] = []
         self.terms: list[Terms] = []
         self.ordered: frozenset[str] = frozenset()
-        self.ledger = Ledger(collection, origin, agreement, "", verify)
+        self.ledger = Ledger(collection, origin, agreement, "", verify, shelf)
         self.frontier = Frontier()
         self.note = b""
+        self.aim: Aim | None = None
         self.version = 0
         self.last_at = Micros(0)
         self.seen = Micros(0)
@@ -91,6 +119,11 @@ class TrustedLog:
     def size(self) -> int:
         """Entries that are trusted."""
         return self.frontier.size
+
+    @property
+    def promised(self) -> int:
+        """Entries that the hub signed for, so far as was seen."""
+        return self.size if self.aim is None else self.aim.checkpoint.size
 
     # --- the agreement ------------------------------------------------------------------------------
 
@@ -106,7 +139,10 @@ class TrustedLog:
             raise LogRefused(Failure.AGREEMENT_FORGED, str(error)) from None
         terms = terms_of(link, self.collection, self.origin)
         if not self.terms:
-            self.ledger = Ledger(self.collection, self.origin, self.agreement, self.chain.hub, self.verify)
+            shelf = self.ledger.held.shelf
+            self.ledger = Ledger(
+                self.collection, self.origin, self.agreement, self.chain.hub, self.verify, shelf
+            )
         self.terms.append(terms)
         self.envelopes.append(envelope)
         self.ordered |= terms.ordered
@@ -118,22 +154,54 @@ class TrustedLog:
         """Return the checkpoint in a note, if it is this log's and does not go back behind what is trusted.
 
         Raises:
-            LogRefused: forged, another log's, older than what was seen, or another root for the same size.
+            LogRefused: forged, another log's, older than what was seen, another root for the same size, or
+                of more entries than a log can have.
         """
-        try:
-            parsed = notes.parse_note(note)
-            self._verify_note(parsed)
-            checkpoint = notes.parse_checkpoint(parsed.text)
-        except notes.BadNote as error:
-            raise LogRefused(Failure.CHECKPOINT_FORGED, str(error)) from None
-        self._this_log(checkpoint)
+        checkpoint = self._opened(note, len(self.terms))
+        self._not_endless(checkpoint)
         self._not_back(checkpoint)
         self._one_view(checkpoint)
         return checkpoint
 
-    def _verify_note(self, parsed: notes.Note) -> None:
-        keys = self.terms[-1].log_keys if self.terms else ()
+    def take_aim(self, note: bytes, checkpoint: Checkpoint, now: Micros) -> None:
+        """Go for an opened checkpoint: `admit` and `apply` its entries, in as many parts as it takes."""
+        self.aim = Aim(note, checkpoint, now, len(self.terms))
+
+    def go_on(self, frontier: Frontier, note: bytes, aim: Aim | None) -> None:
+        """Stand again where a kept log stood; called once, when the agreement's versions are in.
+
+        Raises:
+            ValueError, LogRefused: the hashes do not lead to the checkpoints, or these are not signed.
+        """
+        if note and aim is None and self._opened(note, len(self.terms)) != _checkpoint(self, frontier):
+            raise ValueError("its hashes do not lead to its checkpoint")
+        if aim is not None:
+            if self._opened(aim.note, aim.versions) != aim.checkpoint:
+                raise ValueError("it aims at another checkpoint than it says")
+            if frontier.size and not _is_beginning(frontier, aim.checkpoint, aim.proof):
+                raise ValueError("its hashes do not lead to the checkpoint that it aims at")
+        if not note and aim is None and frontier.size:
+            raise ValueError("it has entries and no checkpoint")
+        self.frontier, self.note, self.aim = frontier, note, aim
+
+    def _opened(self, note: bytes, versions: int) -> Checkpoint:
+        try:
+            parsed = notes.parse_note(note)
+            self._verify_note(parsed, versions)
+            checkpoint = notes.parse_checkpoint(parsed.text)
+        except notes.BadNote as error:
+            raise LogRefused(Failure.CHECKPOINT_FORGED, str(error)) from None
+        self._this_log(checkpoint)
+        return checkpoint
+
+    def _verify_note(self, parsed: notes.Note, versions: int) -> None:
+        keys = self.terms[versions - 1].log_keys if 0 < versions <= len(self.terms) else ()
         notes.verify_note(parsed, keys, self.verify)
+
+    def _not_endless(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.size > MAX_ENTRIES:
+            why = f"a log of {checkpoint.size} entries cannot be: each takes a microsecond of its own"
+            raise LogRefused(Failure.ENDLESS, why)
 
     def _this_log(self, checkpoint: Checkpoint) -> None:
         if checkpoint.origin != self.origin:
@@ -142,51 +210,61 @@ class TrustedLog:
             )
 
     def _not_back(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.size < self.size:
+        if checkpoint.size < self.promised:
             raise LogRefused(
-                Failure.ROLLBACK, f"the log has {checkpoint.size} entries, {self.size} were seen before"
+                Failure.ROLLBACK, f"the log has {checkpoint.size} entries, {self.promised} were seen before"
             )
 
     def _one_view(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.size == self.size and checkpoint.root != self.frontier.root:
+        known = [_checkpoint(self, self.frontier), *([self.aim.checkpoint] if self.aim else [])]
+        if any(one.size == checkpoint.size and one.root != checkpoint.root for one in known):
             raise LogRefused(
-                Failure.SPLIT_VIEW, f"there are two logs of {self.size} entries, both signed by the hub"
+                Failure.SPLIT_VIEW, f"there are two logs of {checkpoint.size} entries, both signed by the hub"
             )
 
     # --- entries ------------------------------------------------------------------------------------
 
-    def admit(self, note: bytes, checkpoint: Checkpoint, entries: Sequence[bytes]) -> Batch:
-        """Hash the entries from `size` on to the root of an opened checkpoint; only then read them.
+    def admit(self, entries: Sequence[bytes], proof: Sequence[bytes] = ()) -> Batch:
+        """Hash the next entries on top of what is trusted; read them only if that leads to the aim.
+
+        Args:
+            entries: from `size` on: all up to the aim, or a part of them.
+            proof: with a part: that the tree up to its end is the beginning of the aim's (RFC 9162 2.1.4).
 
         Raises:
             LogRefused: too few or many, another root, or an entry that is none.
         """
-        self._whole(len(entries), checkpoint.size - self.size)
+        if self.aim is None:
+            raise ValueError("there is no checkpoint to go for")
         frontier, _ = merkle.append(self.frontier, [merkle.leaf_hash(one) for one in entries])
-        self._same_root(frontier.root, checkpoint.root)
+        if proof:
+            self._same_beginning(frontier, proof)
+        else:
+            self._whole(len(entries), self.aim.checkpoint.size - self.size)
+            self._same_root(frontier.root, self.aim.checkpoint.root)
         found = []
         for index, entry in enumerate(entries, self.size):
             try:
                 found.append(leaves.read(entry))
             except BadRecord as error:
                 raise LogRefused(Failure.UNREADABLE, str(error), index) from None
-        return Batch(note, checkpoint, frontier, tuple(found))
+        return Batch(frontier, tuple(found), tuple(proof))
 
     def _whole(self, came: int, wanted: int) -> None:
         if came != wanted:
             why = f"{wanted} new entries are signed for, {came} came"
             raise LogRefused(Failure.TRUNCATED, why, self.size)
 
+    def _same_beginning(self, frontier: Frontier, proof: Sequence[bytes]) -> None:
+        if self.aim is None or not _is_beginning(frontier, self.aim.checkpoint, proof):
+            raise LogRefused(Failure.REWRITTEN, _OTHERS, frontier.size)
+
     def _same_root(self, ours: bytes, signed: bytes) -> None:
         if ours != signed:
-            raise LogRefused(
-                Failure.REWRITTEN,
-                "the entries do not hash to the signed root: one was changed, left out or put in, "
-                "among the new ones or among those that were seen before",
-            )
+            raise LogRefused(Failure.REWRITTEN, _OTHERS)
 
     def apply(self, batch: Batch, rosters: Mapping[str, bytes], now: Micros) -> Applied:
-        """Judge the entries of an admitted batch, in order, and make its checkpoint the trusted one.
+        """Judge the entries of an admitted batch, in order, and trust the log up to them.
 
         Args:
             batch: from `admit`.
@@ -212,16 +290,25 @@ class TrustedLog:
                 findings, gone = findings + found, gone + left
                 continue
             if problem is not None:
-                findings.append(Finding(*problem, index))
+                findings.append(Finding(problem[0], problem[1], index))
             if isinstance(one, RosterChange):
                 terms = self.terms[self.version - 1]
                 found, left = self.ledger.roster(one, index, terms, rosters.get(one.sha256))
                 findings, gone = findings + found, gone + left
             elif isinstance(one, Suspension):
                 findings += self.ledger.suspension(one, index, self.terms[self.version - 1])
-        self.frontier, self.note = batch.frontier, batch.note
-        self.seen = max(self.seen, now)
+        self._stand(batch)
         return Applied(first, batch.leaves, tuple(gone), tuple(findings))
+
+    def _stand(self, batch: Batch) -> None:
+        """What was not there when a checkpoint was seen cannot be older: that holds once it is reached."""
+        self.frontier = batch.frontier
+        if self.aim is None:
+            return
+        if self.size == self.aim.checkpoint.size:
+            self.note, self.seen, self.aim = self.aim.note, max(self.seen, self.aim.at), None
+        else:
+            self.aim = replace(self.aim, proof=batch.proof)
 
     def _time(self, one: Leaf, now: Micros) -> Problem | None:
         """Times must rise, and what was not there at the last look cannot be older than that look."""
@@ -278,3 +365,11 @@ class TrustedLog:
             why = f"version {len(self.terms)} of the agreement is not in this log yet"
             found.append(Finding(Failure.AGREEMENT_BEHIND, why, warning=True))
         return found
+
+
+def _checkpoint(log: TrustedLog, frontier: Frontier) -> Checkpoint:
+    return Checkpoint(log.origin, frontier.size, frontier.root)
+
+
+def _is_beginning(frontier: Frontier, checkpoint: Checkpoint, proof: Sequence[bytes]) -> bool:
+    return merkle.verify_consistency(frontier.size, checkpoint.size, frontier.root, checkpoint.root, proof)
