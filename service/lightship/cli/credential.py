@@ -1,4 +1,7 @@
-"""`lightship credential mint|list|rotate|revoke`: a new secret is shown once, or written to a file."""
+"""`lightship credential mint|list|rotate|revoke`: a new secret is shown once, or written to a file.
+
+Or a client certificate instead of a secret: what is kept is the pin of its key.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightship.cli.client_certificate import Chosen, certificate_options, check_options, chosen
 from lightship.cli.command import Command, Group, hub_option, json_option
 from lightship.cli.local import hub_of, new_request
 from lightship.cli.output import print_json, print_rows, say
@@ -20,7 +24,7 @@ from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
     from lightship.core.access import Credential
-    from lightship.usecases.credentials import Minted
+    from lightship.usecases.credentials import Minted, Order
     from lightship.wiring import Hub
 
 PRODUCTS = ("splunk", "opencti", "sentinel", "misp", "taxii2-client", "curl")
@@ -37,6 +41,8 @@ def credential() -> None:
     lightship credential mint la-lb-mou uslax/splunk --for splunk
     lightship credential mint la-lb-mou uslgb/feeder --days 90 --allow 192.0.2.0/24 --out feeder.secret
     lightship credential mint la-lb-mou uslax/elastic --profile empty-list --json
+    lightship credential mint la-lb-mou uslax/siem --certificate siem.pem
+    lightship credential mint la-lb-mou uslax/siem --issue-certificate --days 30 --out .
     """,
 )
 @click.argument("agreement")
@@ -55,8 +61,10 @@ def credential() -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout.",
+    help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout; an issued "
+    "certificate and its key, mode 0400, to this new file or as two into this directory.",
 )
+@certificate_options
 @hub_option
 @json_option
 def mint(
@@ -68,17 +76,22 @@ def mint(
     profile: Any,
     note: str,
     out: Path | None,
+    certificate: Path | None,
+    issues: bool,
     hub_dir: Path,
     as_json: bool,
 ) -> None:
     """Make a credential for a member; its secret is shown this once and kept only as a digest.
 
-    Its user name is MEMBER-NAME. It works as Basic password, Bearer, Token and X-API-Key.
+    Its user name is MEMBER-NAME. It works as Basic password, Bearer, Token and X-API-Key. With a certificate
+    instead, whoever shows its key in a TLS handshake comes in by it, without a user name; it ends with the
+    certificate, if that is earlier.
     """
     from lightship.usecases import credentials
 
     member, short = credentials.split_name(name)
-    with _reserved(out), hub_of(hub_dir) as hub:
+    pinned = check_options(certificate, issues, product, out)
+    with _reserved(None if pinned else out), hub_of(hub_dir) as hub:
         order = credentials.Order(
             agreement=agreement,
             member=member,
@@ -89,6 +102,9 @@ def mint(
             note=note,
             days_max=hub.settings.credential_days_max,
         )
+        if pinned:
+            _bind(hub, order, certificate, out, days, as_json=as_json)
+            return
         minted = credentials.mint(
             hub.registry,
             hub.directory.view(),
@@ -127,6 +143,7 @@ def list_(agreement: str, hub_dir: Path, as_json: bool) -> None:
         (
             one.name,
             one.agreement,
+            one.kind,
             _state(one, now),
             _day(one.expires),
             ", ".join(one.allowed) or "anywhere",
@@ -134,7 +151,7 @@ def list_(agreement: str, hub_dir: Path, as_json: bool) -> None:
         )
         for one in found
     ]
-    print_rows(rows, ("NAME", "AGREEMENT", "STATE", "EXPIRES", "FROM", "NOTE"))
+    print_rows(rows, ("NAME", "AGREEMENT", "KIND", "STATE", "EXPIRES", "FROM", "NOTE"))
 
 
 @credential.command(
@@ -142,6 +159,7 @@ def list_(agreement: str, hub_dir: Path, as_json: bool) -> None:
     examples="""
     lightship credential rotate uslax-splunk
     lightship credential rotate uslax/splunk --days 90 --out splunk.secret
+    lightship credential rotate uslax/siem --issue-certificate --out siem-2.pem
     """,
 )
 @click.argument("name")
@@ -150,17 +168,30 @@ def list_(agreement: str, hub_dir: Path, as_json: bool) -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout.",
+    help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout; an issued "
+    "certificate and its key, mode 0400, to this new file or as two into this directory.",
 )
+@certificate_options
 @hub_option
 @json_option
 def rotate(
-    name: str, product: str | None, days: int | None, out: Path | None, hub_dir: Path, as_json: bool
+    name: str,
+    product: str | None,
+    days: int | None,
+    out: Path | None,
+    certificate: Path | None,
+    issues: bool,
+    hub_dir: Path,
+    as_json: bool,
 ) -> None:
-    """Give a credential a new secret; the old one stops with the next request."""
+    """Give a credential a new secret, or a new key; the old one stops with the next request."""
     from lightship.usecases import credentials
 
-    with _reserved(out), hub_of(hub_dir) as hub:
+    pinned = check_options(certificate, issues, product, out)
+    with _reserved(None if pinned else out), hub_of(hub_dir) as hub:
+        if pinned:
+            _bind_again(hub, name, certificate, out, days, as_json=as_json)
+            return
         minted = credentials.rotate(
             hub.registry,
             name,
@@ -180,16 +211,27 @@ def rotate(
     lightship credential revoke uslax/splunk --json
     """,
 )
-@click.argument("name")
+@click.argument("name", metavar="NAME|PIN")
 @hub_option
 @json_option
 def revoke(name: str, hub_dir: Path, as_json: bool) -> None:
-    """Revoke a credential for good; its next request is refused, also while the hub serves."""
-    from lightship.usecases import credentials
+    """Revoke a credential for good; its next request is refused, also while the hub serves.
+
+    A client certificate that only a member's roster lists is named by its pin: it stays revoked, whatever
+    later rosters list.
+    """
+    from lightship.usecases import pins
 
     with hub_of(hub_dir) as hub:
-        gone = credentials.revoke(hub.registry, name, req=new_request(), now=hub.clock.now())
         now = hub.clock.now()
+        gone = pins.revoke(
+            hub.registry,
+            name,
+            listed=hub.directory.clients(hub.directory.view()),
+            credential_id=str(uuid.uuid4()),
+            req=new_request(),
+            now=now,
+        )
     if as_json:
         print_json(shape(gone, now))
     else:
@@ -197,10 +239,12 @@ def revoke(name: str, hub_dir: Path, as_json: bool) -> None:
 
 
 def shape(one: Credential, now: Micros) -> dict[str, Any]:
-    """Return a credential as `--json` prints it; never a secret or its digest."""
+    """Return a credential as `--json` prints it; never a secret or its digest. A pin is public."""
     return {
         "name": one.name,
         "id": one.id,
+        "kind": one.kind,
+        "pin": one.pin or None,
         "agreement": one.agreement,
         "member": one.member,
         "state": _state(one, now),
@@ -231,6 +275,63 @@ def _reserved(out: Path | None) -> Iterator[None]:
         if out.stat().st_size == 0:
             out.unlink()
         raise
+
+
+def _bind(
+    hub: Hub,
+    order: Order,
+    certificate: Path | None,
+    out: Path | None,
+    days: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    from lightship.usecases import pins
+
+    view, name = hub.directory.view(), f"{order.member}-{order.name}"
+    with chosen(hub, certificate, out, order.agreement, name, days) as taken:
+        made = pins.bind(
+            hub.registry,
+            view,
+            order,
+            taken.shown,
+            listed=hub.directory.clients(view),
+            credential_id=str(uuid.uuid4()),
+            req=new_request(),
+            now=hub.clock.now(),
+        )
+    _show_bound(made, taken, hub.clock.now(), as_json=as_json)
+
+
+def _bind_again(
+    hub: Hub, name: str, certificate: Path | None, out: Path | None, days: int | None, *, as_json: bool
+) -> None:
+    from lightship.usecases import credentials, pins
+
+    held = credentials.renewable(hub.registry, name, "certificate")
+    with chosen(hub, certificate, out, held.agreement, held.name, days) as taken:
+        made = pins.bind_again(
+            hub.registry,
+            name,
+            taken.shown,
+            listed=hub.directory.clients(hub.directory.view()),
+            req=new_request(),
+            now=hub.clock.now(),
+            days=days,
+            days_max=hub.settings.credential_days_max,
+        )
+    _show_bound(made, taken, hub.clock.now(), as_json=as_json)
+
+
+def _show_bound(made: Credential, taken: Chosen, now: Micros, *, as_json: bool) -> None:
+    if as_json:
+        files = {"certificate_file": taken.certificate_file, "key_file": taken.key_file}
+        print_json(shape(made, now) | {name: str(path) for name, path in files.items() if path is not None})
+        return
+    say(f"Credential {made.name} for {made.agreement}, until {_day(made.expires)}: a client certificate.")
+    click.echo(f"pin {made.pin}")
+    if taken.key_file is not None:
+        say(f"The certificate is in {taken.certificate_file}, its key in {taken.key_file}.")
 
 
 def _show(hub: Hub, minted: Minted, product: str | None, out: Path | None, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`lightship keys generate|show`: key files of a publisher, made here and never sent anywhere."""
+"""`lightship keys generate|show|pin`: key files of a publisher, made here and never sent anywhere; pins."""
 
 from __future__ import annotations
 
@@ -60,6 +60,34 @@ def show(file: Path | None, as_json: bool) -> None:
 
     path = file or default_key()
     _show(path, publish_key.load(path).public, as_json=as_json)
+
+
+@keys.command(
+    cls=Command,
+    examples="""
+    lightship keys pin siem.pem
+    lightship keys pin siem.pem --json
+    """,
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def pin(file: Path, as_json: bool) -> None:
+    """Print the pin of a client certificate, or of a public key, PEM: what rosters and credentials name.
+
+    It is the SHA-256 of the public key (SubjectPublicKeyInfo), so a certificate that is renewed with the same
+    key keeps it.
+    """
+    from lightship.client.certificate import read
+    from lightship.core.time import format_stamp
+
+    found = read(file)
+    ends = format_stamp(found.not_after) if found.not_after is not None else None
+    if as_json:
+        print_json({"file": str(file), "pin": found.pin, "subject": found.subject, "not_after": ends})
+    else:
+        click.echo(
+            f"file {file}\npin  {found.pin}" + (f"\nfor  {found.subject}\nends {ends}" if ends else "")
+        )
 
 
 def _show(path: Path, public: bytes, *, as_json: bool) -> None:

@@ -1,9 +1,11 @@
-"""`lightship roster sign|apply|trace`: a member says with its admin key which publish keys are its own."""
+"""`lightship roster sign|apply|trace`: a member says with its admin key which publish keys and clients are
+its own."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from lightship.core.log.roster import Roster
 
 _JSON = "application/json"
+_PIN = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _File = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -35,6 +38,8 @@ def roster() -> None:
     lightship roster sign --admin-key admin.key --previous 1.json --add KEY --out 2.json
     lightship roster sign --admin-key admin.key --previous 2.json --revoke KEYID --reason stolen --out 3.json
     lightship roster sign --admin-key admin.key --previous 3.json --revoke ID --distrust-from all --out 4.json
+    lightship roster sign --admin-key admin.key --previous 4.json --client siem.pem --out 5.json
+    lightship roster sign --admin-key admin.key --previous 5.json --drop-client PIN --out 6.json
     """,
 )
 @click.option("--admin-key", required=True, type=_File, help="The file of the member's admin key.")
@@ -53,6 +58,10 @@ def roster() -> None:
     help="With --revoke: what these keys added to a log from this entry on is withdrawn; `all`: everything,"
     " everywhere. May be repeated.",
 )
+@click.option(
+    "--client", "clients", multiple=True, metavar="FILE|PIN", help="A client certificate; may be repeated."
+)
+@click.option("--drop-client", "dropped", multiple=True, metavar="PIN", help="List it no more; repeatable.")
 @click.option("--out", required=True, type=_File, help="Write the roster to this new file.")
 @json_option
 def sign(
@@ -65,13 +74,17 @@ def sign(
     revoked: tuple[str, ...],
     reason: str,
     distrust: tuple[str, ...],
+    clients: tuple[str, ...],
+    dropped: tuple[str, ...],
     out: Path,
     as_json: bool,
 ) -> None:
     """Sign the next version of a member's roster; needs no hub and no network.
 
     What a roster lists it keeps listing: a revoked key stays in it, and stays revoked. It can be distrusted
-    later too, or from an earlier entry on, with --revoke once more; what was withdrawn never comes back.
+    later too, or from an earlier entry on, with --revoke once more; what was withdrawn never comes back. A
+    client certificate that is listed comes in by its key, as this member, as soon as the roster is applied,
+    and not any more once one without it is.
     """
     from lightship.client import publish_key
     from lightship.core import dsse
@@ -85,7 +98,7 @@ def sign(
             raise click.UsageError("--agreement, --first and --member are those of --previous")
         opened, last = form.read(_read(previous))
         prev = hashlib.sha256(opened.payload).hexdigest()
-        made = Roster(last.agreement, last.hub, last.member, last.version + 1, prev, dict(last.keys))
+        made = replace(last, version=last.version + 1, prev=prev)
     elif agreement and hub and member:
         made = Roster(agreement, hub, member, 1, "", {})
     else:
@@ -104,7 +117,7 @@ def sign(
         why = Revoked(reason) if known is None else known
         why = Revoked(why.reason, {**why.distrust_from, **since})
         listed[keyid] = PublishKey(listed[keyid].public, why)
-    made = Roster(made.agreement, made.hub, made.member, made.version, made.prev, listed)
+    made = replace(made, keys=listed, clients=_clients(made.clients, clients, dropped))
     envelope = dsse.encode(form.sign(made, key.keyid, key.sign))
     try:
         with out.open("xb") as file:
@@ -241,6 +254,20 @@ def _distrusted(listed: tuple[str, ...]) -> dict[str, int]:
     return found
 
 
+def _clients(last: tuple[str, ...], added: tuple[str, ...], dropped: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the client pins of the next roster."""
+    from lightship.client.certificate import read
+
+    pins = dict.fromkeys(last)
+    for pin in dropped:
+        if pin not in pins:
+            raise click.UsageError(f"--drop-client {pin}: the roster lists no such pin")
+        del pins[pin]
+    for text in added:
+        pins[text if _PIN.fullmatch(text) else read(Path(text)).pin] = None
+    return tuple(pins)
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -256,6 +283,7 @@ def _shape(made: Roster, file: str) -> dict[str, Any]:
         "file": file,
         "keys": [keyid for keyid, one in made.keys.items() if one.revoked is None],
         "revoked": [keyid for keyid, one in made.keys.items() if one.revoked is not None],
+        "clients": list(made.clients),
     }
 
 
@@ -264,5 +292,5 @@ def _tell(made: Roster, file: str, *, as_json: bool) -> None:
     if as_json:
         print_json(shape)
     else:
-        counts = f"keys: {len(shape['keys'])}, revoked: {len(shape['revoked'])}"
+        counts = f"keys: {len(shape['keys'])}, revoked: {len(shape['revoked'])}, clients: {len(made.clients)}"
         click.echo(f"{made.agreement}: roster {made.version} of {made.member}, {counts}")

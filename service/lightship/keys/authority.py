@@ -1,9 +1,10 @@
 """The private authority of a hub and its server certificate: made by `init`, renewed when a hub starts.
 
 Only for hubs that were given no certificate of their own. The authority's key stays in the hub directory,
-mode 0400; it is constrained to the hub's names, so that a theft cannot impersonate anybody else. A renewal
-keeps the server's key: only the certificate file is replaced, and a reload can never see a pair that does not
-match.
+mode 0400; it is constrained to the hub's names, so that a theft cannot impersonate anybody else. It issues
+certificates of clients too, which are nobody's until their key is pinned, so a theft lets nobody in. A
+renewal keeps the server's key: only the certificate file is replaced, and a reload can never see a pair that
+does not match.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightship.core.errors import BadFile
+from lightship.core.access import ClientCertificate
+from lightship.core.errors import BadFile, Conflict
 from lightship.core.time import Micros
 from lightship.crypto import certificates
+from lightship.crypto.client_certificates import issue_client as issue
 from lightship.crypto.sign import new_signing_key
 from lightship.keys.files import read_private, replace_file
 
@@ -67,6 +70,32 @@ class KeyMaker:
 
     def _read(self, name: str) -> certificates.Profile:
         return certificates.read_profile(self._profile(name))
+
+
+def issue_client(
+    hub_dir: Path, profile: Callable[[str], str], name: str, uri: str, days: int | None, now: Micros
+) -> tuple[certificates.Issued, ClientCertificate]:
+    """Issue a client certificate with a fresh key by the hub's own authority.
+
+    Args:
+        profile: name -> TOML text of a certificate profile.
+        name: its common name.  uri: its SAN.  days: how long it lasts, None for the profile's days.
+
+    Raises:
+        Conflict: the hub has no authority of its own.  BadFile: it cannot be read, or ends too soon.
+        ValueError: more days than the profile allows.
+    """
+    if not (hub_dir / CA_KEY).exists():
+        raise Conflict(
+            "This hub has no authority of its own",
+            why=f"there is no {CA_KEY}",
+            todo="Bind a certificate of another authority with --certificate, and name that in tls_client_ca",
+        )
+    ca = certificates.Issued(_read(hub_dir / CA_CERT), read_private(hub_dir / CA_KEY))
+    made, shown = issue(certificates.read_profile(profile("client")), name, uri, days, now, ca)
+    if shown.not_after <= now:
+        raise BadFile("The private authority has ended", path=str(hub_dir / CA_CERT))
+    return made, shown
 
 
 @dataclass(frozen=True, slots=True)
