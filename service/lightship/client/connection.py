@@ -31,6 +31,10 @@ from lightship.core.errors import BadFile, LightshipError, MalformedRequest
 ACCEPT = "application/taxii+json;version=2.1"
 _RETRIED = frozenset({429, 502, 503, 504})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_CLOSES = (
+    "A hub closes a connection, often without a word, whose client certificate has ended or none of its"
+    " authorities issued: see `lightship keys pin FILE`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,20 @@ class Answer:
     value: Any
 
 
-def trust(ca: Path | None) -> ssl.SSLContext:
-    """Return a TLS context that trusts `ca` alone, or the system's store without one.
+@dataclass(frozen=True, slots=True)
+class ClientFiles:
+    """A client certificate, PEM, with authorities in between if any, and its key; None: in the same file."""
+
+    cert: Path
+    key: Path | None = None
+
+
+def trust(ca: Path | None, client: ClientFiles | None = None) -> ssl.SSLContext:
+    """Return a TLS context that trusts `ca` alone, or the system's store without one; it shows `client`.
 
     Raises:
-        BadFile: the CA file is missing or holds no certificate.
+        BadFile: the CA file is missing or holds no certificate; the client certificate or its key cannot be
+            used, or others can read the key.
     """
     if ca is None:
         context = ssl.create_default_context()
@@ -71,7 +84,24 @@ def trust(ca: Path | None) -> ssl.SSLContext:
                 todo="Give the PEM file of the hub's CA, e.g. tls/ca.pem of the hub's directory",
             ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if client is not None:
+        _show(context, client)
     return context
+
+
+def _show(context: ssl.SSLContext, client: ClientFiles) -> None:
+    key = client.key or client.cert
+    try:
+        if key.stat().st_mode & 0o077:
+            raise BadFile("The client key's file is open to others", path=str(key), todo=f"chmod 400 {key}")
+        context.load_cert_chain(client.cert, client.key, password=lambda: b"")  # never asks on the terminal
+    except (OSError, ssl.SSLError) as error:
+        raise BadFile(
+            "The client certificate cannot be used",
+            path=str(client.cert),
+            why=error.strerror or str(error),
+            todo="Give PEM files that belong together, the key without a passphrase",
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +127,9 @@ class Connection:
 
     Args:
         url: the hub, e.g. `https://localhost:9443`; plain http on loopback only.
-        user, secret: the credential, sent as HTTP Basic.
+        user, secret: the credential, sent as HTTP Basic; both empty: the client certificate says who it is.
         ca: the CA file to trust; None = the system's store.
+        client: a certificate to show in the handshake.
         limits: time-outs and number of attempts.
         receipts: file to which the receipt of each answer is appended; None keeps none.
         transport: replaces the network (tests).
@@ -112,6 +143,7 @@ class Connection:
         secret: str,
         *,
         ca: Path | None = None,
+        client: ClientFiles | None = None,
         limits: Limits | None = None,
         receipts: Path | None = None,
         transport: httpx2.BaseTransport | None = None,
@@ -119,19 +151,19 @@ class Connection:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.origin = origin_of(url)
-        self.ca = ca
+        self.ca, self.client = ca, client
         self.limits = limits or Limits()
         self._sleep = sleep
         self._chance = chance
         local = urlsplit(self.origin).hostname in _LOOPBACK
         self._http = httpx2.Client(
-            auth=httpx2.BasicAuth(user, secret),
+            auth=httpx2.BasicAuth(user, secret) if user or secret else None,
             headers={
                 "Accept": ACCEPT,
                 "Accept-Encoding": "gzip",
                 "User-Agent": f"lightship/{__version__}",
             },
-            verify=trust(ca),
+            verify=trust(ca, client),
             trust_env=not local,  # proxies; an explicit `verify` is not touched by the environment
             timeout=httpx2.Timeout(self.limits.read_s, connect=self.limits.connect_s),
             follow_redirects=False,
@@ -239,6 +271,12 @@ class Connection:
 
     def _failure(self, error: httpx2.TransportError) -> LightshipError:
         cause = _tls_cause(error)
+        if cause is not None and self.client is not None and "ALERT" in str(cause.reason):
+            return NotTrusted(
+                f"{self.origin} does not take the client certificate {self.client.cert}",
+                why=_tls_reason(cause),
+                todo=_CLOSES,
+            )
         if cause is not None:
             given = f"the CA file {self.ca}" if self.ca else "the system's certificates"
             return NotTrusted(
@@ -254,7 +292,8 @@ class Connection:
         return Unreachable(
             f"{self.origin} cannot be reached",
             why=why,
-            todo="Check the address, the port, that the hub is running, and proxies in between",
+            todo="Check the address, the port, that the hub is running, and proxies in between"
+            + (f". {_CLOSES}" if self.client is not None else ""),
         )
 
 

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Literal
 
+from lightship.client.certificate import read
 from lightship.client.connection import ACCEPT, Look
 from lightship.client.errors import Unreachable
 from lightship.client.hub import Client, RemoteCollection
@@ -51,6 +53,8 @@ def examine(client: Client, now: datetime) -> Iterator[Finding]:
         )
         return
     yield Finding("address", "ok", f"{client.connection.origin} answers")
+    if client.connection.client is not None:
+        yield _certificate(client.connection.client.cert, now)
     yield from _tls(look, now)
     yield _clock(look, now)
     try:
@@ -82,6 +86,17 @@ def _tls(look: Look, now: datetime) -> Iterator[Finding]:
             f"valid for {days} more days",
             "Ask the hub's steward to renew it" if near else "",
         )
+
+
+def _certificate(path: Path, now: datetime) -> Finding:
+    """The client certificate of the profile; that the hub's TLS took it is seen, not whose client it is."""
+    found = read(path)
+    if found.not_after is None:
+        return Finding("client", "failed", f"{path} holds no certificate", "Give --client-cert a certificate")
+    days = (found.not_after - int(now.timestamp() * 1_000_000)) // (86_400 * 1_000_000)
+    near = days < CERTIFICATE_DAYS
+    text = f"certificate {found.subject}, pin {found.pin}, valid for {days} more days"
+    return Finding("client", "warning" if near else "ok", text, "Have it renewed" if near else "")
 
 
 def _clock(look: Look, now: datetime) -> Finding:

@@ -82,13 +82,21 @@ class Client:
         """Return the client of a profile; the secret is read now. LIGHTSHIP_RECEIPTS names a receipts' file.
 
         Raises:
-            BadFile, NotFound: the profile's secret or CA file cannot be used.
+            BadFile, NotFound: the profile's secret, CA file or client certificate cannot be used.
         """
         environ = os.environ if environ is None else environ
         secret, named = profile.secret(environ), environ.get(VARIABLE)
         receipts = Path(named) if named else None
         return cls(
-            Connection(profile.url, profile.user, secret, ca=profile.ca, limits=limits, receipts=receipts)
+            Connection(
+                profile.url,
+                profile.user,
+                secret,
+                ca=profile.ca,
+                client=profile.client,
+                limits=limits,
+                receipts=receipts,
+            )
         )
 
     def __enter__(self) -> Self:

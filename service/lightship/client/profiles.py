@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lightship.client.connection import ClientFiles
 from lightship.client.errors import NoProfile
 from lightship.core.errors import BadFile, MalformedRequest
 from lightship.core.ids import is_slug
@@ -22,7 +23,11 @@ FILE = "profiles.toml"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How to reach one hub. One of `secret_file` and `secret_env` is set; `ca` None = the system's store."""
+    """How to reach one hub. One of `secret_file` and `secret_env` is set; `ca` None = the system's store.
+
+    With a client certificate, `client_cert` and `client_key` (None: in the same file), user and secret may
+    be empty.
+    """
 
     name: str
     url: str
@@ -30,14 +35,23 @@ class Profile:
     secret_file: Path | None = None
     secret_env: str = ""
     ca: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+
+    @property
+    def client(self) -> ClientFiles | None:
+        """The client certificate to show, None without one."""
+        return None if self.client_cert is None else ClientFiles(self.client_cert, self.client_key)
 
     def secret(self, environ: Mapping[str, str]) -> str:
-        """Return the secret.
+        """Return the secret; empty where the client certificate alone says who it is.
 
         Raises:
             BadFile: the file is missing, empty, or readable by others.
             NoProfile: the environment variable is not set.
         """
+        if self.client_cert is not None and not self.user:
+            return ""
         if self.secret_file is None:
             found = environ.get(self.secret_env, "").strip()
             if not found:
@@ -126,7 +140,7 @@ def save_profile(directory: Path, profile: Profile, secret: str | None, *, make_
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / profile.name
         write_private(path, secret + "\n")
-        profile = Profile(profile.name, profile.url, profile.user, path, "", profile.ca)
+        profile = replace(profile, secret_file=path, secret_env="")
     profiles[profile.name] = profile
     text = _dump(profiles, profile.name if make_default or not default else default)
     write_private(directory / FILE, text)
@@ -146,26 +160,33 @@ def write_private(path: Path, text: str) -> None:
 
 def _profile(name: str, kept: Mapping[str, str]) -> Profile:
     secret_file, ca = kept.get("secret_file"), kept.get("ca_file")
+    client_cert, client_key = kept.get("client_cert"), kept.get("client_key")
     return Profile(
         name=name,
         url=kept["url"],
-        user=kept["user"],
+        user=kept.get("user", "") if client_cert else kept["user"],
         secret_file=Path(secret_file) if secret_file else None,
         secret_env=kept.get("secret_env", ""),
         ca=Path(ca) if ca else None,
+        client_cert=Path(client_cert) if client_cert else None,
+        client_key=Path(client_key) if client_key else None,
     )
 
 
 def _dump(profiles: Mapping[str, Profile], default: str) -> str:
     lines = [f"default = {_quote(default)}"]
     for name, one in sorted(profiles.items()):
-        lines += ["", f"[profiles.{name}]", f"url = {_quote(one.url)}", f"user = {_quote(one.user)}"]
-        if one.secret_file is not None:
-            lines.append(f"secret_file = {_quote(str(one.secret_file))}")
-        else:
-            lines.append(f"secret_env = {_quote(one.secret_env)}")
-        if one.ca is not None:
-            lines.append(f"ca_file = {_quote(str(one.ca))}")
+        values = {
+            "url": one.url,
+            "user": one.user,
+            "secret_file": one.secret_file,
+            "secret_env": one.secret_env,
+            "ca_file": one.ca,
+            "client_cert": one.client_cert,
+            "client_key": one.client_key,
+        }
+        lines += ["", f"[profiles.{name}]"]
+        lines += [f"{key} = {_quote(str(value))}" for key, value in values.items() if value]
     return "\n".join(lines) + "\n"
 
 
