@@ -239,9 +239,11 @@ class Hub(RuleBasedStateMachine):
         self.inside = self.hears = self.speaks = True
         self.http = self.kit.client(None)
         definitions: dict[str, str] = {}
-        self.shelves = {alias: Shelf(definitions=definitions) for alias in ALIASES}
         self.waiting: list[Waiting] = []
-        self.embargoes = 0
+        self.shelves = {
+            alias: Shelf(alias, definitions=definitions, waiting=self.waiting) for alias in ALIASES
+        }
+        self.embargoes, self.rules_changed = 0, True
         self.pollers = {(alias, kind): Poller() for alias in ALIASES for kind in ("next", "last", "clock")}
         self.kept: list[Kept] = []
         self.etags: dict[str, tuple[str, bytes]] = {}
@@ -258,6 +260,7 @@ class Hub(RuleBasedStateMachine):
     # --- who may do what --------------------------------------------------------------------------
 
     def apply(self) -> None:
+        self.rules_changed = True
         lax = ["uslax"] if self.inside else []
         warned = [*(lax if self.hears else []), "uslgb", WATCH]
         warning = [*(lax if self.speaks else []), "uslgb"]
@@ -302,6 +305,7 @@ class Hub(RuleBasedStateMachine):
         if not self.known(member):
             return
         self.old_secrets.append(self.secrets[member])
+        self.rules_changed = True
         if how == "revoke":
             self.kit.revoke(member)
             self.valid[member] = False
@@ -325,6 +329,7 @@ class Hub(RuleBasedStateMachine):
         for member in [one for one, valid in self.valid.items() if not valid]:
             self.kit.held[member] = self.kit.mint(member, f"n{self.number}-{len(self.old_secrets)}")
             self.secrets[member], self.valid[member] = self.kit.secret(member), True
+            self.rules_changed = True
 
     @rule(seconds=st.sampled_from([0.0005, 0.3, 2, 90]))
     def time_passes(self, seconds: float) -> None:
@@ -369,25 +374,47 @@ class Hub(RuleBasedStateMachine):
             assert entry["date_added"] > last
             one.stamp = entry["date_added"]
 
-    @rule(member=members, alias=aliases, seconds=st.sampled_from([0.3, 2, 90]))
-    def holds_something_back(self, member: str, alias: str, seconds: float) -> None:
-        """Post an object with its terms: nobody else sees it before its time."""
+    def terms(self, seconds: float) -> tuple[dict[str, Any], int]:
+        """Return a marking with a `release_at` of its own, and that moment."""
         self.embargoes += 1
-        tail = uuid.UUID(int=self.number << 32 | self.embargoes, version=4)
         release = self.clock.now() + int(seconds * 1_000_000)
         terms = sharing_terms(self.kit.agreement, release_at=format_stamp(Micros(release)))
-        terms["id"] = f"marking-definition--{tail}"
-        held = indicator(3, VERSIONS[0], "held back", "2.1") | {"id": f"indicator--{tail}"}
-        held["object_marking_refs"] = [*held.get("object_marking_refs", ()), terms["id"]]
-        posted = [held, terms]
+        tail = uuid.UUID(int=self.number << 32 | self.embargoes, version=4)
+        return {**terms, "id": f"marking-definition--{tail}", "name": f"Terms {self.embargoes}"}, release
+
+    @rule(
+        member=members,
+        alias=aliases,
+        seconds=st.sampled_from([0.3, 2, 90]),
+        number=st.none() | st.integers(0, 2),
+        version=st.sampled_from(VERSIONS),
+    )
+    def holds_something_back(
+        self, member: str, alias: str, seconds: float, number: int | None, version: str
+    ) -> None:
+        """Post an object with its terms, under an id of its own or one that others use too."""
+        terms, release = self.terms(seconds)
+        held = indicator(number or 0, version, "held back", "2.1") | {"object_marking_refs": [terms["id"]]}
+        if number is None:
+            held["id"] = f"indicator--{terms['id'].partition('--')[2]}"
+        self.hold(member, alias, [held, terms], release)
+
+    @rule(member=members, alias=aliases, seconds=st.sampled_from([0.3, 2, 90]))
+    def holds_a_definition_back(self, member: str, alias: str, seconds: float) -> None:
+        """Under the id that everybody defines: what another has waiting is not there."""
+        terms, release = self.terms(seconds)
+        self.hold(member, alias, [{**terms, "id": f"marking-definition--{UUID}0"}], release)
+
+    def hold(self, member: str, alias: str, posted: list[dict[str, Any]], release: int) -> None:
         answer = self.ask("POST", f"{alias}/objects/", self.secrets[member], json={"objects": posted})
         if refused := self.refusal(member, alias, "write"):
             assert answer.status_code == refused, answer.text
             return
+        fates = self.shelves[alias].hold(member, posted, release)
         told = answer.json()
-        assert [one["id"] for one in told["successes"]] == [held["id"], terms["id"]], told
-        assert all("Held back until" in one["message"] for one in told["successes"])
-        self.waiting += [Waiting(one, member, alias, release) for one in posted]
+        taken = [one["id"] for one, fate in zip(posted, fates, strict=True) if fate == "add"]
+        assert [one["id"] for one in told.get("successes", [])] == taken, told
+        assert all("Held back until" in one["message"] for one in told.get("successes", []))
 
     @precondition(lambda self: self.waiting)
     @rule()
@@ -395,32 +422,71 @@ class Hub(RuleBasedStateMachine):
         """All that is due and may still enter, with stamps after all others."""
         assert self.kit.app.upkeep is not None
         self.kit.loop.run_until_complete(self.kit.app.upkeep.round())
-        now = self.clock.now()
         for alias, shelf in self.shelves.items():
-            due = [one for one in self.waiting if one.alias == alias and one.release <= now]
-            due = [one for one in due if self.may(one.owner, alias, "write") and self.is_member(one.owner)]
-            self.waiting = [one for one in self.waiting if one not in due]
-            stamps = {one["id"]: one["date_added"] for one in self.everything(alias, "manifest")}
-            last = max((one.stamp for one in shelf.added), default="")
-            new = [Version(one.body, one.owner, stamps[one.id]) for one in due]
-            assert all(one.stamp > last for one in new)
-            shelf.added += sorted(new, key=lambda one: one.stamp)
+            before = len(shelf.added)
+
+            def may(owner: str, alias: str = alias) -> bool:
+                return self.may(owner, alias, "write") and self.is_member(owner)
+
+            shelf.release(self.clock.now(), again=self.rules_changed, may=may)
+            self.learn_stamps(alias, before)
+        self.rules_changed = False
 
     @precondition(lambda self: self.waiting)
-    @rule(which=st.integers(0, 12), member=members)
-    def takes_back_what_waits(self, which: int, member: str) -> None:
-        """Its publisher can, unless it marks something; for others it is not there."""
+    @rule(which=st.integers(0, 12), own=st.booleans(), member=members, versions=picks, wanted=specs)
+    def takes_back_what_waits(
+        self, which: int, own: bool, member: str, versions: tuple[str, ...], wanted: tuple[str, ...]
+    ) -> None:
+        """With any filter; for others it is not there, and what is live beside it counts by itself."""
         one = self.waiting[which % len(self.waiting)]
-        answer = self.ask("DELETE", f"{one.alias}/objects/{one.id}/", self.secrets[member])
-        if refused := self.refusal(member, one.alias, "both"):
-            assert answer.status_code == refused, answer.text
-        elif member != one.owner:
+        self.delete(one.owner if own else member, one.alias, one.id, versions, wanted)
+
+    @precondition(lambda self: self.waiting)
+    @rule(which=st.integers(0, 12), own=st.booleans(), member=members, versions=picks, wanted=specs)
+    def cancels_what_waits(
+        self, which: int, own: bool, member: str, versions: tuple[str, ...], wanted: tuple[str, ...]
+    ) -> None:
+        """Where it is listed: what is live is not looked at. Needs no other right than to be a member."""
+        one = self.waiting[which % len(self.waiting)]
+        member = one.owner if own else member
+        params = Ask(versions=versions, specs=wanted).params()
+        answer = self.look_after(member, "DELETE", f"{one.alias}/{one.id}/", params)
+        if not self.known(member):
+            assert answer.status_code == 401
+            return
+        gone = self.shelves[one.alias].cancels(member, one.id, versions, wanted, only=True)
+        if not gone:
             assert answer.status_code == 404, answer.text
         elif self.marks_something(one.id):
             assert answer.status_code == 409, answer.text
         else:
             assert answer.status_code == 200, answer.text
-            self.waiting = [other for other in self.waiting if other is not one]
+            assert len(answer.json()["cancelled"]) == len(gone)
+            self.take_back(gone)
+
+    @rule(member=members, alias=aliases)
+    def looks_after_what_waits(self, member: str, alias: str) -> None:
+        """Its own, by release; a problem is told as soon as there is one that stays."""
+        answer = self.look_after(member, "GET", f"{alias}/", {})
+        if not self.known(member):
+            assert answer.status_code == 401
+            return
+        mine = [one for one in self.waiting if (one.owner, one.alias) == (member, alias)]
+        mine.sort(key=lambda one: one.release)
+        shelf = self.shelves[alias]
+        assert [(one["id"], bool(one["problem"])) for one in answer.json()["staged"]] == [
+            (one.id, one.failed or shelf.rules_out_here(member, one.body)) for one in mine
+        ]
+
+    def look_after(self, member: str, method: str, path: str, params: Mapping[str, Any]) -> Any:
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {self.secrets[member]}"}
+        return self.http.request(
+            method, f"/staged/{self.kit.agreement}/{path}", headers=headers, params=params
+        )
+
+    def take_back(self, gone: list[Waiting]) -> None:
+        for one in gone:
+            self.waiting.remove(one)
 
     def is_member(self, member: str) -> bool:
         return member != "uslax" or self.inside
@@ -448,7 +514,10 @@ class Hub(RuleBasedStateMachine):
             assert answer.status_code == refused, answer.text
             return
         gone = self.shelves[alias].pick(object_id, versions, wanted)
-        if not gone:
+        cancelled = self.shelves[alias].cancels(member, object_id, versions, wanted, only=False)
+        if cancelled and any(one.owner != member for one in gone):
+            gone = []  # what is another's stays, and no refusal is needed
+        if not gone and not cancelled:
             assert answer.status_code == 404, answer.text
         elif any(one.owner != member for one in gone):
             assert answer.status_code == 403, answer.text
@@ -458,6 +527,7 @@ class Hub(RuleBasedStateMachine):
             assert answer.status_code == 200, answer.text
             for one in gone:
                 one.live = False
+            self.take_back(cancelled)
 
     # --- reading ----------------------------------------------------------------------------------
 

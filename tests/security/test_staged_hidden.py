@@ -11,12 +11,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
 
 from hubkit import HubKit, StoppedClock, Store, make_hub
+from lightship.core.errors import Conflict
 from lightship.core.time import format_stamp
+from lightship.usecases.staged import cancel_for
 from stixsamples import Stix, indicator, sharing_terms
 
 STORES: tuple[Store, ...] = ("memory", "sqlite")
@@ -238,3 +241,31 @@ def test_who_knows_the_id_of_what_waits_can_take_it_and_learns_nothing_but_its_p
         assert client.delete(f"{path}{one['id']}/", headers=PLAIN).status_code == 200
         again = post(kit, "indicators", "uslgb", {**one, "id": indicator()["id"]})
         assert "Held back until" in again["successes"][0]["message"]
+
+
+@pytest.mark.parametrize("by", ["publisher", "steward"])
+def test_a_definition_that_waits_stays_while_what_waits_cites_it(kit: HubKit, by: str) -> None:
+    terms, one = objects = secret(kit)
+    post(kit, "indicators", "uslgb", *objects)
+    path = f"/staged/{kit.agreement}/indicators/"
+    with kit.client("uslgb") as client:
+        if by == "publisher":
+            answer = client.delete(f"{path}{terms['id']}/", headers=PLAIN)
+            assert answer.status_code == 409
+            assert f"{one['id']} in indicators" in answer.json()["description"]
+        else:
+            view = kit.hub.directory.view()
+            where = kit.collection_value("indicators")
+            with pytest.raises(Conflict, match="in use"):
+                cancel_for(
+                    kit.hub.reader,
+                    kit.hub.writer,
+                    where,
+                    view.epoch,
+                    terms["id"],
+                    now=kit.hub.clock.now(),
+                    new_request=lambda: uuid4().hex,
+                )
+        assert len(client.get(path, headers=PLAIN).json()["staged"]) == 2
+        for each in (one, terms):
+            assert client.delete(f"{path}{each['id']}/", headers=PLAIN).status_code == 200

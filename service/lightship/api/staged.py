@@ -97,6 +97,9 @@ def with_staged(fragment: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         ("root", "collection", "object"),
     )
     taxii = shown["paths"]["/{root}/collections/{collection}/objects/{object}/"]["delete"]
+    one["responses"]["409"] = one["responses"]["404"] | {
+        "description": "It is a marking definition, and what it marks would stay without its meaning"
+    }
     one["parameters"] += [each for each in taxii["parameters"] if each["in"] == "query"]
     shown["paths"][PATH + "{object}/"] = {"delete": one}
     return shown

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from lightship.core.access import Action, Grant, Principal, System
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import Collection, WithdrawReason
-from lightship.core.errors import NotFound, Unavailable
+from lightship.core.errors import Conflict, NotFound, Unavailable
 from lightship.core.ports import (
     Decisions,
     EpochChanged,
+    InUse,
     Reader,
     Row,
     Staged,
@@ -28,7 +29,7 @@ from lightship.core.time import Micros
 from lightship.usecases.credentials import STEWARD
 from lightship.usecases.directory import Directory
 from lightship.usecases.entry import Place, permit
-from lightship.usecases.withdraw import Order, take_back
+from lightship.usecases.withdraw import Order, in_use, take_back
 
 EVERYTHING = Filters(versions=Versions(last=False, every=True), spec_versions=SPEC_VERSIONS)
 
@@ -74,10 +75,16 @@ class StagedObjects:
         Raises:
             Refused, Hidden, CredentialGone: no right.
             NotFound: nothing of it waits (any more).
+            Conflict: it is a marking definition that something cites; names what of it the principal may see.
             Unavailable: for now nothing can be written.
         """
         order = Order(place, object_id, filters, now, event_of)
-        return await take_back(self._directory, self._writer, self.permit, order, staged_only=True)
+        try:
+            return await take_back(self._directory, self._writer, self.permit, order, staged_only=True)
+        except InUse:
+            raise await asyncio.to_thread(
+                in_use, self._reader, self._decisions, place, object_id, now
+            ) from None
 
 
 def all_staged(reader: Reader, collection: Collection, epoch: int) -> Sequence[Staged]:
@@ -100,6 +107,7 @@ def cancel_for(
 
     Raises:
         NotFound: nothing of it waits.
+        Conflict: it is a marking definition that something cites.
         Unavailable: the rules changed meanwhile, or nothing can be written; nothing more was taken back.
     """
     waiting = [one for one in all_staged(reader, collection, epoch) if one.candidate.id == object_id]
@@ -137,4 +145,10 @@ def cancel_for(
             cancelled += writer.withdraw(request).result().cancelled
         except EpochChanged:
             raise Unavailable("The hub's rules changed meanwhile", todo="Try again") from None
+        except InUse:
+            raise Conflict(
+                "The marking definition is in use",
+                why="what it marks would stay without its meaning",
+                todo="Cancel what cites it first",
+            ) from None
     return cancelled

@@ -75,6 +75,28 @@ async def take_back(
     return await under_current_rules(directory, order.place, order.now, write)
 
 
+def in_use(reader: Reader, decisions: Decisions, place: Place, definition: str, now: Micros) -> Conflict:
+    """Return the refusal to take back a definition; names what cites it and may be seen."""
+    names: list[str] = []
+    for collection in place.agreement.collections:
+        read = decisions.decide(place.principal, Action.READ, collection, place.agreement, now)
+        grant = Grant(place.principal, Action.READ, collection, place.epoch, read)
+        sets = [
+            one for one in reader.held_sets(grant) if any(cited.id == definition for cited in one.marks.cites)
+        ]
+        member = place.principal.member
+        told = [one for one in sets if one.owner == member or (one.live and read.allowed)]
+        found = reader.holding(grant, told, NAMED, staged_of=member)
+        names += [f"{row.id} in {collection.alias}" for _, row in found.rows]
+    shown = list(dict.fromkeys(names))[:NAMED]
+    citing = f"{', '.join(shown)}, and perhaps more" if shown else "objects that you may not see"
+    return Conflict(
+        "The marking definition is in use",
+        why=f"what it marks would stay without its meaning: {citing}",
+        todo="Withdraw what cites it first, or publish new versions that do not cite it",
+    )
+
+
 class Withdraw:
     """Carries out deletes."""
 
@@ -114,11 +136,8 @@ class Withdraw:
         try:
             return await take_back(self._directory, self._writer, self.permit, order)
         except InUse:
-            citing = await asyncio.to_thread(self._citing, place, object_id, now)
-            raise Conflict(
-                "The marking definition is in use",
-                why=f"what it marks would stay without its meaning: {citing}",
-                todo="Withdraw what cites it first, or publish new versions that do not cite it",
+            raise await asyncio.to_thread(
+                in_use, self._reader, self._decisions, place, object_id, now
             ) from None
         except NotOwner:
             raise Refused(
@@ -127,21 +146,3 @@ class Withdraw:
                 why="Whoever posted an object first owns it in this collection (deny-owner)",
                 todo="Ask its owner, or the hub's steward",
             ) from None
-
-    def _citing(self, place: Place, definition: str, now: Micros) -> str:
-        """Name objects that cite a definition, of those that the principal may read or owns."""
-        names: list[str] = []
-        for collection in place.agreement.collections:
-            read = self._decisions.decide(place.principal, Action.READ, collection, place.agreement, now)
-            grant = Grant(place.principal, Action.READ, collection, place.epoch, read)
-            sets = [
-                one
-                for one in self._reader.held_sets(grant)
-                if any(cited.id == definition for cited in one.marks.cites)
-            ]
-            member = place.principal.member
-            told = [one for one in sets if one.owner == member or (one.live and read.allowed)]
-            found = self._reader.holding(grant, told, NAMED, staged_of=member)
-            names += [f"{row.id} in {collection.alias}" for _, row in found.rows]
-        shown = list(dict.fromkeys(names))[:NAMED]
-        return f"{', '.join(shown)}, and perhaps more" if shown else "objects that you may not see"
