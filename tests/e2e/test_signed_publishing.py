@@ -251,3 +251,67 @@ def test_outbox_and_log_agree_through_200_rounds_of_kill_9(ports: tuple[Port, Po
     lax, lgb = ports
     enrol(lgb)
     print(f"200 rounds, {kill_loop(lax, lgb, 200, 40)} objects signed, proved and verified")
+
+
+def test_a_stolen_publish_key_is_traced_distrusted_and_seen_by_who_verifies(ports: tuple[Port, Port]) -> None:
+    """From the theft to the deletion feed: what the thief added leaves everywhere, what came before stays."""
+    lax, lgb = ports
+    enrol(lgb)
+    lgb.publish(marked(), marked())
+    stolen = [marked() for _ in range(3)]
+    entry = lgb.publish(*stolen)["logged"][0]["entry"]  # the thief signs with the very same key
+    assert lax.pull() == {"signed": 5}
+    keyid = lgb.run("keys", "show")["id"]
+    traced = [
+        json.loads(one)
+        for one in lgb.hub.command("roster", "trace", "exercise", keyid, "--json").splitlines()
+    ]
+    (found,) = traced
+    assert (found["alias"], found["statements"], found["versions"]) == ("indicators", 2, 5)
+    order = ("--admin-key", "admin.key", "--previous", "roster-1.json", "--out", "roster-2.json")
+    since = ("--revoke", keyid, "--reason", "stolen", "--distrust-from", f"{found['origin']}={entry}")
+    assert lgb.run("roster", "sign", *order, *since)["revoked"] == [keyid]
+    file = str(lgb.home / "roster-2.json")
+    for extra, applied in (("--dry-run",), False), ((), True):
+        told = json.loads(lgb.hub.command("roster", "apply", file, "--json", *extra))
+        assert told["applied"] is applied
+        assert [(one["alias"], one["first"], one["versions"]) for one in told["withdrawn"]] == [
+            ("indicators", entry, 3)
+        ]
+        if not applied:
+            assert lax.pull() == {}  # nothing has changed
+    options = ("--verify", "--state", "state", "--out", "got.ndjson", "--deletions", "gone.ndjson")
+    assert lax.run("pull", TO, *options)["withdrawn"] == 3
+    feed = [json.loads(one) for one in (lax.home / "gone.ndjson").read_text().splitlines()]
+    assert {(one["id"], one["reason"]) for one in feed} == {(one["id"], "distrusted") for one in stolen}
+    assert "deny-publish-key" in lgb.publish(marked(), code=3)["refused"][0]["why"]
+    bad = ("--revoke", keyid, "--distrust-from", "elsewhere/c/1=0", "--out", "roster-3.json")
+    lgb.run("roster", "sign", "--admin-key", "admin.key", "--previous", "roster-2.json", *bad)
+    refused = lgb.hub.command("roster", "apply", str(lgb.home / "roster-3.json"), "--json", check=False)
+    assert "applied" not in refused
+    assert lgb.hub.command("fsck").startswith("clean")
+
+
+def test_signed_statements_only_from_the_agreement_to_the_refusal_and_the_way_out(
+    ports: tuple[Port, Port],
+) -> None:
+    lax, lgb = ports
+    enrol(lgb)
+    file = lgb.hub.dir / "agreements" / "exercise" / "agreement.toml"
+    text = file.read_text()
+    assert "[collections.indicators]\n" in text
+    file.write_text(
+        text.replace("[collections.indicators]\n", "[collections.indicators]\nrequire_signature = true\n")
+    )
+    checked = json.loads(lgb.hub.command("agreement", "check", "exercise", "--json"))
+    assert any("require_signature" in one for one in checked["impact"])
+    assert any("no admin_key" in one for one in checked["notes"])
+    lgb.hub.command("agreement", "apply", "exercise")
+    (lgb.home / "o.ndjson").write_text(json.dumps(marked()) + "\n")
+    refused = lgb.run_text("publish", "o.ndjson", "--to", TO, code=3)
+    assert "deny-unsigned" in refused
+    assert "publish --sign" in refused
+    assert not lgb.run("why", "me", "publish", TO, "--remote", code=0)["allowed"]
+    assert lgb.run("why", "me", "publish", TO, "--sign", "--remote")["allowed"]
+    assert lgb.publish(marked())["logged"]
+    assert lax.pull() == {"signed": 1}

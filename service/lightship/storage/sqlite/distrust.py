@@ -25,8 +25,8 @@ from lightship.storage.sqlite.connection import select
 from lightship.storage.sqlite.removal import Removal, lost_definitions
 from lightship.storage.sqlite.transaction import Head, Transaction, Version
 
-MOST = 100_000
-"""Versions that leave in one transaction at most: nobody can publish meanwhile."""
+MOST = 50_000
+"""Versions that leave in one transaction at most: nobody can publish for the seconds that it takes."""
 
 _LAST = "SELECT digest FROM publish_key WHERE collection = ? AND key = ?"
 _STATEMENT = """
