@@ -103,7 +103,6 @@ TABLE = [
     ("one key for two", f'keys.hub = "{KEY}"', f'keys.hub = "{KEY}"\nkeys.uslax = "{KEY}"', "keys.hub", "two"),
     ("audit kept too short", "= 1095", "= 700", "retention_days", "730"),
     ("quorum without witnesses", "parties =", "quorum = 1\nparties =", "quorum", "cannot be reached"),
-    ("certificate required", CEILING, CEILING + "\nrequire_certificate_to_write = true", "require_c", "not built"),
     ("bad tokens", CEILING, CEILING + '\ntokens = "all"', "tokens", "steward, member"),
     ("bad unmarked", CEILING, CEILING + '\nunmarked = "no"', "unmarked", "refuse, clear"),
     ("unmarked above the ceiling", CEILING, CEILING + '\nunmarked = "red"', "unmarked", "above its ceiling"),

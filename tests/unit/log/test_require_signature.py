@@ -278,6 +278,33 @@ def test_the_log_of_a_hub_that_is_switched_on_and_off_verifies_and_holds_what_it
     assert {one.id for one in consumer.kept.log.ledger.held if one.live} == shown
 
 
+# --- client certificates, which are asked for in the same way ---------------------------------------
+
+
+def test_where_a_certificate_is_asked_for_a_secret_alone_writes_nothing_and_releases_go_on(
+    hub: SignedHub, clock: StoppedClock
+) -> None:
+    one, secret = indicator(), under(hub, clock, 60)
+    plain(hub, one)
+    plain(hub, *secret)
+    switch(hub, require_certificate_to_write=True)
+    more = indicator()
+    for answer in (
+        plain(hub, more),
+        delete(hub, one),
+        hub.post("uslgb", hub.statement("uslgb", [more]), [more]),
+    ):
+        assert answer.status_code == 403
+        assert "deny-no-certificate" in answer.text
+        assert "certificate" in answer.json()["description"]
+    with hub.kit.client("uslgb") as client:
+        found = client.get(hub.kit.path("indicators")).json()
+    assert (found["can_read"], found["can_write"]) == (True, False)
+    clock.advance(61)
+    look(hub.kit)
+    assert held(hub.kit) == ids([one, *secret])
+
+
 # --- what is said before ---------------------------------------------------------------------------
 
 

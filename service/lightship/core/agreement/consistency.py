@@ -94,14 +94,6 @@ def _collections(payload: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem((*base, "id"), f"Collections `{first}` and `{alias}` have the same id")
         yield from _who(base, one, payload["members"])
         yield from _levels(base, one)
-        key = "require_certificate_to_write"
-        if one.get(key):
-            yield Problem(
-                (*base, key),
-                f"{where((*base, key))} cannot be set yet",
-                "client certificates are not built yet, and a rule that nothing enforces would mislead",
-                "Leave it out; it can be set in a later version of the agreement",
-            )
 
 
 def _who(base: Path, one: Mapping[str, Any], members: Mapping[str, Any]) -> Iterator[Problem]:
