@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from lightship.core.log.held import Held
+from lightship.core.log.shelf import Held
 from lightship.core.log.trusted import TrustedLog
 
 
 def live_versions(log: TrustedLog, object_id: str) -> list[Held]:
     """Return the live versions of an object, the one that was added first at first."""
-    return [one for one in log.ledger.held.of(object_id) if one.live]
+    return [one for one in log.ledger.held.shelf.of(object_id) if one.live]
 
 
 def logged_digest(log: TrustedLog, key: str, seq: int) -> str:
     """Return the payload digest of what a key had logged under a number, empty if there is nothing."""
-    chain = log.ledger.keys.get(key)
-    return chain.logged[seq][0] if chain is not None and seq in chain.logged else ""
+    found = log.ledger.held.shelf.statement(key, seq)
+    return found[0] if found is not None else ""

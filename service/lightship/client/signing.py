@@ -6,26 +6,27 @@ bytes, until the hub's proof of it was verified. See `outbox` for what holds thr
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from lightship.client.box import QUEUE, Box
 from lightship.client.drafts import draft_of, statements
+from lightship.client.following import bring_up
 from lightship.client.hub import Client
-from lightship.client.kept_log import load, save
-from lightship.client.log_source import LogSource
 from lightship.client.outbox import Outbox, Sent
 from lightship.client.own_log import live_versions, logged_digest
 from lightship.client.submitting import submit
-from lightship.client.verifying import first_look, follow
+from lightship.client.verified import opened
 from lightship.core.collection import WithdrawReason
 from lightship.core.errors import MalformedRequest, NotFound
 from lightship.core.ids import is_stix_id
 from lightship.core.log.statement import Statement, Withdrawal
 from lightship.core.time import Micros, parse_instant
-from lightship.crypto.sign import SigningKey, verify
+from lightship.crypto.sign import SigningKey
 
 STATE, NAME = "log", "collection"
 """Beside an outbox: the verified log, and how the collection was called."""
@@ -53,13 +54,17 @@ class SignedPublisher:
     ) -> None:
         target = client.collection(collection)
         self._client, self._now = client, now
-        self._source = LogSource(client.connection, target.root, target.id)
         folder = outboxes / key.keyid / target.id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / NAME).write_text(target.name + "\n")
-        self._state = folder / STATE
-        self._kept = load(self._state, verify) or first_look(self._source, verify)
-        self._follow()
+        self._open = ExitStack()
+        state = opened(client, target.name, folder / STATE, now=now)
+        self._kept, self._source, _ = self._open.enter_context(state)
+        try:
+            self._follow()
+        except BaseException:
+            self._open.close()
+            raise
         self.outbox = Outbox(folder, key, target.id, self._kept.log.chain.hub)
 
     def __enter__(self) -> Self:
@@ -72,6 +77,7 @@ class SignedPublisher:
 
     def close(self) -> None:
         """Let go of the verified log; what is in the outbox stays."""
+        self._open.close()
 
     def named(self, names: Iterable[str], reason: WithdrawReason) -> list[Withdrawal]:
         """Return the entries that withdraw what `ID` or `ID@VERSION` name, as the verified log has it.
@@ -135,8 +141,8 @@ class SignedPublisher:
         )
 
     def _follow(self) -> None:
-        follow(self._source, self._kept.log, self._now())
-        save(self._state, self._kept)
+        bring_up(self._source, self._kept, self._now(), clock=time.monotonic, tell=False)
+        self._kept.commit()
 
     def _logged(self, found: Statement, digest: str) -> bool:
         self._follow()
