@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from governance_samples import KEY, TEXT, text_for
 from lightship.core.agreement import BadAgreement, fields, lines, parse_toml
 from lightship.core.agreement.form import notes
+from lightship.core.countries import COUNTRIES
 from lightship.core.errors import BadFile
 from lightship.core.ids import RESERVED_SLUGS
+from lightship.data import extension_schemas
 
 GOOD = text_for()
 
@@ -63,6 +67,7 @@ TABLE = [
     ("duplicate title", 'title = "Indicators"', 'title = "INCIDENTS"', "INCIDENTS", "same title"),
     ("bad LOCODE", '"USLAX"', '"USL1X"', "USL1X", "UN/LOCODE"),
     ("lower-case LOCODE", '"USLAX"', '"uslax"', 'unlocode = "uslax"', "UN/LOCODE"),
+    ("a country that is none", 'unlocode = "USLAX"', 'unlocode = "USLAX"\ncountry = "UK"', "country", "ISO 3166 has no such"),
     ("bad country", 'unlocode = "USLAX"', 'unlocode = "USLAX"\ncountry = "usa"', "country", "ISO 3166"),
     ("bad group", '"port-authority"', '"port"', '"port"', "must be one of"),
     ("bad role", '["publisher", "consumer"]', '["reader"]', "reader", "list of roles"),
@@ -315,3 +320,13 @@ def test_times_with_an_offset_are_signed_in_utc() -> None:
 
 def test_the_template_of_these_tests_has_one_hole() -> None:
     assert TEXT.count("{key}") == 1
+
+
+def test_countries_are_those_that_terms_can_name() -> None:
+    schema = json.loads(extension_schemas()["sharing-terms-1.0.json"])
+    assert set(schema["$defs"]["country"]["enum"]) == COUNTRIES
+
+
+def test_a_place_in_no_country_is_pointed_out() -> None:
+    said = {".".join(one.path): one.text for one in notes(parse_toml(put('"USLAX"', '"UKLON"'), "a.toml"))}
+    assert "no country begins so" in said["members.uslax.unlocode"]

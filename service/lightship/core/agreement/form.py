@@ -18,6 +18,7 @@ from lightship.core.agreement import fields, lines
 from lightship.core.agreement.chain import HUB_PARTY
 from lightship.core.agreement.consistency import resolve, whole_problems
 from lightship.core.agreement.problems import BadAgreement, Path, Problem, where
+from lightship.core.countries import COUNTRIES
 from lightship.core.errors import BadFile
 
 MAX_FILE = 1024 * 1024
@@ -52,6 +53,7 @@ def parse_toml(text: str, path: str) -> dict[str, Any]:
     payload: dict[str, Any] = _json(raw, (), problems)
     reported = {problem.path for problem in problems}
     problems += [problem for problem in check(payload) if problem.path not in reported]
+    problems = problems or list(_countries(payload))
     if problems:
         raise BadAgreement(path, lines.index(text), problems)
     return payload
@@ -168,6 +170,15 @@ def _json(value: Any, path: Path, problems: list[Problem]) -> Any:
     return None
 
 
+def _countries(payload: Mapping[str, Any]) -> Iterator[Problem]:
+    """Check that members are in countries that terms can name; what was signed before stays readable."""
+    for slug, member in payload["members"].items():
+        if member.get("country", "US") not in COUNTRIES:
+            path = ("members", slug, "country")
+            why = "ISO 3166 has no such country, so terms that exclude countries would not meet this member"
+            yield Problem(path, f"{where(path)} cannot be used", why, "Write its code, such as GB (not UK)")
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something that `check` says although nothing is wrong."""
@@ -193,6 +204,9 @@ def notes(payload: Mapping[str, Any]) -> list[Note]:
             )
         )
     for slug, member in payload["members"].items():
+        if "country" not in member and member["unlocode"][:2] not in COUNTRIES:
+            text = "no country begins so: terms that exclude countries would not meet this member"
+            said.append(Note(("members", slug, "unlocode"), text))
         if "admin_key" in member:
             said.append(Note(("members", slug, "admin_key"), "with this key the member signs its rosters"))
     for alias, one in payload["collections"].items():

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from lightship.core.errors import StewardError
+from lightship.core.errors import BadFile, StewardError
 from lightship.core.stix.formats import is_timestamp
 from lightship.core.stix.rejected import Rejected, pointer
 from lightship.core.stix.schemas import Problem, explain, show
@@ -58,6 +58,7 @@ class Extensions:
 
     Raises:
         StewardError: a schema is missing.
+        BadFile: one cannot be used; with its line where its JSON is broken.
     """
 
     def __init__(self, schemas: Mapping[str, bytes]) -> None:
@@ -65,13 +66,7 @@ class Extensions:
         for key, file in _FILES.items():
             if file not in schemas:
                 raise StewardError(f"The schema {file} is missing", todo="Install Lightship again")
-            validator = jsonschema_rs.Draft202012Validator(
-                json.loads(schemas[file]),
-                formats={"date-time": is_timestamp},
-                validate_formats=True,
-                pattern_options=jsonschema_rs.RegexOptions(),
-                offline=True,
-            )
+            validator = _validator(file, schemas[file])
             name = file.removesuffix(".json").replace("-1.0", " 1.0")
             self._known[key] = Extension(name, file, ALLOWED_ON[key], validator)
 
@@ -108,6 +103,26 @@ class Extensions:
             todo = f"Correct it to what {known.name} says: /schemas/{known.file} on this hub"
             place = where + pointer(problem.steps)
             raise Rejected("invalid-extension", f"{known.name}: {problem.what}", todo, place)
+
+
+def _validator(file: str, text: bytes) -> jsonschema_rs.Validator:
+    path, todo = f"policies/extensions/{file}", "Put the file back as it was shipped"
+    try:
+        schema = json.loads(text)
+    except ValueError as error:
+        line = getattr(error, "lineno", 0)
+        raise BadFile("The schema is not JSON", path=path, line=line, why=str(error), todo=todo) from None
+    try:
+        return jsonschema_rs.Draft202012Validator(
+            schema,
+            formats={"date-time": is_timestamp},
+            validate_formats=True,
+            pattern_options=jsonschema_rs.RegexOptions(),
+            offline=True,
+        )
+    except ValueError as error:
+        why = str(error).partition("\n")[0]
+        raise BadFile("The file is no JSON schema", path=path, why=why, todo=todo) from None
 
 
 def _problem(known: Extension, content: Any) -> Problem | None:

@@ -13,7 +13,7 @@ import stix2
 from stix2validator import ValidationOptions, validate_instance
 
 from lightship.core.collection import Candidate, CollectionSettings
-from lightship.core.errors import StewardError
+from lightship.core.errors import BadFile, StewardError
 from lightship.core.stix.extensions import ALLOWED_ON, MARITIME_CONTEXT, SHARING_TERMS, Extensions
 from lightship.core.stix.ingest import Ingest, Refusal
 from lightship.core.stix.json import canonical
@@ -347,3 +347,23 @@ def test_the_schemas_are_valid_and_closed_at_every_level(name: str) -> None:
 def test_a_missing_schema_is_told(name: str) -> None:
     with pytest.raises(StewardError, match=name):
         Extensions({key: text for key, text in extension_schemas().items() if key != name})
+
+
+@pytest.mark.parametrize("name", extension_schemas())
+@pytest.mark.parametrize(
+    ("old", "new", "line", "why"),
+    [
+        (b'"type": "object",', b'"type": "object"', 6, "Expecting ',' delimiter"),
+        (b'"type": "object",', b'"type": "objekt",', 0, "objekt"),
+        (b"{", b"\xff{", 0, "can't decode"),
+    ],
+)
+def test_a_broken_schema_is_told_with_its_file_and_line(
+    name: str, old: bytes, new: bytes, line: int, why: str
+) -> None:
+    broken = extension_schemas()[name].replace(old, new, 1)
+    with pytest.raises(BadFile) as caught:
+        Extensions({**extension_schemas(), name: broken})
+    assert (caught.value.path, caught.value.line) == (f"policies/extensions/{name}", line)
+    assert why in caught.value.why
+    assert "as it was shipped" in caught.value.todo
