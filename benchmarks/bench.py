@@ -34,6 +34,7 @@ class Plan:
         decisions: members and collections of an agreement whose decisions are asked for.
         changed: objects of the collection whose agreement changes.
         events: entries of the access log that is verified.
+        statements: signed statements of 256 objects that each of four keys posts.
     """
 
     runs: int
@@ -48,6 +49,7 @@ class Plan:
     decisions: tuple[int, int]
     changed: int
     events: int
+    statements: int
 
     @property
     def middle(self) -> int:
@@ -68,6 +70,7 @@ FULL = Plan(
     decisions=(500, 200),
     changed=1_000_000,
     events=1_000_000,
+    statements=60,
 )
 QUICK = Plan(
     runs=1,
@@ -82,6 +85,7 @@ QUICK = Plan(
     decisions=(50, 20),
     changed=10_000,
     events=10_000,
+    statements=5,
 )
 REPLACED = {"no log": "without_log", "always allowed": "always_allowed"}
 """Which module serves a hub of this kind."""
@@ -215,7 +219,7 @@ class Bench:
 
         Args:
             count: its objects.
-            kind: `tls`, `no log`, `tls, no log`, `always allowed` or `quiet`.
+            kind: `no log` or `always allowed`, with `tls, ` or `quiet, ` before it, or one of these alone.
         """
 
         def make() -> Running:
@@ -226,8 +230,8 @@ class Bench:
             running = targets.serve_hub(
                 copy,
                 tls=kind.startswith("tls"),
-                module=REPLACED.get(kind.removeprefix("tls, "), ""),
-                settings={"LIGHTSHIP_LOG_LEVEL": "warning"} if kind == "quiet" else {},
+                module=REPLACED.get(kind.removeprefix("tls, ").removeprefix("quiet, "), ""),
+                settings={"LIGHTSHIP_LOG_LEVEL": "warning"} if kind.startswith("quiet") else {},
             )
             self.started(running)
             running.stamps = self._stamps[count]

@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -41,11 +42,17 @@ class Connection:
         else:
             self.http = http.client.HTTPConnection("127.0.0.1", spec["port"], timeout=timeout)
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[bytes, dict[str, str]]:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        content_type: str = "application/taxii+json;version=2.1",
+    ) -> tuple[bytes, dict[str, str]]:
         """Return body and headers (lower-case names) of a success; end the process otherwise."""
         headers = self.headers
         if body is not None:
-            headers = {**headers, "Content-Type": "application/taxii+json;version=2.1"}
+            headers = {**headers, "Content-Type": content_type}
         self.http.request(method, path, body, headers)
         answer = self.http.getresponse()
         content = answer.read()
@@ -175,6 +182,48 @@ def fill(spec: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[st
     return {"requests": sent[0] // each, "objects": sent[0], "seconds": seconds, "bytes": total[0]}
 
 
+def send(spec: dict[str, Any]) -> dict[str, Any]:
+    """Post the files of each folder in order, one connection a folder; `sure` stands in every good answer."""
+    path, sure = str(spec["path"]), str(spec["sure"]).encode()
+    folders = [sorted(Path(one).iterdir()) for one in spec["folders"]]
+    bodies = [[file.read_bytes() for file in files] for files in folders]
+    took: list[float] = []
+    failed: list[str] = []
+
+    def post(mine: list[bytes]) -> None:
+        line = Connection(spec)
+        for body in mine:
+            start = time.perf_counter()
+            try:
+                content, _ = line.ask("POST", path, body, str(spec["content_type"]))
+            except (SystemExit, OSError, http.client.HTTPException) as error:
+                failed.append(str(error))
+                return
+            took.append(time.perf_counter() - start)
+            if sure not in content:
+                failed.append(f"not taken: {content[:300]!r}")
+                return
+
+    began = time.perf_counter()
+    threads = [threading.Thread(target=post, args=(mine,)) for mine in bodies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - began
+    if failed:
+        sys.exit(failed[0])
+    took.sort()
+    return {
+        "requests": len(took),
+        "objects": len(took) * int(spec["each"]),
+        "seconds": seconds,
+        "bytes": sum(len(body) for mine in bodies for body in mine),
+        "p50_ms": statistics.median(took) * 1000,
+        "p99_ms": took[int(len(took) * 0.99)] * 1000 if len(took) >= 100 else None,
+    }
+
+
 def main(text: str) -> None:
     """Carry out one spec and print its result as the last line."""
     spec = json.loads(text)
@@ -182,7 +231,7 @@ def main(text: str) -> None:
     if spec["verb"] == "fill":
         found = fill(spec, lambda news: print(json.dumps(news), flush=True))
     else:
-        found = {"pull": pull, "repeat": repeat}[spec["verb"]](spec)
+        found = {"pull": pull, "repeat": repeat, "send": send}[spec["verb"]](spec)
     print(json.dumps({**found, "busy": time.process_time() - spent}), flush=True)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from benchmarks.bench import Outcome
 from benchmarks.inside import ALLOWED
 from benchmarks.load import Sample
-from benchmarks.rows import TWO
+from benchmarks.rows import SIGNED, TWO
 
 Results = Mapping[str, Mapping[str, Outcome]]
 Answer = tuple[float, str] | None
@@ -149,6 +149,10 @@ GOALS: tuple[Goal, ...] = (
     Goal(
         *("price of the access log, hot 1000-page, CPU with / without", 1.3, 1.15, False, ""),
         _cpu(("hot-1000", OURS), ("hot-1000", BARE)),
+    ),
+    Goal(
+        *("signed statements of 256 / posts of 256, objects/s a core", 0.8, 0.95, True, ""),
+        lambda results: _ratio(results, ("signed", SIGNED), ("signed", OURS), _core),
     ),
     Goal(
         *("authorised hot 100-page, CPU, rules asked / allowed always", 1.1, 1.05, False, ""),

@@ -96,8 +96,13 @@ def verify(bench: Bench) -> dict[str, Measure]:
     return {"lightship": measured}
 
 
+def said_by(module: str, arguments: Sequence[object]) -> str:
+    """Run a module of this package and return the last line that it printed."""
+    return _run(module, arguments, timeout=1800).splitlines()[-1].decode()
+
+
 def _said(module: str, arguments: Sequence[object]) -> Any:
-    return json.loads(_run(module, arguments, timeout=1800).splitlines()[-1])
+    return json.loads(said_by(module, arguments))
 
 
 def _run(module: str, arguments: Sequence[object], *, timeout: float) -> bytes:

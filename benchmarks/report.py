@@ -24,7 +24,8 @@ How it is measured: the servers run side by side on the loopback address, one wo
 process of its own. CPU is user and system time of the server's processes from `/proc`, children included,
 divided by what the generator saw answered. Every read of Lightship is authenticated, decided and written to
 its durable access log, unless the line says "no access log", and gives a line at level info on stderr, which
-goes to a file; the peers and nginx write no line a request. Every write is committed with `synchronous=FULL`
+goes to a file (also without the access log, unless the line says "log level warning"); the peers and nginx
+write no line a request. Every write is committed with `synchronous=FULL`
 before it is answered. `gen` is the share of one core that the generator took: near 100% the rate is the
 generator's and only the CPU columns speak.
 

@@ -1,8 +1,8 @@
 """What the rows measure: one small function each. It returns its contestants, ready to be measured.
 
 `hot` is a page that the hub has in memory, `cold` one that it has not (its file is in the system's cache).
-Lightship always writes its access log and a line a request to stderr (a file here), unless the contestant's
-name says otherwise.
+Lightship always writes its access log, and a line of its own log a request to stderr (a file here), unless
+the contestant's name says otherwise: "no access log" writes those lines too, "log level warning" does not.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from urllib.parse import quote
 
-from benchmarks import objects, targets
+from benchmarks import inside, objects, targets
 from benchmarks.bench import Bench, Measure, TooSlow, label
 from benchmarks.load import Sample, client, fast
 from benchmarks.processes import Failed
-from benchmarks.targets import Running
+from benchmarks.targets import HubDirectory, Running
 
 POST = {"Content-Type": targets.TAXII}
 GZIP = {"Accept-Encoding": "gzip"}
 TWO = "lightship, 2 workers"
+SIGNED = "lightship, signed"
 HOT = 32
 """Connections that ask for hot pages: a busy hub has many."""
 
@@ -92,6 +94,51 @@ def _ingest(running: Running, seconds: float) -> Sample:
     return fast(
         running, [path], seconds=seconds, connections=4, objects=1000, body=form, headers=POST, warm=0
     )
+
+
+KEYS = 4
+"""Publish keys, each with a connection of its own: what one key signs comes one after the other."""
+
+
+def signed(bench: Bench) -> dict[str, Measure]:
+    """The same objects, 256 a post, over as many connections: signed statements, and posts without signature.
+
+    Everything is made before the time begins. The hub is a new one for each run, with a roster in force.
+    """
+    prepared: list[tuple[HubDirectory, Path, str]] = []
+
+    def prepare() -> tuple[HubDirectory, Path, str]:
+        if not prepared:
+            hub, out = bench.blank().copy(bench.place("hub-signed")), bench.place("bodies")
+            count = ["--keys", KEYS, "--bodies", bench.plan.statements]
+            collection = inside.said_by("signed", ["--hub", hub.path, "--out", out, *count])
+            prepared.append((hub, out, collection))
+        return prepared[0]
+
+    def measured(kind: str, content_type: str, sure: str) -> Sample:
+        hub, out, collection = prepare()
+        path = f"{hub.root}objects/" if kind == "plain" else f"/log/{collection}/publish"
+        running = bench.started(targets.serve_hub(hub.copy(bench.place("hub"))))
+        try:
+            folders = [str(out / f"{kind}-{number}") for number in range(KEYS)]
+            found, _ = client(
+                running,
+                "send",
+                timeout=600,
+                folders=folders,
+                each=256,
+                path=path,
+                content_type=content_type,
+                sure=sure,
+            )
+            return found
+        finally:
+            running.stop()
+
+    return {
+        "lightship": partial(measured, "plain", targets.TAXII, '"success_count":256'),
+        SIGNED: partial(measured, "signed", "application/json", '"leaf"'),
+    }
 
 
 # --- pulling
@@ -264,8 +311,9 @@ def hot(limit: int, connections: int, *, tls: bool) -> Callable[[Bench], dict[st
             "lightship": lambda: page("tls" if tls else "plain"),
             "nginx": floor,
         }
-        if not tls:
+        if not tls:  # what the lines of the hub's own log cost: both of the first two write them
             found["lightship, log level warning"] = lambda: page("quiet")
+            found["lightship, no access log, log level warning"] = lambda: page("quiet, no log")
         return found if tls else found | _peers(bench, path, min(limit, bench.plan.peer))
 
     return contestants

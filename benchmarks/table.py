@@ -19,6 +19,7 @@ from benchmarks.rows import (
     publish,
     pull,
     read,
+    signed,
     workers,
 )
 
@@ -116,6 +117,7 @@ def table(plan_sizes: tuple[int, ...], pulls: tuple[int, ...], hot_size: int) ->
     title = f"cold 1000-page at {label(middle)}, {HOT} connections"
     rows.append(Row("workers", "cold", title, workers))
     rows.append(Row("ingest-fresh", "ingest", "ingest, empty store, 4 x envelopes of 1000", ingest_fresh))
+    rows.append(Row("signed", "ingest", "ingest, empty store, 4 x 256 objects a post", signed))
     last = plan_sizes[-1]
     rows.append(
         Row(
