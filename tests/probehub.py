@@ -236,6 +236,7 @@ class ProbeHub:
             return f"/{name}{self.root}{self.default_alias}/"
         log = f"/log/{self.collections[self.default_alias]}/"
         places = {"checkpoint": f"{log}checkpoint", "bundle": f"{log}tile/entries/000.p/1"}
+        places["standing"] = f"/agreements{self.root}"
         places["version"] = f"/agreements{self.root}1.json"
         places |= {"signed": f"{log}publish", "roster": f"/agreements{self.root}rosters/{'0' * 64}.json"}
         places["rosters"] = f"/agreements{self.root}rosters"

@@ -51,6 +51,7 @@ from lightship.crypto.certificates import check_pair
 from lightship.data import extension_definitions, extension_schemas, policies_dir, stix_schemas
 from lightship.keys.hub_key import load_cursor_key, load_hub_key
 from lightship.log.handing import RosterPosts
+from lightship.log.openapi import with_logs
 from lightship.log.reads import LogReads
 from lightship.log.writes import LogWrites
 from lightship.policy.engine import CedarRules
@@ -200,14 +201,9 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         choose_unlogged(hub.access, agreements, lambda: new_id().hex, hub.clock.now())
     limits = limits_of(hub.settings)
     ready = Readiness(_checks(hub, plain))
-    app = HostApp(
-        ready=ready,
-        new_id=new_id,
-        fragment=partial(
-            with_staged,
-            partial(with_asking, partial(with_schemas, taxii_fragment, extension_schemas())),
-        ),
-    )
+    base = partial(with_schemas, taxii_fragment, extension_schemas())
+    document = partial(with_staged, partial(with_asking, partial(with_logs, base)))
+    app = HostApp(ready=ready, new_id=new_id, fragment=document)
     app.upkeep = upkeep = _upkeep(hub, new_id)
     hub.directory.on_change = upkeep.wake
     pages, publish = Pages(hub.reader, _gzip, PAGE_CACHE_BYTES), _publish(hub, upkeep)
@@ -357,7 +353,7 @@ def _beside(hub: Hub, limits: Limits, publish: Publish, new_id: Callable[[], UUI
     staged = StagedObjects(
         reader=hub.reader, writer=hub.writer, decisions=hub.decisions, directory=hub.directory
     )
-    logs = LogReads(hub.logs, hub.registry, hub.signing, hub.decisions, hub.executor)
+    logs = LogReads(hub.logs, hub.registry, hub.signing, hub.decisions, hub.executor, hub.rosters)
     signed, handed = _signed(hub, limits, publish, new_id), _handed(hub, limits)
     return {
         STAGED: StagedFace(staged).below,

@@ -7,6 +7,8 @@ security scheme answers without a credential.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -15,12 +17,14 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema_rs import validator_for
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS
 from schemathesis.core.failures import FailureGroup
 
 from hubkit import AGREEMENT, HubKit, make_hub
 from lightship.taxii import resources
+from probehub import routes_of_the_application
 from stixsamples import address, indicator
 
 HELD = indicator()
@@ -33,7 +37,7 @@ NOTHING_TO_BREAK = {"/healthz", "/readyz"}
 def kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubKit]:
     """A hub that never throttles: schemathesis shows many false credentials."""
     folder = tmp_path_factory.mktemp("openapi")
-    with make_hub(folder, settings={"throttle_failures": 10**9}) as made:
+    with make_hub(folder, "sqlite", settings={"throttle_failures": 10**9}) as made:
         yield made
 
 
@@ -53,6 +57,9 @@ def check(kit: HubKit, schema: Any, path: str, method: str, mode: GenerationMode
     client = kit.client("uslgb")
     status = client.post(kit.path("indicators", "objects/"), json={"objects": [HELD, address()]}).json()["id"]
     there = {"root": AGREEMENT, "collection": "indicators", "object": HELD["id"], "status": status}
+    there |= {"version": "1", "level": "0", "number": "000", "width": "1", "digest": "0" * 64}
+    if path.startswith("/log/"):
+        there["collection"] = kit.collection("indicators")
     made = 0
 
     @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -123,6 +130,68 @@ def test_every_answer_is_as_the_document_says(kit: HubKit, schema: Any) -> None:
 @pytest.mark.long
 def test_every_answer_is_as_the_document_says_with_many_requests(kit: HubKit, schema: Any) -> None:
     print(f"{run_all(kit, schema, 150):,} requests")
+
+
+PLACES = {"root": AGREEMENT, "collection": "0c0e1d5a-6f3b-4d0a-9a53-6d2f2a3f4b11", "digest": "0" * 64}
+PLACES |= {"object": HELD["id"], "status": PLACES["collection"], "version": "1"}
+PLACES |= {"level": "0", "number": "000", "width": "1"}
+
+
+def documented_routes(kit: HubKit, document: dict[str, Any]) -> set[tuple[str, str]]:
+    """Return (act, method) of the routes that the paths of a document lead to."""
+    assert kit.app.exchange is not None
+    router, found = kit.app.exchange._router, set()
+    for path, method in operations(document):
+        matched = router(path.format(**PLACES))
+        if matched is not None:
+            act, _ = matched[0].methods[method.upper()]
+            found.add((act, method.upper()))
+        else:
+            assert path in NOTHING_TO_BREAK, path
+    return found
+
+
+def test_every_route_of_the_application_is_in_the_document(kit: HubKit, schema: Any) -> None:
+    """But the document itself."""
+    documented = documented_routes(kit, schema.raw_schema)
+    assert routes_of_the_application() - documented == {("read-openapi", "GET")}
+
+
+def test_a_route_that_is_not_in_the_document_is_seen(kit: HubKit, schema: Any) -> None:
+    for path in ("/log/{collection}/publish", "/agreements/{root}/", "/agreements/{root}/{version}.json"):
+        shown = {"paths": {one: kept for one, kept in schema.raw_schema["paths"].items() if one != path}}
+        assert len(routes_of_the_application() - documented_routes(kit, shown)) == 2
+
+
+def test_every_operation_says_what_it_takes_and_gives(schema: Any) -> None:
+    """A sentence, refusals, a schema for each answer with a body, and references that lead somewhere."""
+    document = schema.raw_schema
+    known = set(document["components"]["schemas"])
+    text = json.dumps(document["paths"])
+    assert {one.rsplit("/", 1)[1] for one in re.findall(r"#/components/schemas/\w+", text)} <= known
+    for path, method in operations(document):
+        shown = document["paths"][path][method]
+        if path in NOTHING_TO_BREAK:
+            continue
+        assert shown["summary"], path
+        assert shown["security"], path
+        assert {"401", "429", "503"} <= shown["responses"].keys(), path
+        for status, answer in shown["responses"].items():
+            for media_type, content in answer.get("content", {}).items():
+                assert content["schema"], (path, method, status, media_type)
+
+
+def test_the_examples_of_the_document_keep_to_it(schema: Any) -> None:
+    document = schema.raw_schema
+    registry = {"components": document["components"]}
+    posted = document["paths"]["/log/{collection}/publish"]["post"]
+    body = posted["requestBody"]["content"]["application/json"]
+    answer = posted["responses"]["200"]["content"]["application/json"]
+    declined = answer["examples"]["declined"]["value"]
+    for schema_, value in ((body["schema"], body["example"]), (answer["schema"], declined)):
+        validator = validator_for(schema_ | registry)
+        assert list(validator.iter_errors(value)) == []
+        assert list(validator.iter_errors({**value, "more": 1}))
 
 
 @pytest.mark.parametrize("broken", [b'{"more":1}', b'{"unknown":true}', b"["])

@@ -44,6 +44,7 @@ BELOW = [
     *("/audit{root}", "/audit{root}?member=uslgb", "/audit{root}?object={object}", "/audit{root}?limit=x"),
     *("/staged{root}{alias}/", "/staged{root}{collection}/", "/staged{root}{alias}/{object}/"),
     "/staged{root}{alias}/{waiting}/",
+    *("/agreements{root}", "/agreements{root}?x=y"),
     *("/agreements{root}1.json", "/agreements{root}99.json", "/agreements{root}x.json"),
     *("/log/{collection}/checkpoint", "/log/{collection}/tile/0/000.p/1", "/log/{collection}/tile/x"),
     *("/log/{collection}/tile/entries/000.p/1", "/log/{collection}/publish"),

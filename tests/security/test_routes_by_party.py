@@ -114,6 +114,7 @@ TABLE: dict[str, Line] = {
     "read-staged": Line("GET", "staged", STAGED, JSON),
     "read-checkpoint": Line("GET", "checkpoint", CONTENT, "text/plain"),
     "read-log": Line("GET", "bundle", CONTENT, "application/octet-stream"),
+    "read-standing": Line("GET", "standing", MEMBERS, JSON),
     "read-agreement": Line("GET", "version", MEMBERS, JSON),
     "read-roster": Line("GET", "roster", dict.fromkeys(LOGGED_IN, NOT_FOUND), JSON),
     "publish-signed": Line("POST", "signed", SIGNING, JSON),

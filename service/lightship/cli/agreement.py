@@ -13,6 +13,8 @@ from lightship.cli import exits
 from lightship.cli.command import Command, Group, hub_option, json_option
 from lightship.cli.local import hub_of, new_request
 from lightship.cli.output import listing, print_json, print_rows, say
+from lightship.cli.remote import asked_profile, remote_options
+from lightship.cli.standing import show_remote, suspended
 from lightship.cli.suspension import resume, suspend
 from lightship.core.errors import BadFile, Conflict, MalformedRequest, NotFound
 from lightship.core.ids import is_slug
@@ -162,13 +164,23 @@ def apply(name: str, hub_dir: Path, as_json: bool) -> None:
     examples="""
     lightship agreement show
     lightship agreement show la-lb-mou --json
+    lightship agreement show la-lb-mou --remote
     """,
 )
 @click.argument("name", default="", metavar="[ID]")
 @hub_option
+@remote_options
 @json_option
-def show(name: str, hub_dir: Path, as_json: bool) -> None:
-    """Show the agreements of a hub, or one with its members, collections and versions."""
+def show(name: str, hub_dir: Path, remote: bool, profile_name: str, as_json: bool) -> None:
+    """Show the agreements of a hub, or one with its members, collections and versions.
+
+    A remote hub tells its members how the agreement stands now: status, versions, what is suspended, and
+    whose roster lists which publish keys.
+    """
+    profile = asked_profile(remote, profile_name)
+    if profile is not None:
+        show_remote(name, profile, as_json=as_json)
+        return
     from lightship.usecases import agreements
 
     with hub_of(hub_dir) as hub:
@@ -212,14 +224,7 @@ def show(name: str, hub_dir: Path, as_json: bool) -> None:
     for slug, one in value["members"].items():
         click.echo(f"member {slug}: {one['name']} ({', '.join(one['roles'])})")
     for one in value["suspensions"]:
-        who = (
-            f"member {one['member']}"
-            if one["member"]
-            else f"key {one['key']}"
-            if one["key"]
-            else "all members"
-        )
-        click.echo(f"suspended by {one['party']} until {one['until']}: {who} ({one['reason']})")
+        click.echo(suspended(one))
     for one in value["collections"]:
         click.echo(f"collection {one['alias']}: {one['title']}, up to TLP:{one['ceiling'].upper()}")
     for one in value["versions"]:
@@ -305,6 +310,8 @@ def draft_of(path: Path) -> Draft:
 
 def shape(one: Agreement, now: Micros) -> dict[str, Any]:
     """Return an agreement as `--json` prints it."""
+    from lightship.usecases.standing import suspension_shape
+
     return {
         "id": one.id,
         "title": one.title,
@@ -323,17 +330,7 @@ def shape(one: Agreement, now: Micros) -> dict[str, Any]:
             {"alias": held.alias, "id": held.id, "title": held.title, "ceiling": held.ceiling.value}
             for held in one.collections
         ],
-        "suspensions": [
-            {
-                "member": stop.member or None,
-                "key": stop.key or None,
-                "party": stop.party,
-                "from": format_stamp(stop.since),
-                "until": format_stamp(stop.until),
-                "reason": stop.reason,
-            }
-            for stop in one.stops(now)
-        ],
+        "suspensions": [suspension_shape(stop) for stop in one.stops(now)],
     }
 
 

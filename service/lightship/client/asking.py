@@ -17,6 +17,11 @@ JSON = "application/json"
 PAGE = 1000
 
 
+def agreement(connection: Connection, name: str) -> Mapping[str, Any]:
+    """Return how an agreement stands now: status, versions, suspensions, rosters, and who asks."""
+    return _object(connection.get(f"/agreements/{quote(name, safe='')}/", accept=JSON).value)
+
+
 def why(
     connection: Connection, collection: str, action: str, principal: str = "", *, signed: bool = False
 ) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from lightship.client import publishing, pulling, waiting
+from lightship.client import asking, publishing, pulling, waiting
 from lightship.client.connection import Connection, Limits
 from lightship.client.errors import NotTaxii
 from lightship.client.profiles import Profile
@@ -197,6 +197,14 @@ class Client:
         """
         target = self.collection(collection)
         return waiting.cancel(self.connection, target.root, target.id, object_id)
+
+    def agreement(self, name: str) -> Mapping[str, Any]:
+        """Return how an agreement stands now: status, versions, what is suspended, whose keys count.
+
+        Raises:
+            NotFound: this credential's member is not in it.
+        """
+        return asking.agreement(self.connection, name)
 
     def status(self, root: str, status_id: str) -> Mapping[str, Any]:
         """Return a status resource (TAXII 2.1 section 4.3); only who posted can see it."""

@@ -10,13 +10,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
+import orjson
+
 from lightship.core.access import Action, Grant, Principal
 from lightship.core.ids import is_uuid4
 from lightship.core.log import tiles
 from lightship.core.log.tiles import WIDTH, Tile
 from lightship.core.ports import Decisions, Logs, Registry, Signing
 from lightship.usecases.entry import Hidden, open_root, permit
+from lightship.usecases.rosters import RosterBook
+from lightship.usecases.standing import asker, standing
 from lightship.web.message import JSON_TYPE, NO_STORE, Answer, Header, Request, Route
+from lightship.web.negotiate import check_accept_json
 from lightship.web.places import enter
 
 LIST_RULE = "allow-member-list"
@@ -34,6 +39,7 @@ class LogReads:
     Args:
         logs: of all collections.  registry: of the agreements.  signing: of the rosters, None without any.
         decisions: the rules.  executor: reads entries and hashes, up to 16 MB at once.
+        rosters: whose keys are whose, None without any.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class LogReads:
         signing: Signing | None,
         decisions: Decisions,
         executor: Executor,
+        rosters: RosterBook | None = None,
     ) -> None:
         self._logs = logs
         self._signing = signing
@@ -51,6 +58,8 @@ class LogReads:
         self._executor = executor
         self._checkpoint = Route({"GET": ("read-checkpoint", self.checkpoint)}, negotiates=False)
         self._tile = Route({"GET": ("read-log", self.tile)}, negotiates=False)
+        self._rosters = rosters
+        self._standing = Route({"GET": ("read-standing", self.standing)}, negotiates=False)
         self._version = Route({"GET": ("read-agreement", self.version)}, negotiates=False)
         self._roster = Route({"GET": ("read-roster", self.roster)}, negotiates=False)
 
@@ -67,6 +76,8 @@ class LogReads:
     def below_agreements(self, segments: list[str]) -> Found:
         """Match what comes after `/agreements/`."""
         match segments:
+            case [root]:
+                return self._standing, {"root": root}
             case [root, name] if name.endswith(".json"):
                 return self._version, {"root": root, "version": name.removesuffix(".json")}
             case [root, "rosters", name] if name.endswith(".json"):
@@ -88,6 +99,20 @@ class LogReads:
         if body is None:
             raise Hidden
         return Answer(200, body, (_BYTES, _FOREVER if tile.width == WIDTH else NO_STORE))
+
+    async def standing(self, request: Request, principal: Principal, path: Mapping[str, str]) -> Answer:
+        """How the agreement stands now, and what of it concerns who asks."""
+        check_accept_json(request.headers.get(b"accept"))
+        agreement = open_root(request.view, principal, path["root"])
+
+        def look() -> bytes:
+            shape = standing(self._registry, self._rosters, agreement, request.view.epoch, request.at)
+            mine = asker(self._registry, principal, agreement, request.at)
+            return orjson.dumps(shape | {"you": mine})
+
+        body = await asyncio.get_running_loop().run_in_executor(self._executor, look)
+        request.done(LIST_RULE)
+        return Answer(200, body, (JSON_TYPE, NO_STORE))
 
     async def version(self, request: Request, principal: Principal, path: Mapping[str, str]) -> Answer:
         """A version of the agreement, in the envelope that was signed."""
