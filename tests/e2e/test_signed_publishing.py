@@ -284,6 +284,9 @@ def test_a_stolen_publish_key_is_traced_distrusted_and_seen_by_who_verifies(port
     assert lax.run("pull", TO, *options)["withdrawn"] == 3
     feed = [json.loads(one) for one in (lax.home / "gone.ndjson").read_text().splitlines()]
     assert {(one["id"], one["reason"]) for one in feed} == {(one["id"], "distrusted") for one in stolen}
+    watched = ("--member", "uslgb", "--state", "monitor.state")
+    (seen,) = [json.loads(one) for one in lgb.run_text("monitor", TO, *watched, code=1).splitlines()]
+    assert (seen["proof"], set(seen["withdrawn"])) == ("distrusted", {one["id"] for one in stolen})
     assert "deny-publish-key" in lgb.publish(marked(), code=3)["refused"][0]["why"]
     bad = ("--revoke", keyid, "--distrust-from", "elsewhere/c/1=0", "--out", "roster-3.json")
     lgb.run("roster", "sign", "--admin-key", "admin.key", "--previous", "roster-2.json", *bad)

@@ -64,8 +64,9 @@ def monitor(
     """Report every new statement in our name that no outbox on this machine sent.
 
     The hub attests what comes by plain TAXII, so each such post of ours is reported too: compare it with what
-    our tools posted. Ends with 1 if there is any, or if something in the log does not hold. A line is printed
-    before the place in --state moves: after a crash it can come twice, never not at all.
+    our tools posted. What left because a roster of ours distrusts a key is reported as `distrusted`. Ends
+    with 1 if there is any, or if something in the log does not hold. A line is printed before the place in
+    --state moves: after a crash it can come twice, never not at all.
 
     With --follow a hub that cannot be reached is tried again; a log that is not to be trusted ends it with 1.
     """
@@ -126,7 +127,7 @@ def shape(one: Foreign | Finding) -> dict[str, Any]:
         return {
             "entry": one.index,
             "at": format_stamp(one.at),
-            "proof": "signed" if one.signed else "hub-attested",
+            "proof": "distrusted" if one.distrusted else "signed" if one.signed else "hub-attested",
             "added": one.added,
             "withdrawn": one.withdrawn,
             "why": "",

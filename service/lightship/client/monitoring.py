@@ -14,8 +14,9 @@ from lightship.client.following import Progress, bring_up
 from lightship.client.hub import Client
 from lightship.client.outbox import DELIVERED, SENDING, sent_payload
 from lightship.client.verified import machine_clock, opened
+from lightship.core.collection import WithdrawReason
 from lightship.core.log.findings import Finding
-from lightship.core.log.leaf import Publication
+from lightship.core.log.leaf import Publication, RosterChange
 from lightship.core.log.statement import digest_of
 from lightship.core.log.trusted import Applied
 from lightship.core.time import Micros
@@ -23,13 +24,17 @@ from lightship.core.time import Micros
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A statement by the member that no outbox of it sent: its entry, time, and the objects it names."""
+    """A statement by the member that no outbox of it sent: its entry, time, and the objects it names.
+
+    `distrusted`: the hub's own, which takes out what a key added that a roster of the member distrusts.
+    """
 
     index: int
     at: Micros
     signed: bool
     added: tuple[str, ...]
     withdrawn: tuple[str, ...]
+    distrusted: bool = False
 
 
 class Outboxes:
@@ -76,9 +81,10 @@ def look(
         as `verified`.
     """
     with opened(client, collection, state, pinned_key=pinned_key, now=now) as (kept, source, _):
+        distrusted = Distrusted(member)
 
         def watch(applied: Applied) -> None:
-            for one in foreign(applied, member, outboxes):
+            for one in (*foreign(applied, member, outboxes), *distrusted(applied)):
                 found(one)
             for finding in applied.findings:
                 found(finding)
@@ -111,6 +117,26 @@ def foreign(applied: Applied, member: str, outboxes: Outboxes) -> Iterator[Forei
                 tuple(entry.id for entry in one.statement.add),
                 tuple(entry.id for entry in one.statement.withdraw),
             )
+
+
+class Distrusted:
+    """Watches for what leaves by a roster of the member, entry by entry from the first one on."""
+
+    def __init__(self, member: str) -> None:
+        self._member = member
+        self._ours = False
+
+    def __call__(self, applied: Applied) -> Iterator[Foreign]:
+        """Yield the statements that follow a roster of the member and say what it distrusts."""
+        for index, one in enumerate(applied.leaves, applied.first):
+            if isinstance(one, RosterChange):
+                self._ours = one.member == self._member
+            elif isinstance(one, Publication) and not one.by and self._ours:
+                gone = tuple(
+                    entry.id for entry in one.statement.withdraw if entry.reason is WithdrawReason.DISTRUSTED
+                )
+                if gone:
+                    yield Foreign(index, one.at, False, (), gone, distrusted=True)
 
 
 def known_payloads(outboxes: Path) -> set[str]:
