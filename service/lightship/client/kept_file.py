@@ -176,20 +176,26 @@ class KeptFile:
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a question."""
-        with self._told():
+        try:
             return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._named(error) from None
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """Return the first row of a question, None without one."""
-        with self._told():
+        try:
             return self._db.execute(sql, values).fetchone()
+        except sqlite3.Error as error:
+            raise self._named(error) from None
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Change something; the first change begins the transaction. Return the new row's number."""
-        with self._told():
+        try:
             if not self._db.in_transaction:
                 self._db.execute("BEGIN IMMEDIATE")
             return self._db.execute(sql, values).lastrowid or 0
+        except sqlite3.Error as error:
+            raise self._named(error) from None
 
     # --- keeping ------------------------------------------------------------------------------------
 
@@ -250,22 +256,25 @@ class KeptFile:
         try:
             yield
         except sqlite3.Error as error:
-            name = getattr(error, "sqlite_errorname", "")
-            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-                raise StateBusy(
-                    f"{self.path} is in use by another process",
-                    why="two pulls at once would each undo what the other one kept",
-                    todo="Wait for the other one, or give each its own --state",
-                ) from None
-            if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
-                raise NotKept(
-                    f"{self.path} cannot be written",
-                    why=f"{error}; it is as it was",
-                    todo="Look at the space and the rights there, then run the command again",
-                ) from None
-            raise self.bad(f"{name or type(error).__name__}: {error}") from None
+            raise self._named(error) from None
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise self.bad(f"{type(error).__name__}: {error}") from None
+
+    def _named(self, error: sqlite3.Error) -> StewardError:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return StateBusy(
+                f"{self.path} is in use by another process",
+                why="two pulls at once would each undo what the other one kept",
+                todo="Wait for the other one, or give each its own --state",
+            )
+        if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+            return NotKept(
+                f"{self.path} cannot be written",
+                why=f"{error}; it is as it was",
+                todo="Look at the space and the rights there, then run the command again",
+            )
+        return self.bad(f"{name or type(error).__name__}: {error}")
 
 
 @contextmanager

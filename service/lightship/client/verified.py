@@ -99,6 +99,7 @@ def opened(
         source = LogSource(client.connection, known["agreement"], known["id"])
         if kept is None:
             kept = first_look(source, verify, pinned_key=pinned_key, path=state)
+            kept.check(now())  # nothing is in it: the day begins
         if (kept.log.agreement, kept.log.collection) != (source.agreement, source.collection):
             raise BadFile(
                 "The state is of another collection",
