@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -170,6 +171,17 @@ def test_a_log_that_was_restored_from_an_old_backup_is_seen(ports: tuple[Port, P
     lax.hub.start()
     assert lax.pull(code=1)["error"]["details"]["failure"] == "rollback"
     assert (lax.home / "state").read_bytes() == kept
+    for name in ("three", "four"):
+        lgb.publish(marked(name=name))
+    said = lax.pull(code=1)["error"]["details"]
+    assert said["failure"] == "rewritten"
+    keys = lax.home / "hub.keys"
+    (key,) = re.findall(
+        r'keys.hub = "(.*)"', (lax.hub.dir / "agreements/exercise/agreement.toml").read_text()
+    )
+    keys.write_text(key)
+    done = lax.run("evidence", "verify", said["evidence"], "--root", str(keys), "--json")
+    assert (done.returncode, json.loads(done.stdout)["kind"]) == (0, "two-logs"), done.stdout
 
 
 def test_another_key_than_the_pinned_one_is_refused(ports: tuple[Port, Port]) -> None:

@@ -33,6 +33,7 @@ COMMANDS = {
     "pull": ("lightship.cli.pull:pull", "Pull a collection, or what is new in it."),
     "staged": ("lightship.cli.staged:staged", "See what waits for its release, and take it back."),
     "monitor": ("lightship.cli.monitor:monitor", "Show what a log says in our name."),
+    "evidence": ("lightship.cli.evidence:evidence", "Verify what a verified pull kept as evidence."),
     "status": ("lightship.cli.status:status", "Show what a credential sees, or what came of a post."),
     "audit": ("lightship.cli.audit:audit", "Search and export the access log."),
     "verify": ("lightship.cli.verify:verify", "Verify an exported access log, without the hub."),

@@ -70,6 +70,7 @@ def monitor(
 
     With --follow a hub that cannot be reached is tried again; a log that is not to be trusted ends it with 1.
     """
+    from lightship.cli.evidence import telling
     from lightship.client import config_dir
     from lightship.client.monitoring import Outboxes, look
 
@@ -84,13 +85,18 @@ def monitor(
 
     def once() -> None:
         before = count
-        with client_of(profile_name) as client, counting("Verifying the log") as progress:
+        with (
+            telling(state, as_json=as_json) as keeper,
+            client_of(profile_name) as client,
+            counting("Verifying the log") as progress,
+        ):
             size = look(
                 *(client, collection, member, state, outboxes, found),
                 pinned_key=pinned,
                 now=now,
                 progress=progress,
                 clock=time.monotonic,
+                keeper=keeper,
             )
         if not (as_json or (follow and count == before)):
             say(f"{collection}: {count - before} statements in the name of {member}, log of {size} entries")

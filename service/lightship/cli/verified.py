@@ -47,11 +47,13 @@ def pull_verified(
     most: int | None = None,
 ) -> int:
     """Pull what is new, verify it, write what may be used, then keep the state; return the exit code."""
+    from lightship.cli.evidence import telling
     from lightship.client.following import MOST
     from lightship.client.verified import verified
 
     total = Total(collection)
     with (
+        telling(state, as_json=as_json) as keeper,
         client_of(profile_name) as client,
         counting("Verifying the log") as progress,
         verified(
@@ -61,6 +63,7 @@ def pull_verified(
             most=most or MOST,
             now=now,
             progress=progress,
+            keeper=keeper,
         ) as parts,
     ):
         for part in parts:
@@ -77,7 +80,8 @@ def pull_verified(
                 say("Compare it with what the steward or another member says (`--root` pins a key).")
     failed = total.failed(strict=strict)
     if as_json:
-        click.echo(dumps(total.summary()), err=out is None)
+        kept_in = [str(path) for path in keeper.kept]
+        click.echo(dumps(total.summary() | {"evidence": kept_in}), err=out is None)
     else:
         _tell(total, failed=failed)
     return exits.FAILED if failed else exits.OK

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightship.client.evidence import Keeper
 from lightship.client.following import Progress, bring_up
 from lightship.client.hub import Client
 from lightship.client.outbox import DELIVERED, SENDING, sent_payload
@@ -63,6 +64,7 @@ def look(
     now: Callable[[], Micros] = machine_clock,
     progress: Progress | None = None,
     clock: Callable[[], float] | None = None,
+    keeper: Keeper | None = None,
 ) -> int:
     """Go through what is new in a log, keep the place, and return the number of entries of the log.
 
@@ -74,13 +76,14 @@ def look(
         outboxes: of the member.
         found: is given each foreign statement, and each entry that does not hold, before the place is kept:
             at least once, and again if the process ends before that. The entry's number tells repeats.
-        pinned_key, now, progress: as `verified`.
+        pinned_key, now, progress, keeper: as `verified`.
         clock: monotonic, seconds; with it the place is kept every few seconds of a long look.
 
     Raises:
         as `verified`.
     """
-    with opened(client, collection, state, pinned_key=pinned_key, now=now) as (kept, source, _):
+    looking = opened(client, collection, state, pinned_key=pinned_key, now=now, keeper=keeper)
+    with looking as (kept, source, _):
         distrusted = Distrusted(member)
 
         def watch(applied: Applied) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from lightship.client.evidence import Keeper
 from lightship.client.following import MOST, Progress, first_look
 from lightship.client.hub import Client
 from lightship.client.kept_log import Kept, load
@@ -40,6 +41,7 @@ def verified(
     most: int = MOST,
     now: Callable[[], Micros] = machine_clock,
     progress: Progress | None = None,
+    keeper: Keeper | None = None,
 ) -> Iterator[Iterator[VerifiedPull]]:
     """Pull what is new in a collection and verify all of it, for a `with` block that yields the parts.
 
@@ -60,13 +62,15 @@ def verified(
         most: new entries of the log that are gone through at most.
         now: the consumer's clock.
         progress: is told how far the log is verified.
+        keeper: keeps evidence of a log that contradicts itself; by default beside the state.
 
     Raises:
         LogRefused: the hub's log is not to be trusted; the state keeps what was verified before.
         BadFile: the state is damaged, or of another collection.  StateBusy, NotKept: see `kept_file`.
         LightshipError: the hub cannot be reached, or refuses.
     """
-    with opened(client, collection, state, pinned_key=pinned_key, now=now) as (kept, source, path):
+    looking = opened(client, collection, state, pinned_key=pinned_key, now=now, keeper=keeper)
+    with looking as (kept, source, path):
         parts = pull_parts(
             *(client.connection, path, source, kept, now),
             part=part,
@@ -80,7 +84,13 @@ def verified(
 
 @contextmanager
 def opened(
-    client: Client, collection: str, state: Path, *, pinned_key: str = "", now: Callable[[], Micros]
+    client: Client,
+    collection: str,
+    state: Path,
+    *,
+    pinned_key: str = "",
+    now: Callable[[], Micros],
+    keeper: Keeper | None = None,
 ) -> Iterator[tuple[Kept, LogSource, str]]:
     """Yield what is kept in a state (or is begun), the log, and the collection's TAXII path.
 
@@ -89,7 +99,7 @@ def opened(
     Raises:
         as `verified`.
     """
-    kept = load(state, verify, now())
+    kept, source, keeper = load(state, verify, now()), None, keeper or Keeper(state)
     try:
         where = {"name": collection, "hub": client.connection.origin}
         known = kept.where if kept is not None else {}
@@ -111,6 +121,12 @@ def opened(
             _pinned(kept, pinned_key)
         kept.where = known
         yield kept, source, known["path"]
+        keeper.keep(source, kept.log)
+    except LogRefused as refused:
+        if kept is not None and source is not None:
+            keeper.keep(source, kept.log, refused)
+            refused.details["evidence"] = ", ".join(map(str, keeper.kept))
+        raise
     finally:
         if kept is not None:
             kept.close()

@@ -96,7 +96,7 @@ def test_no_figure_falls_when_a_worker_answers_too_late_or_ends(monkeypatch: pyt
     def shown() -> tuple[float, float, float]:
         lines = [line.split() for line in both.figures().splitlines() if not line.startswith("#")]
         found = {name: float(value) for name, value in lines}
-        return tuple(found[f"lightship_{name}"] for name in ("requests_total", "connections", "workers"))  # type: ignore[return-value]
+        return tuple(found[f"lightship_{name}"] for name in ("requests_total", "connections", "workers"))  # type: ignore[return-value]  # three of them
 
     with socket.socket() as bound:
         both = supervisor(NONE_THAT_SERVES, Path("unused"), bound)

@@ -34,6 +34,7 @@ CLOCKS = Micros(5 * 60_000_000)
 """How far the hub's clock and the consumer's may differ before times are called wrong."""
 
 
+MOST_TROUBLES = 20
 MAX_ENTRIES = 1 << 52
 """No log is larger: each entry takes a microsecond of its own, until 2112."""
 
@@ -114,6 +115,8 @@ class TrustedLog:
         self.version = 0
         self.last_at = Micros(0)
         self.seen = Micros(0)
+        self.troubles: list[Finding] = []
+        """Entries that contradict others, of this process's looks: what evidence is made of."""
 
     @property
     def size(self) -> int:
@@ -297,6 +300,7 @@ class TrustedLog:
                 findings, gone = findings + found, gone + left
             elif isinstance(one, Suspension):
                 findings += self.ledger.suspension(one, index, self.terms[self.version - 1])
+        self.troubles += [one for one in findings if one.other >= 0][: MOST_TROUBLES - len(self.troubles)]
         self._stand(batch)
         return Applied(first, batch.leaves, tuple(gone), tuple(findings))
 
