@@ -130,6 +130,26 @@ def test_an_object_gets_to_its_readers_only_if_its_markings_let_all_of_them(
     assert reads(kit, alias, free["id"], "uslax"), "what stands beside it is taken"
 
 
+def test_a_refusal_names_the_collections_that_would_take_it(kit: HubKit) -> None:
+    red, unmarked = indicator(object_marking_refs=[RED]), indicator()
+    lax = terms(recipient_refs=[LAX])
+    named = indicator(object_marking_refs=[AMBER, lax["id"]])
+    said = post(kit, "all", red, lax, named, unmarked)
+    assert said[red["id"]].endswith("accepts TLP:RED. `bay` would take it. (deny-publish-ceiling)")
+    assert "where nobody else reads. `bay` and `named` would take it. (deny-rec" in said[named["id"]]
+    assert "would take it" not in said[unmarked["id"]]
+    of_lax = indicator(
+        created_by_ref=LAX, object_marking_refs=[AMBER]
+    )  # others than `quay` take no such author
+    for member, hint in (("uslgb", " `quay` would take it."), ("jptyo", "")):
+        (told,) = post(kit, "mirror", of_lax, member=member).values()
+        assert told.endswith(f"that accepts TLP:AMBER.{hint} (deny-publish-ceiling)"), (
+            "it may not publish there"
+        )
+    for where, marking in (("bay", red), ("bay", lax), ("named", lax)):
+        assert not post(kit, where, marking), where
+
+
 def test_terms_of_another_agreement_are_told_with_their_place_and_what_to_do(kit: HubKit) -> None:
     """Its readers would be others than the publisher meant, and `same-agreement` would mean nothing."""
     elsewhere = terms(agreement="pacific-partners", onward="same-agreement")

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Protocol
 
-from lightship.core.access import Decision, Grant, Principal
+from lightship.core.access import Action, Decision, Grant, Principal
 from lightship.core.agreement import Agreement
-from lightship.core.collection import Candidate, Level
+from lightship.core.collection import Candidate, Collection, Level
 from lightship.core.marks import (
     Definition,
     MarkingSet,
@@ -28,6 +29,9 @@ from lightship.core.time import Micros, format_stamp
 
 DEFINITION = "marking-definition"
 PAST_RULE = "deny-share-until"
+CEILING_RULE, RECEIVE_RULES = "deny-publish-ceiling", "deny-receive-"
+MOST_ASKED, MOST_NAMED = 50, 2
+"""Collections that are asked at most whether they would take what another refused, and named."""
 _EACH_BY_ITSELF = frozenset({DEFINITION, "identity"})
 _Key = tuple[str, Level | None, bool, str | None, tuple[str, ...]]
 _Outcome = tuple[MarkingSet | None, Decision]
@@ -170,9 +174,32 @@ class PostedMarks:
         except UnknownMarking as unknown:
             return None, Decision(False, unknown.rule, unknown.message)
         late = past_sharing(marks, self.now)
-        return marks, late or self.decisions.decide_object(
-            self.principal, self.grant.collection, self.agreement, candidate, marks
-        )
+        if late is not None:
+            return marks, late
+        decision = self._decision(candidate, self.grant.collection, marks)
+        if decision.rule == CEILING_RULE or decision.rule.startswith(RECEIVE_RULES):
+            decision = replace(decision, say=f"{decision.say}{self._elsewhere(candidate)}")
+        return marks, decision
+
+    def _decision(self, candidate: Candidate, collection: Collection, marks: MarkingSet) -> Decision:
+        return self.decisions.decide_object(self.principal, collection, self.agreement, candidate, marks)
+
+    def _elsewhere(self, candidate: Candidate) -> str:
+        """Name collections that its publisher knows anyway, may post to, and that would take the object."""
+        if candidate.type in _EACH_BY_ITSELF:
+            return ""
+        found = []
+        for one in islice(self.agreement.collections, MOST_ASKED):
+            if one.id != self.grant.collection.id and self._takes(candidate, one):
+                found.append(f"`{one.alias}`")
+            if len(found) == MOST_NAMED:
+                break
+        return f" {' and '.join(found)} would take it." if found else ""
+
+    def _takes(self, candidate: Candidate, collection: Collection) -> bool:
+        right = self.decisions.decide(self.principal, Action.PUBLISH, collection, self.agreement, self.now)
+        marks = marking_set(candidate, collection, self._definitions)
+        return right.allowed and self._decision(candidate, collection, marks).allowed
 
 
 def past_sharing(marks: MarkingSet, now: Micros) -> Decision | None:
