@@ -143,7 +143,8 @@ def serve(folder: Path) -> None:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            parts, headers = urlsplit(self.path), {}
+            parts = urlsplit(self.path)
+            headers: dict[str, str] = {}
             name = parts.path.removeprefix(f"/log/{COLLECTION}/")
             found: bytes | None = None
             if name == "checkpoint":
