@@ -60,7 +60,7 @@ def credential() -> None:
 @click.option("--note", default="", help="What it is for.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout; an issued "
     "certificate and its key, mode 0400, to this new file or as two into this directory.",
 )
@@ -167,7 +167,7 @@ def list_(agreement: str, hub_dir: Path, as_json: bool) -> None:
 @click.option("--days", type=click.IntRange(1), help="How long the new one lasts; else as long as the old.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout; an issued "
     "certificate and its key, mode 0400, to this new file or as two into this directory.",
 )

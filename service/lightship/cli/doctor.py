@@ -51,8 +51,8 @@ def doctor(hub_dir: Path | None, serving: bool, profile_name: str, as_json: bool
     """Look for what is wrong: at the hub of a profile, or with --hub in a hub's directory.
 
     Remote: address, TLS, clock, credential, Accept headers, rights, paging. Local: settings, file modes,
-    certificate, disk, data, agreements, credentials; then every setting with its value. Changes nothing.
-    Ends with 1 if a check failed.
+    certificate, authorities of clients, disk, data, agreements, credentials; then every setting with its
+    value. Changes nothing. Ends with 1 if a check failed.
     """
     if serving and hub_dir is None:
         raise click.UsageError("--serving needs --hub.")
@@ -114,6 +114,7 @@ def _local(hub_dir: Path, *, serving: bool) -> Iterator[Finding]:
     yield Finding("settings", "ok", f"{settings.public_url}, listens on {settings.listen}")
     yield _modes(hub_dir)
     yield _certificate(settings, wall_clock())
+    yield _clients(settings, hub_dir, wall_clock())
     yield _disk(hub_dir)
     try:
         yield _data(hub_dir)
@@ -153,6 +154,28 @@ def _certificate(settings: Settings, now: Micros) -> Finding:
     if days < SOON_DAYS and not own:
         return Finding("certificate", "warning", f"valid for {days} more days", "Renew it")
     return Finding("certificate", "ok", f"for {settings.host}, valid for {days} more days")
+
+
+def _clients(settings: Settings, hub_dir: Path, now: Micros) -> Finding:
+    """The authorities whose client certificates the handshake takes."""
+    from lightship.bounds import tls_of
+    from lightship.client.doctor import Finding
+    from lightship.crypto.client_certificates import authorities_in
+
+    found: list[tuple[str, Micros]] = []
+    for path in tls_of(settings, hub_dir).clients:
+        try:
+            found += authorities_in(path.read_bytes())
+        except (OSError, ValueError) as error:
+            todo = "Check tls_client_ca in lightship.toml: the hub does not start without it"
+            return Finding("clients", "failed", f"{path}: {error}", todo)
+    ended = [name for name, ends in found if ends <= now]
+    if ended:
+        todo = "Their clients' connections are closed in the handshake: renew them in tls_client_ca"
+        return Finding("clients", "warning", f"authorities that have ended: {'; '.join(ended)}", todo)
+    if not found:
+        return Finding("clients", "ok", "no client certificates are asked for: there is no authority of any")
+    return Finding("clients", "ok", f"client certificates of {len(found)} authorities are taken")
 
 
 def _disk(hub_dir: Path) -> Finding:

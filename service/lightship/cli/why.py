@@ -31,6 +31,11 @@ _object_option = click.option(
     help="About publishing these objects: a STIX bundle, list, object or NDJSON.",
 )
 _sign_option = click.option("--sign", "signed", is_flag=True, help="As `publish --sign` would do it.")
+_certificate_option = click.option(
+    "--certificate",
+    is_flag=True,
+    help="As if a pinned client certificate were shown as well; a remote hub goes by the connection's.",
+)
 _at_option = click.option("--at", type=Time(), default=None, help="Ask for this time, UTC; else for now.")
 
 
@@ -49,6 +54,7 @@ _at_option = click.option("--at", type=Time(), default=None, help="Ask for this 
 @click.argument("collection", metavar="AGREEMENT/COLLECTION")
 @_object_option
 @_sign_option
+@_certificate_option
 @_at_option
 @hub_option
 @remote_options
@@ -59,6 +65,7 @@ def why(
     collection: str,
     file: str | None,
     signed: bool,
+    certificate: bool,
     at: Micros | None,
     hub_dir: Path,
     remote: bool,
@@ -67,16 +74,18 @@ def why(
 ) -> None:
     """Say whether somebody may do something, by which rules, and what was missing.
 
-    PRINCIPAL is a member, or a credential by its name, MEMBER/NAME or id. A remote hub tells everybody about
-    itself (PRINCIPAL `me`) and its own member, auditors about those whose access they review. What the hub
-    holds already (owners, conflicts, quotas) is decided only when an object is posted.
+    PRINCIPAL is a member, or a client by its name, MEMBER/NAME, id or the pin of its certificate. A remote
+    hub tells everybody about itself (PRINCIPAL `me`) and its own member, auditors about those whose access
+    they review. What the hub holds already (owners, conflicts, quotas) is decided only when an object is
+    posted.
     """
     if file is not None and action != Action.PUBLISH:
         raise click.UsageError("--object is about publishing: use the action publish")
     objects = None if file is None else _objects(file)
     profile = asked_profile(remote, profile_name)
     if profile is None:
-        answers = _why_here(hub_dir, principal, action, collection, objects, at, signed=signed)
+        how = {"signed": signed, "certificate": certificate}
+        answers = _why_here(hub_dir, principal, action, collection, objects, at, **how)
     else:
         answers = _why_there(profile, principal, action, collection, objects, at, signed=signed)
     for answer in answers:
@@ -113,8 +122,9 @@ def audience(
 ) -> None:
     """Show who reads a collection, by name and number of clients, before something is sent there.
 
-    With --object also who would get each object by its markings, from which publisher it is taken, and why
-    not from another; a remote hub says so about your own member.
+    With --object also who would get each object by its markings, from which publisher it is taken (with a
+    client certificate, where one is required), and why not from another; a remote hub says so about your own
+    member.
     """
     objects = None if file is None else _objects(file)
     profile = asked_profile(remote, profile_name)
@@ -155,14 +165,19 @@ def _why_here(
     at: Micros | None,
     *,
     signed: bool,
+    certificate: bool,
 ) -> list[Mapping[str, Any]]:
     from lightship.usecases import explain
     from lightship.usecases.answers import explanation_shape
 
     now = wall_clock() if at is None else at
     with hub_of(hub_dir) as hub:
-        spot = explain.find_spot(hub.directory.view(), collection)
-        asker = explain.find_asker(hub.registry, spot.agreement, principal, now)
+        view = hub.directory.view()
+        spot = explain.find_spot(view, collection)
+        listed = hub.directory.clients(view)
+        asker = explain.find_asker(
+            hub.registry, spot.agreement, principal, now, listed=listed, certificate=certificate
+        )
         rules = _explain(hub)
         head = {"principal": principal, "member": asker.principal.member, "action": action}
         head["collection"] = collection
@@ -233,7 +248,7 @@ def _published(
     items = rules.checks.read_envelope(_envelope(objects))
     found: list[dict[str, Any]] = []
     for slug in sorted(spot.collection.publishers):
-        asker = explain.find_asker(rules.registry, spot.agreement, slug, now)
+        asker = explain.find_asker(rules.registry, spot.agreement, slug, now, certificate=True)
         for place, reach in enumerate(rules.reach(asker, spot, items, now, readers, signed=signed)):
             shape = reach_shape(reach, slug)
             if place == len(found):

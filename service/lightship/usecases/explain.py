@@ -6,10 +6,10 @@ store can decide (who owns an object, conflicts, quotas) is not foretold. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lightship.core.access import Action, Credential, Decision, Grant, Principal
+from lightship.core.access import Action, Client, Credential, Decision, Grant, Principal
 from lightship.core.agreement import Agreement
 from lightship.core.collection import Candidate, Collection
 from lightship.core.errors import NotFound, Unprocessable
@@ -20,6 +20,7 @@ from lightship.core.ports import Reader as Store
 from lightship.core.stix.ingest import Item
 from lightship.core.stix.json import decode_listing
 from lightship.core.time import Micros
+from lightship.usecases.clients import name_of
 from lightship.usecases.directory import HubView
 from lightship.usecases.entry import Hidden, Place
 from lightship.usecases.marks import PostedMarks
@@ -92,17 +93,43 @@ def find_spot(view: HubView, name: str) -> Spot:
     return Spot(view.agreements[root], found, view.epoch)
 
 
-def find_asker(registry: Registry, agreement: Agreement, text: str, now: Micros) -> Asker:
-    """Return who the steward means: a member of the agreement, or a credential by name, `member/name` or id.
+def find_asker(
+    registry: Registry,
+    agreement: Agreement,
+    text: str,
+    now: Micros,
+    *,
+    listed: Mapping[str, Client | None] | None = None,
+    certificate: bool = False,
+) -> Asker:
+    """Return who the steward means: a member of the agreement, or a client by name, `member/name`, id or pin.
+
+    Args:
+        registry: knows the credentials.
+        listed: pin -> client by the rosters in force.
+        certificate: as if a pinned certificate were shown as well.
 
     Raises:
         NotFound: neither.
     """
+    asker = _named_asker(registry, agreement, text, now, listed or {})
+    if not certificate or asker.principal.certificate:
+        return asker
+    return replace(asker, principal=replace(asker.principal, certificate=True))
+
+
+def _named_asker(
+    registry: Registry, agreement: Agreement, text: str, now: Micros, listed: Mapping[str, Client | None]
+) -> Asker:
     if text in agreement.members:
         return Asker(Principal(agreement.id, text, "", text))
     for one in registry.credentials():
         if _named(one, text):
             return _asker(one, now)
+    for pin, client in listed.items():
+        if client is not None and text in {pin, name_of(client.member, pin)}:
+            name = name_of(client.member, pin)
+            return Asker(Principal(client.agreement, client.member, pin, name, certificate=True, pin=pin))
     raise NotFound(
         f"There is no principal {text} here",
         why=f"it is no member of `{agreement.id}` and no credential of the hub",
@@ -291,11 +318,12 @@ def _refused(decision: Decision) -> Explanation:
 
 
 def _named(one: Credential, text: str) -> bool:
-    return text == one.id or text.replace("/", "-", 1) == one.name
+    return text in {one.id, one.pin or one.id} or text.replace("/", "-", 1) == one.name
 
 
 def _asker(one: Credential, now: Micros) -> Asker:
-    return Asker(Principal(one.agreement, one.member, one.id, one.name), _void(one, now))
+    principal = Principal(one.agreement, one.member, one.id, one.name, certificate=bool(one.pin), pin=one.pin)
+    return Asker(principal, _void(one, now))
 
 
 def _void(one: Credential, now: Micros) -> Decision | None:
