@@ -135,6 +135,14 @@ class HubCollector(Collector):
         for rule, number in dict(self._from.publish.refused).items():
             refused.add_metric([rule], number)
         yield refused
+        lenient = CounterMetricFamily(
+            "lightship_objects_lenient",
+            "Objects that lenient collections took, by the rule by which strict ones refuse them.",
+            labels=["rule"],
+        )
+        for rule, number in dict(self._from.publish.violations).items():
+            lenient.add_metric([rule], number)
+        yield lenient
 
     def _pages(self) -> Iterator[Metric]:
         pages = self._from.pages

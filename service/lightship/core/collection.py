@@ -94,7 +94,8 @@ class Candidate(NamedTuple):
     `created_by` and `level` (strictest TLP, None = unmarked) are what the access rules ask about.
     `owned` is False for types without an owner: observables, marking- and extension-definitions.
     `cites` are the markings that are not shipped, in lower case, each once. `warnings` are sentences about
-    what the publisher may not have meant to share; they refuse nothing.
+    what the publisher may not have meant to share; they refuse nothing. `violation` is what a strict
+    collection would have refused it for (rule, message), where this one is lenient.
     """
 
     position: int
@@ -110,6 +111,7 @@ class Candidate(NamedTuple):
     owned: bool = True
     cites: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    violation: tuple[str, str] | None = None
 
 
 class Held(NamedTuple):

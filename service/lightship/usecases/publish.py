@@ -36,6 +36,7 @@ from lightship.usecases.status import Failure, render_status
 INLINE_BYTES = 16_384
 """Bodies up to this size are checked in the event loop, larger ones in the executor."""
 _TAKEN = {Verdict.ADD: "added", Verdict.DUPLICATE: "duplicate", Verdict.STAGED: "staged"}
+_ENTERS = frozenset({Verdict.ADD, Verdict.STAGED})
 _RULES = {
     Verdict.CONFLICT: "deny-conflict",
     Verdict.NOT_OWNER: "deny-owner",
@@ -114,6 +115,8 @@ class Publish:
         """Objects taken so far, by what became of them."""
         self.refused: dict[str, int] = {}
         """Objects refused so far, by rule."""
+        self.violations: dict[str, int] = {}
+        """Objects that a lenient collection took so far, by the rule by which a strict one refuses them."""
 
     def permit(self, place: Place, now: Micros, *, signed: bool = False) -> Grant:
         """Decide, before anything of the body is read, whether the principal may post here.
@@ -163,6 +166,10 @@ class Publish:
         if prepared.moment is not None:
             self._on_terms(prepared.moment)
         self.count([item.verdict for item in items], prepared.rules)
+        for item in items:
+            if item.candidate.violation is not None and item.verdict in _ENTERS:
+                rule, _ = item.candidate.violation
+                self.violations[rule] = self.violations.get(rule, 0) + 1
 
     def count(self, verdicts: Sequence[Verdict], rules: Sequence[str]) -> None:
         """Count what became of objects: verdicts of the store, and rules by which others were refused."""

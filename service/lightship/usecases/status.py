@@ -1,10 +1,11 @@
 """The status resource of a post (TAXII 2.1 section 4.3.1): complete at once, every item in it once.
 
 Counts add up and lists are complete. Each failure says what happened, which rule decided (in parentheses) and
-what to do. A success may have a message too: that it is held back until its release, or what its publisher
-may not have meant to share. The version of an entry is `modified`, else `created`, else the `date_added` of
-what is held; an item without any of them gets the time of the request. Who may not read the collection is not
-told whether a copy was there before: it would learn what others posted.
+what to do. A success may have a message too: that it is held back until its release, what its publisher may
+not have meant to share, or what a strict collection would have refused it for. The version of an entry is
+`modified`, else `created`, else the `date_added` of what is held; an item without any of them gets the time
+of the request. Who may not read the collection is not told whether a copy was there before: it would learn
+what others posted.
 """
 
 from __future__ import annotations
@@ -116,9 +117,12 @@ def read_status(statuses: Statuses, principal: Principal, status_id: str) -> byt
 def _success(item: ItemOutcome, when: str, releases: Mapping[int, Micros], may_read: bool) -> dict[str, str]:
     candidate = item.candidate
     version = candidate.version_text or (format_stamp(item.stamp) if item.stamp and may_read else when)
-    if item.verdict is Verdict.ADD and not candidate.warnings:
+    if item.verdict is Verdict.ADD and not candidate.warnings and candidate.violation is None:
         return {"id": candidate.id, "version": version}
     said = list(candidate.warnings)
+    if candidate.violation is not None:
+        rule, message = candidate.violation
+        said.insert(0, f"Taken as it is; a strict collection would refuse it: {message.rstrip('.')} ({rule})")
     if item.verdict is Verdict.DUPLICATE and may_read:
         said.insert(0, ALREADY_HELD)
     elif item.verdict is Verdict.STAGED:

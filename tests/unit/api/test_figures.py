@@ -92,6 +92,22 @@ def test_requests_objects_pages_and_commits_are_counted(kit: HubKit) -> None:
         assert str(hidden) not in text
 
 
+def test_what_a_lenient_collection_takes_is_told_to_its_publisher_and_counted(kit: HubKit) -> None:
+    kit.add_agreement(kit.agreement, collections={"indicators": {}, "mirror": {"validation": "lenient"}})
+    broken = {**indicator(), "pattern": "no pattern"}
+    with kit.client("uslgb") as client:
+        for _ in range(2):
+            status = client.post(
+                kit.path("mirror", "objects/"), json={"objects": [broken, indicator()]}
+            ).json()
+            told, silent = status["successes"]
+            assert "a strict collection would refuse it: the pattern is no STIX pattern" in told["message"]
+            assert told["message"].endswith("(invalid-pattern)")
+            assert "message" not in silent
+    _, found = scrape(kit)
+    assert value(found, "lightship_objects_lenient_total", rule="invalid-pattern") == 1
+
+
 def test_what_clients_choose_makes_no_new_series(kit: HubKit) -> None:
     with kit.client("uslax") as lax:
         for number in range(20):

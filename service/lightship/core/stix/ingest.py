@@ -122,6 +122,7 @@ class Ingest:
             facts.owned,
             cites,
             warnings_for(value, stix_type),
+            None if facts.violation is None else (facts.violation[0], _short(facts.violation[1])),
         )
 
 
@@ -130,9 +131,11 @@ def _refusal(position: int, value: Any, rule: str, message: str) -> Refusal:
     if not isinstance(stix_id, str) or not is_stix_id(stix_id):
         stix_id = UNKNOWN_ID
         message = f"object at position {position}: {message}"
-    if len(message) > MAX_MESSAGE:
-        message = message[: MAX_MESSAGE - 1] + "…"
-    return Refusal(position, stix_id, _version_text(value), rule, message)
+    return Refusal(position, stix_id, _version_text(value), rule, _short(message))
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
 
 
 def _version_text(value: Any) -> str:

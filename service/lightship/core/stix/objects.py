@@ -27,12 +27,16 @@ _UNOWNED = frozenset({"marking-definition", "extension-definition"})
 
 
 class Facts(NamedTuple):
-    """What the check found out: spec version, version instant and its text, and whether it has an owner."""
+    """What the check found out: spec version, version instant and its text, and whether it has an owner.
+
+    `violation` is what a strict collection would have refused it for (rule, message); None if nothing.
+    """
 
     spec_version: SpecVersion
     version: Instant
     version_text: str
     owned: bool
+    violation: tuple[str, str] | None = None
 
 
 class Checker:
@@ -76,19 +80,35 @@ class Checker:
                 "it claims to be a TLP marking but differs from the published one",
                 "Leave it out: the TLP 1 and TLP 2.0 definitions are built in, cite them by their ids",
             )
-        strict = settings.validation == "strict"
-        if "extensions" in value:
-            self._extensions.check(value, stix_type, strict=strict)
-        if strict:
-            validator, known = self._schemas.validator_and_names(spec, stix_type, observable=observable)
-            if not validator.is_valid(value):
-                problem = explain(validator, value)
-                todo = f"Correct it to what STIX {spec} says of {stix_type}"
-                rule = "invalid-time" if problem.is_time else "invalid-schema"
-                raise Rejected(rule, problem.what, todo, pointer(problem.steps))
-            check_rules(value, stix_type, spec, known, self._kinds)
+        strict, violation = settings.validation == "strict", None
+        if "extensions" in value and not strict:
+            self._extensions.check(value, stix_type, strict=False)  # terms count in every mode
+        try:
+            self._check_strictly(value, stix_type, spec, observable=observable)
+        except Rejected as rejected:
+            if strict:
+                raise
+            violation = (rejected.rule, rejected.message)
         owned = not observable and stix_type not in _UNOWNED
-        return Facts(spec, version, version_text, owned)
+        return Facts(spec, version, version_text, owned, violation)
+
+    def _check_strictly(
+        self, value: dict[str, Any], stix_type: str, spec: SpecVersion, *, observable: bool
+    ) -> None:
+        """Check an object against its schema and the rules that schemas cannot hold.
+
+        Raises:
+            Rejected: the first thing that is wrong.
+        """
+        if "extensions" in value:
+            self._extensions.check(value, stix_type, strict=True)
+        validator, known = self._schemas.validator_and_names(spec, stix_type, observable=observable)
+        if not validator.is_valid(value):
+            problem = explain(validator, value)
+            todo = f"Correct it to what STIX {spec} says of {stix_type}"
+            rule = "invalid-time" if problem.is_time else "invalid-schema"
+            raise Rejected(rule, problem.what, todo, pointer(problem.steps))
+        check_rules(value, stix_type, spec, known, self._kinds)
 
     def _spec_version(self, value: dict[str, Any], stix_type: str) -> SpecVersion:
         """STIX 2.1 section 3.2: without the property, an observable is 2.1 and everything else 2.0."""

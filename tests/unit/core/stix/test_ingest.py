@@ -219,6 +219,17 @@ def test_lenient_still_refuses_what_versions_owners_and_markings_rest_on(
     assert refused({**TOOL, **change}, LENIENT).rule == rule
 
 
+def test_lenient_tells_what_strict_would_refuse() -> None:
+    """The same object, the same words, once as a refusal and once beside what is taken."""
+    broken = {**TOOL, "name": 7}
+    (refusal,) = check(broken, settings=STRICT)[1]
+    (one,), none = check(broken, settings=LENIENT)
+    assert not none
+    assert one.violation == (refusal.rule, refusal.message)
+    for settings in (STRICT, LENIENT):
+        assert taken(TOOL, settings).violation is None
+
+
 def test_lenient_needs_a_time_of_what_has_versions() -> None:
     value = {name: one for name, one in TOOL.items() if name not in TIMES}
     assert refused(value, LENIENT).rule == "invalid-time"
