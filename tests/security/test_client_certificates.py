@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -37,8 +38,11 @@ from lightship.core.log.roster import BadRoster
 from lightship.core.time import Micros
 from lightship.crypto import certificates
 from lightship.crypto.certificates import read_profile
-from lightship.crypto.sign import new_signing_key
+from lightship.crypto.sign import new_signing_key, verify
 from lightship.data import cert_profile
+from lightship.keys.hub_key import load_hub_key
+from lightship.usecases.suspensions import Suspending
+from lightship.web import server
 from signedhub import SignedHub, signed_hub
 
 DISCOVERY = "/taxii2/"
@@ -442,6 +446,55 @@ def test_the_hub_revokes_a_client_that_only_a_roster_lists(
         assert status(client) == 401
     with pytest.raises(Conflict):
         bind(hub.kit, "uslgb", "again", pair.shown)
+
+
+def test_a_suspended_pin_is_refused_until_its_suspension_ends(
+    hub: SignedHub, served: Served, pair: Pair, clock: StoppedClock
+) -> None:
+    kit = hub.kit
+    roster(hub, "uslgb", pair.pin)
+    key = load_hub_key(kit.hub.dir)
+    suspending = Suspending(kit.hub.registry, kit.hub.directory, verify, key, kit.hub.signing)
+    with client_with(served, pair) as alone, client_with(served, pair, "uslgb") as beside:
+        assert (status(alone), status(beside)) == (200, 200)
+        suspending.suspend(
+            kit.agreement, "", key=pair.pin, hours=1, reason="Lost", req="5" * 32, now=clock.now()
+        )
+        assert (status(alone), why(hub)) == (401, "deny-suspended")
+        assert status(beside) == 200
+        clock.advance(3_600)
+        assert (status(alone), status(beside)) == (200, 200)
+
+
+def test_a_renewed_context_takes_up_another_authority_and_resumes_nothing_of_the_one_before(
+    hub: SignedHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`tls_client_ca` names an authority that is replaced while the hub serves."""
+    monkeypatch.setattr(server, "TICKS_A_LOOK", 1)
+    bundle = tmp_path / "clients.pem"
+    old, new = other_authority(), other_authority()
+    bundle.write_bytes(old.certificate)
+    hub.kit.hub = replace(
+        hub.kit.hub, settings=hub.kit.hub.settings.model_copy(update={"tls_client_ca": str(bundle)})
+    )
+    first, second = (make_pair(tmp_path / "pairs", one) for one in (old, new))
+    for number, one in enumerate((first, second)):
+        bind(hub.kit, "uslax", f"siem{number}", one.shown)
+    with hub.kit.serve() as served:
+        context = context_of(served.ca, first)
+        _, session = ask(served, context, None)
+        again, session = ask(served, context, session)
+        assert again == (200, True)
+        assert refused(served, second)
+        bundle.write_bytes(new.certificate)
+        deadline = time.monotonic() + 10
+        while refused(served, second) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with client_with(served, second) as client:
+            assert status(client) == 200
+        assert refused(served, first)
+        with pytest.raises((OSError, ValueError, IndexError)):
+            ask(served, context, session)
 
 
 def test_an_address_that_is_not_allowed_makes_a_certificate_nothing(

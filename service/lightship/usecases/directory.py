@@ -114,8 +114,11 @@ class Directory:
 
     def vouches(self, principal: Principal, now: Micros) -> bool:
         """True if the principal's pin is pinned for its member and agreement, by the rules of now."""
-        found = self.pinned(self.view(), principal.pin)
+        view = self.view()
+        found, agreement = self.pinned(view, principal.pin), view.agreements.get(principal.agreement)
         if found is None or (isinstance(found, Credential) and not found.holds(now)):
+            return False
+        if agreement is None or agreement.suspended("", now, principal.pin) is not None:
             return False
         return (found.agreement, found.member) == (principal.agreement, principal.member)
 

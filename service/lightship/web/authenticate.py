@@ -38,6 +38,7 @@ _SHOW = "Send Authorization: Basic with the credential's name and secret, or Bea
 
 _ANEW = "Connect again with a certificate that holds"
 _NEW_KEY = "Ask the hub's steward for a certificate with a new key"
+_LATER = "Ask the hub's steward until when"
 _PINNED = "Ask the hub's steward to pin it, or list its pin in your roster; or send a secret"
 
 
@@ -164,8 +165,8 @@ class Authenticator:
             return principal, until
         try:
             beside, ends = _by_certificate(view, pinned, pin, address, now)
-        except LoginRefused:  # not now, or not from here: then the secret is all there is
-            return principal, until
+        except LoginRefused:  # not from here, or not now, which may change: then the secret is all there is
+            return principal, now
         return replace(principal, certificate=True, pin=beside.pin), Micros(min(until, ends))
 
     def _failed(self, shown: Presented, address: str) -> None:
@@ -211,6 +212,9 @@ def _by_certificate(
     """
     if pinned is None:
         raise LoginRefused("deny-unknown-certificate", "The client certificate is not known here", _PINNED)
+    agreement = view.agreements.get(pinned.agreement)
+    if agreement is not None and agreement.suspended("", now, pin) is not None:
+        raise LoginRefused("deny-suspended", "The client certificate is suspended", _LATER)
     if isinstance(pinned, Credential):
         principal, until = _holding(view, pinned, address, now)
         return replace(principal, certificate=True, pin=pin), until
