@@ -177,7 +177,7 @@ class Exchange:
         """Return the answer once its event is durable, or the 503 that is answered instead."""
         event = request.written or request.event(answer.status)
         try:
-            sealed = await self._landing.wait(event)
+            request.receipt = await self._landing.wait(event)
         except LightshipError as error:
             return self._unlogged(event, answer, error, request)
         except Exception:  # a log that fails in an unforeseen way is a log that cannot be written
@@ -188,7 +188,6 @@ class Exchange:
             self._writer.settle([event.req])
         if self._owes_events or self._unlogged_counts:
             await self._pay_events()
-        request.receipt = sealed.header() if sealed is not None else b""
         return answer
 
     async def _record_others(self, now: Micros) -> None:

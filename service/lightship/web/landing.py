@@ -4,8 +4,8 @@ What a commit costs is shared by all that it records, so few large groups are ch
 Events leave once a round of the loop has brought no further one, so one that is alone hardly waits; at the
 latest after MOST_S, or when MOST have gathered. What comes while a batch is being committed would only wait
 in the committer, and handing it over would make both threads pass the interpreter's lock to and fro; so it
-gathers here until the batch has landed. A batch has one future, and wakes the loop once. Cancelling a wait
-never cancels what is waited for.
+gathers here until the batch has landed. A batch has one future, and wakes the loop once; its receipts are
+written one after another, before the first answer is. Cancelling a wait never cancels what is waited for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from contextlib import suppress
 from functools import partial
 
 from lightship.core.audit import AccessEvent
-from lightship.core.log.receipt import Sealed
 from lightship.core.ports import Recorded
 
 MOST = 64
@@ -29,7 +28,7 @@ ROUNDS = 2
 """Rounds of the loop in which the answers of a batch are written; only then can anybody ask again."""
 
 RecordAll = Callable[[Sequence[AccessEvent]], Future[Sequence[Recorded]]]
-_Wait = asyncio.Future[Sealed | None]
+_Wait = asyncio.Future[bytes]
 
 
 class Landing:
@@ -43,10 +42,11 @@ class Landing:
         self._record_all = record_all
         self._strip: _Strip | None = None
 
-    def wait(self, event: AccessEvent) -> asyncio.Future[Sealed | None]:
+    def wait(self, event: AccessEvent) -> asyncio.Future[bytes]:
         """Return what to await until the event is durable; called in the running loop.
 
-        What it raises is what `record_all` says of the event, or raises.
+        It gives the value of the header `Audit-Receipt`, empty where there is none. What it raises is what
+        `record_all` says of the event, or raises.
         """
         loop = asyncio.get_running_loop()
         if self._strip is None or self._strip.loop is not loop:
@@ -159,7 +159,7 @@ def _pass_on(waits: list[_Wait], future: Future[Sequence[Recorded]]) -> None:
         if isinstance(result, Exception):
             waiting.set_exception(result)
         else:
-            waiting.set_result(result)
+            waiting.set_result(result.header() if result is not None else b"")
 
 
 def _fail(waits: list[_Wait], error: BaseException) -> None:

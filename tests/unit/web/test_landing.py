@@ -76,7 +76,7 @@ def test_what_a_round_hands_in_leaves_together_in_order_and_lands_with_one_wake_
         thread = Thread(target=log.complete)
         thread.start()
         thread.join(WAIT)
-        assert await asyncio.wait_for(asyncio.gather(*waiting), WAIT) == [None] * 40
+        assert await asyncio.wait_for(asyncio.gather(*waiting), WAIT) == [b""] * 40
         assert log.batches == [[f"{number:04}" for number in range(40)]]
         assert wakes == 1
 
@@ -213,7 +213,7 @@ def test_an_event_that_failed_alone_fails_its_own_waiter_a_failed_batch_all_of_i
         one, other = landing.wait(event(0)), landing.wait(event(1))
         await until(lambda: log.batches)
         log.futures[0].set_result([None, Unavailable("not this one")])
-        assert await asyncio.wait_for(one, WAIT) is None
+        assert await asyncio.wait_for(one, WAIT) == b""
         with pytest.raises(Unavailable, match="not this one"):
             await asyncio.wait_for(other, WAIT)
         both = [landing.wait(event(number)) for number in (2, 3)]
@@ -225,7 +225,7 @@ def test_an_event_that_failed_alone_fails_its_own_waiter_a_failed_batch_all_of_i
         again = landing.wait(event(4))
         await until(lambda: len(log.batches) == 3)
         log.complete()
-        assert await asyncio.wait_for(again, WAIT) is None
+        assert await asyncio.wait_for(again, WAIT) == b""
 
     run(main)
 
@@ -244,7 +244,7 @@ def test_a_log_that_raises_fails_who_waits_and_nobody_after() -> None:
         with pytest.raises(ValueError, match="unforeseen"):
             await asyncio.wait_for(landing.wait(event(0)), WAIT)
         broken = False
-        assert await asyncio.wait_for(landing.wait(event(1)), WAIT) is None
+        assert await asyncio.wait_for(landing.wait(event(1)), WAIT) == b""
 
     run(main)
 
@@ -258,7 +258,7 @@ def test_a_wait_that_is_given_up_leaves_the_event_on_its_way() -> None:
         await until(lambda: log.batches)
         assert log.batches == [["0000", "0001"]]
         log.complete()
-        assert await asyncio.wait_for(kept, WAIT) is None
+        assert await asyncio.wait_for(kept, WAIT) == b""
         assert given_up.cancelled()
 
     run(main)
@@ -279,6 +279,6 @@ def test_a_batch_that_lands_after_the_loop_has_closed_is_nobodys() -> None:
         waiting = landing.wait(event(1))
         await until(lambda: len(log.batches) == 2)
         log.complete()
-        assert await asyncio.wait_for(waiting, WAIT) is None
+        assert await asyncio.wait_for(waiting, WAIT) == b""
 
     run(second)
