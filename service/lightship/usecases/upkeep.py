@@ -37,6 +37,9 @@ LONGEST_SLEEP_S = 60.0
 SHORTEST_SLEEP_S = 0.01
 """A moment that lies between two ticks of the clock is not waited for in a circle."""
 _SECOND = 1_000_000
+_DAY = 86_400 * _SECOND
+_LOUD = frozenset({AgreementStatus.GRACE, AgreementStatus.EXPIRED, AgreementStatus.SUSPENDED})
+"""While an agreement is like this the hub's log says so every day."""
 _EVERYTHING = Filters(versions=Versions(last=False, every=True), spec_versions=SPEC_VERSIONS)
 _EVER = Micros(-1)
 _NEVER = Micros(1 << 62)
@@ -83,6 +86,7 @@ class Upkeep:
         )
         self._expire = Expire(writer=writer, keep=self._keep, new_request=new_request)
         self._rules: _Rules | None = None
+        self._warned: dict[str, tuple[str, int]] = {}
         self._next = _NEVER
         self._owes_events = False
         self._sleepers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
@@ -164,6 +168,7 @@ class Upkeep:
                 raise
         view = await asyncio.to_thread(self._directory.view)
         now = self._clock.now()
+        self._warn(view, now)
         rules = (view.epoch, [(one.status(now), one.stops(now)) for one in view.agreements.values()])
         again = rules != self._rules
         spots = self._spots(view, now)
@@ -182,6 +187,15 @@ class Upkeep:
         self._rules = rules
         ends = [stop.until for one in view.agreements.values() for stop in one.stops(now)]
         return min([await asyncio.to_thread(self._following, spots + removed, now), *ends])
+
+    def _warn(self, view: HubView, now: Micros) -> None:
+        """Say in the hub's log what its steward should act on: when it begins, and once a day."""
+        for one in view.agreements.values():
+            due = one.status(now) in _LOUD or bool(one.stops(now))
+            text = one.notice(now) if due else ""
+            if text and self._warned.get(one.id) != (text, now // _DAY):
+                _log.warning("%s", text, extra={"fields": {"agreement": one.id}})
+            self._warned[one.id] = (text, now // _DAY)
 
     def _spots(self, view: HubView, now: Micros) -> list[Spot]:
         return [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hubkit import HubKit, StoppedClock
+from hubkit import Date, HubKit, StoppedClock
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Unavailable
 from lightship.core.time import Micros
@@ -17,6 +17,7 @@ from lightship.usecases.upkeep import Upkeep
 from lightship.wiring import make_app, open_hub
 from stixsamples import indicator, sharing_terms
 from upkeeplab import (
+    COLLECTIONS,
     DAY,
     acts,
     held,
@@ -40,6 +41,34 @@ def test_a_hub_that_was_away_catches_up_when_it_starts(on_disk: HubKit, clock: S
         look(reopened)
         assert held(reopened) == ids(secret)
         assert held(reopened, "kept") == set()
+
+
+def test_an_agreement_that_runs_out_is_loud_in_the_log_when_it_begins_and_every_day(
+    kit: HubKit, clock: StoppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said() -> list[str]:
+        found = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+        caplog.clear()
+        return found
+
+    kit.add_agreement(kit.agreement, collections=COLLECTIONS, not_after=Date("2026-10-05"))
+    kit.add_agreement("later", not_before=Date("2099-01-01"))
+    look(kit)
+    assert said() == []
+    clock.advance(20 * DAY)
+    look(kit)
+    look(kit)
+    (once,) = said()
+    assert once.startswith(f"The agreement {kit.agreement} ended before 2026-10-06; publishing stops on")
+    clock.advance(DAY)
+    look(kit)
+    assert said() == [once]
+    clock.advance(30 * DAY)
+    look(kit)
+    assert [one.endswith("nothing can be published until it is renewed") for one in said()] == [True]
+    kit.add_agreement(kit.agreement, collections=COLLECTIONS, not_after=Date("2027-10-05"))
+    look(kit)
+    assert said() == []
 
 
 def test_two_processes_on_one_store_release_and_withdraw_once(on_disk: HubKit, clock: StoppedClock) -> None:
