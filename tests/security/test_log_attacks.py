@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from lightship.client import following, verifying
+from lightship.client import comparing, following, verifying
+from lightship.client.comparing import same_log
 from lightship.client.log_source import LogSource
 from lightship.core import dsse
 from lightship.core.agreement import chain
@@ -267,6 +268,42 @@ def test_split_view(hub: Simulator, consumer: Consumer) -> None:
     hub.publish("uslgb", indicator(7))
     assert consumer.failures() == {Failure.REWRITTEN}
     assert not consumer.failures(fresh=True)
+
+
+def compared(consumer: Consumer, note: bytes) -> str:
+    """Compare a checkpoint that another consumer verified; return what is wrong, empty if nothing is."""
+    with consumer.kept() as kept:
+        verifying.follow(consumer.source, kept.log, consumer.hub.clock())
+        try:
+            same_log(consumer.source, kept.log, note)
+        except LogRefused as error:
+            return error.finding.failure.value
+    return ""
+
+
+def test_split_view_between_two_consumers_that_compare_checkpoints(
+    hub: Simulator, consumer: Consumer, monkeypatch: Patch
+) -> None:
+    """Two genuine logs, each whole in itself: neither consumer can tell alone."""
+    before, shared, shelf = hub.sign_note(), hub.entries[:], hub.shelf[:]
+    hub.publish("uslgb", indicator(6))
+    hub.publish("uslgb", indicator(7))
+    assert consumer.pull().ok
+    ours = hub.sign_note()
+    hub.publish("uslgb", indicator(8))
+    assert [compared(consumer, note) for note in (before, ours, hub.sign_note())] == ["", "", ""]
+    entries, objects = hub.entries, hub.shelf
+    hub.entries, hub.shelf = shared, shelf
+    theirs = []
+    for number in range(10, 15):
+        hub.attest("uslax", indicator(number))
+        theirs.append(hub.sign_note())
+    hub.entries, hub.shelf = entries, objects
+    assert [compared(consumer, note) for note in theirs] == ["split-view"] * 5
+    forged = hub.sign_note(key=new_signing_key())
+    assert compared(consumer, forged) == "checkpoint-forged"
+    off(monkeypatch, comparing, "_one_tree", lambda *_: True)
+    assert [compared(consumer, note) for note in theirs[:3]] == ["", "", ""]
 
 
 def test_forged_checkpoint(hub: Simulator, consumer: Consumer, monkeypatch: Patch) -> None:
@@ -525,11 +562,13 @@ def test_forged_roster(hub: Simulator, consumer: Consumer, monkeypatch: Patch) -
     assert not consumer.failures()
 
 
-def test_roster_withheld(hub: Simulator, consumer: Consumer) -> None:
+def test_roster_withheld(hub: Simulator, consumer: Consumer, monkeypatch: Patch) -> None:
     """A revocation that the log names but the hub does not show is a failure, not an old roster."""
     hub.enrol("uslgb")
     hub.rosters.popitem()
     assert consumer.failures() == {Failure.ROSTER}
+    off(monkeypatch, Ledger, "roster", lambda *_: ([], []))
+    assert not consumer.failures()
 
 
 # --- a stolen publish key -------------------------------------------------------------------------
@@ -624,10 +663,13 @@ def test_agreement_forged(hub: Simulator, consumer: Consumer, monkeypatch: Patch
     assert not consumer.failures()
 
 
-def test_agreement_of_the_log_that_the_hub_does_not_show(hub: Simulator, consumer: Consumer) -> None:
+def test_agreement_withheld(hub: Simulator, consumer: Consumer, monkeypatch: Patch) -> None:
+    """The log says that a version is in force, the hub does not show it: the old one is not gone on with."""
     hub.agree(require_signature=True)
     hub.envelopes.pop()
     assert consumer.failures() == {Failure.AGREEMENT_WITHHELD}
+    off(monkeypatch, TrustedLog, "_agreement")
+    assert not consumer.failures()
 
 
 def test_agreement_that_does_not_reach_the_log(

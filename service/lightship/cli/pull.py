@@ -60,6 +60,17 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --verify: append what was withdrawn to this file, as NDJSON.",
 )
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --verify: write the checkpoint that was verified to this file, for others to compare.",
+)
+@click.option(
+    "--compare",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="With --verify: a checkpoint that another consumer verified; may be repeated.",
+)
 @profile_option
 @json_option
 def pull(
@@ -76,6 +87,8 @@ def pull(
     strict: bool,
     pinned: str,
     deletions: Path | None,
+    checkpoint: Path | None,
+    compare: tuple[Path, ...],
     profile_name: str,
     as_json: bool,
 ) -> int:
@@ -86,7 +99,8 @@ def pull(
     With --json a summary goes to stdout, or to stderr where the objects take stdout.
 
     With --verify every version of every object comes, as NDJSON; only what the log vouches for is written,
-    and the command ends with 1 if anything is wrong. --state then keeps what was verified.
+    and the command ends with 1 if anything is wrong. --state then keeps what was verified. Consumers that
+    exchange what --checkpoint writes, and --compare it, see whether the hub shows all of them one log.
     """
     if verify:
         if state is None or form != "ndjson" or since or limit or types:
@@ -100,11 +114,13 @@ def pull(
             pinned=pinned,
             strict=strict,
             deletions=deletions,
+            checkpoint=checkpoint,
+            compare=compare,
             profile_name=profile_name,
             as_json=as_json,
         )
-    if strict or pinned or deletions is not None:
-        raise click.UsageError("--strict, --root and --deletions go with --verify.")
+    if strict or pinned or compare or any(one is not None for one in (deletions, checkpoint)):
+        raise click.UsageError("--strict, --root, --deletions, --checkpoint and --compare go with --verify.")
     from lightship.client import Cursor, load_cursor, save_cursor
 
     match = {"type": ",".join(types)} if types else {}

@@ -44,11 +44,11 @@ def pull_verified(
     deletions: Path | None,
     profile_name: str,
     as_json: bool,
-    most: int | None = None,
+    checkpoint: Path | None = None,
+    compare: Sequence[Path] = (),
 ) -> int:
     """Pull what is new, verify it, write what may be used, then keep the state; return the exit code."""
     from lightship.cli.evidence import telling
-    from lightship.client.following import MOST
     from lightship.client.verified import verified
 
     total = Total(collection)
@@ -60,10 +60,10 @@ def pull_verified(
             *(client, collection, state),
             pinned_key=pinned,
             strict=strict,
-            most=most or MOST,
             now=now,
             progress=progress,
             keeper=keeper,
+            compare=[path.read_bytes() for path in compare],
         ) as parts,
     ):
         for part in parts:
@@ -75,6 +75,8 @@ def pull_verified(
             _write(out, (body + b"\n" for body in part.bodies()), append=not begins)
             part.keep()
             total.add(report)
+            if checkpoint is not None:
+                checkpoint.write_bytes(kept.log.note)
             if fresh and not pinned:
                 say(f"First look: the agreement that begins with {kept.log.chain.hub} is pinned in {state}.")
                 say("Compare it with what the steward or another member says (`--root` pins a key).")

@@ -7,12 +7,13 @@ Everything that `lightship pull --verify` does, for Python. Exactly what is hand
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from lightship.client.comparing import same_log
 from lightship.client.evidence import Keeper
-from lightship.client.following import MOST, Progress, first_look
+from lightship.client.following import MOST, Progress, bring_up, first_look
 from lightship.client.hub import Client
 from lightship.client.kept_log import Kept, load
 from lightship.client.log_source import LogSource
@@ -42,6 +43,7 @@ def verified(
     now: Callable[[], Micros] = machine_clock,
     progress: Progress | None = None,
     keeper: Keeper | None = None,
+    compare: Sequence[bytes] = (),
 ) -> Iterator[Iterator[VerifiedPull]]:
     """Pull what is new in a collection and verify all of it, for a `with` block that yields the parts.
 
@@ -63,6 +65,7 @@ def verified(
         now: the consumer's clock.
         progress: is told how far the log is verified.
         keeper: keeps evidence of a log that contradicts itself; by default beside the state.
+        compare: checkpoints that other consumers verified: they must be of the same log.
 
     Raises:
         LogRefused: the hub's log is not to be trusted; the state keeps what was verified before.
@@ -71,6 +74,10 @@ def verified(
     """
     looking = opened(client, collection, state, pinned_key=pinned_key, now=now, keeper=keeper)
     with looking as (kept, source, path):
+        if compare:
+            bring_up(source, kept, now(), clock=time.monotonic, most=most, progress=progress)
+            for note in compare:
+                same_log(source, kept.log, note)
         parts = pull_parts(
             *(client.connection, path, source, kept, now),
             part=part,
