@@ -116,26 +116,23 @@ def cancel(collection: str, object_id: str, profile_name: str, hub_dir: Path | N
 
 def _staged_here(hub_dir: Path, collection: str) -> list[dict[str, str]]:
     from lightship.api.staged import shape
-    from lightship.usecases.explain import find_spot
-    from lightship.usecases.staged import all_staged
+    from lightship.usecases.staged import all_staged, waiting_place
 
     with hub_of(hub_dir) as hub:
-        spot = find_spot(hub.directory.view(), collection)
-        found = all_staged(hub.reader, spot.collection, spot.epoch)
+        found = all_staged(hub.reader, *waiting_place(hub.directory, collection))
     return [{"collection": collection} | shape(one) | {"member": one.owner} for one in found]
 
 
 def _cancel_here(hub_dir: Path, collection: str, object_id: str) -> list[dict[str, str]]:
-    from lightship.usecases.explain import find_spot
-    from lightship.usecases.staged import cancel_for
+    from lightship.usecases.staged import cancel_for, waiting_place
 
     with hub_of(hub_dir) as hub:
-        spot = find_spot(hub.directory.view(), collection)
+        place, epoch = waiting_place(hub.directory, collection)
         found = cancel_for(
             hub.reader,
             hub.writer,
-            spot.collection,
-            spot.epoch,
+            place,
+            epoch,
             object_id,
             now=wall_clock(),
             new_request=new_request,

@@ -29,6 +29,7 @@ from lightship.core.time import Micros
 from lightship.usecases.credentials import STEWARD
 from lightship.usecases.directory import Directory
 from lightship.usecases.entry import Place, permit
+from lightship.usecases.explain import find_spot
 from lightship.usecases.withdraw import Order, in_use, take_back
 
 EVERYTHING = Filters(versions=Versions(last=False, every=True), spec_versions=SPEC_VERSIONS)
@@ -85,6 +86,23 @@ class StagedObjects:
             raise await asyncio.to_thread(
                 in_use, self._reader, self._decisions, place, object_id, now
             ) from None
+
+
+def waiting_place(directory: Directory, name: str) -> tuple[Collection, int]:
+    """Return the collection named `AGREEMENT/ALIAS` or `AGREEMENT/ID`, and the policy epoch, for the steward.
+
+    Also one that its agreement has no more: what waits there cannot be looked after by its publisher.
+
+    Raises:
+        NotFound: there never was one.
+    """
+    view = directory.view()
+    root, _, alias = name.partition("/")
+    for agreement, one in directory.removed(view):
+        if agreement.id == root and alias in {one.alias, one.id} and view.collection(root, alias) is None:
+            return one, view.epoch
+    spot = find_spot(view, name)
+    return spot.collection, spot.epoch
 
 
 def all_staged(reader: Reader, collection: Collection, epoch: int) -> Sequence[Staged]:

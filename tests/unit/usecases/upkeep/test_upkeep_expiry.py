@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
 from hubkit import HubKit, StoppedClock
 from lightship.core.access import Action, Grant, System
 from lightship.core.collection import Collection
-from lightship.core.errors import Unavailable
+from lightship.core.errors import NotFound, Unavailable
+from lightship.usecases.staged import all_staged, cancel_for, waiting_place
 from lightship.usecases.upkeep import Upkeep
 from stixsamples import indicator, statement_marking
 from upkeeplab import (
     COLLECTIONS,
     DAY,
+    PLAIN,
     acts,
     held,
     ids,
@@ -118,6 +122,34 @@ def test_nothing_is_released_into_a_collection_that_was_removed(kit: HubKit, clo
     assert held(kit) == set()
     look(kit)
     assert held(kit) == ids(secret)
+
+
+def test_what_waits_in_a_collection_that_was_removed_can_be_taken_back_by_the_steward(
+    kit: HubKit, clock: StoppedClock
+) -> None:
+    """Its publisher finds no such collection any more; what it holds back must not lie there for ever."""
+    terms, one = under(kit, release_at=moment(clock, 5))
+    post(kit, terms, one)
+    there = waiting_place(kit.hub.directory, f"{kit.agreement}/indicators")
+    assert there == (kit.collection_value("indicators"), kit.hub.directory.view().epoch)
+    collection = take_away(kit)
+    assert kit.client("uslgb").get(f"/staged/{kit.agreement}/indicators/", headers=PLAIN).status_code == 404
+    for name in ("indicators", collection):
+        place, epoch = waiting_place(kit.hub.directory, f"{kit.agreement}/{name}")
+        assert [each.owner for each in all_staged(kit.hub.reader, place, epoch)] == ["uslgb", "uslgb"]
+    for stix_id in (one["id"], terms["id"]):
+        cancel_for(
+            kit.hub.reader,
+            kit.hub.writer,
+            place,
+            epoch,
+            stix_id,
+            now=clock.now(),
+            new_request=lambda: uuid4().hex,
+        )
+    assert not all_staged(kit.hub.reader, place, epoch)
+    with pytest.raises(NotFound):
+        waiting_place(kit.hub.directory, f"{kit.agreement}/never")
 
 
 def test_what_was_to_be_shared_until_before_now_never_enters(kit: HubKit, clock: StoppedClock) -> None:
