@@ -81,7 +81,7 @@ def steal_the_name(hub: LiveHub, member: str) -> httpx2.Client:
         db.execute(f"INSERT INTO credential({','.join(row)}) VALUES({marks})", tuple(row.values()))
     db.close()
     ca = ssl.create_default_context(cafile=hub.ca)
-    return httpx2.Client(base_url=hub.root, auth=(f"{member}-thief", secret), verify=ca)
+    return httpx2.Client(base_url=hub.root, headers={"Authorization": f"Bearer {secret}"}, verify=ca)
 
 
 def test_hub_attested_forgery(hub: LiveHub, tmp_path: Path) -> None:
