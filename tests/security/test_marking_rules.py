@@ -150,6 +150,18 @@ def test_a_refusal_names_the_collections_that_would_take_it(kit: HubKit) -> None
         assert not post(kit, where, marking), where
 
 
+def test_what_cites_a_marking_that_was_refused_beside_it_is_told_so(kit: HubKit) -> None:
+    hidden, foreign = terms(publisher_visibility="group"), terms(exclude_countries=["JP"])
+    by_checks = indicator(object_marking_refs=[AMBER, hidden["id"]])
+    by_rules = indicator(object_marking_refs=[AMBER, foreign["id"]])
+    said = post(kit, "all", hidden, foreign, by_checks, by_rules)
+    assert said[by_checks["id"]] == (
+        f"it is marked with {hidden['id']}, which was refused itself (at /object_marking_refs/1). Correct"
+        " that marking, or cite another (deny-unknown-marking)"
+    )
+    assert "deny-receive-country-excluded" in said[by_rules["id"]], "its own reason comes first"
+
+
 def test_terms_of_another_agreement_are_told_with_their_place_and_what_to_do(kit: HubKit) -> None:
     """Its readers would be others than the publisher meant, and `same-agreement` would mean nothing."""
     elsewhere = terms(agreement="pacific-partners", onward="same-agreement")

@@ -245,7 +245,8 @@ class Explain:
         )
         grant = Grant(principal, Action.PUBLISH, spot.collection, spot.epoch, may)
         store = self.reader if held else _NothingHeld()
-        posted = PostedMarks(store, self.decisions, grant, principal, spot.agreement, candidates, now)
+        gone = {one.id for one in refusals}
+        posted = PostedMarks(store, self.decisions, grant, principal, spot.agreement, candidates, now, gone)
         resolved = posted.resolved()
         known = list(zip(resolved.taken, resolved.marks, strict=True))
         for candidate, marks, decision in resolved.refused:

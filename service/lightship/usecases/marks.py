@@ -73,6 +73,7 @@ class PostedMarks:
         agreement: whose collection it is.
         candidates: what passed the checks, in the order posted.
         now: when they were posted, microseconds.
+        refused: ids of objects of the post that did not pass the checks.
     """
 
     reader: Definitions
@@ -82,6 +83,7 @@ class PostedMarks:
     agreement: Agreement
     candidates: Sequence[Candidate]
     now: Micros
+    refused: set[str] = field(default_factory=set)
     _known: dict[_Key, _Outcome] = field(init=False, default_factory=dict)
     _citing: dict[str, list[int]] = field(init=False, default_factory=dict)
     _posted: set[str] = field(init=False, default_factory=set)
@@ -146,6 +148,7 @@ class PostedMarks:
         if definition not in self._posted:
             return False
         self._posted.discard(definition)
+        self.refused.add(definition)
         posted, held = self._definitions.pop(definition), self._held.get(definition)
         if held is not None and held.digest == posted.digest:
             self._definitions[definition] = held
@@ -172,7 +175,11 @@ class PostedMarks:
             check_agreement(candidate, self.agreement.id, self._definitions)
             marks = marking_set(candidate, self.grant.collection, self._definitions)
         except UnknownMarking as unknown:
-            return None, Decision(False, unknown.rule, unknown.message)
+            say = unknown.message
+            if unknown.id in self.refused and unknown.id != candidate.id:
+                say = f"it is marked with {unknown.id}, which was refused itself (at {unknown.where})."
+                say += " Correct that marking, or cite another"
+            return None, Decision(False, unknown.rule, say)
         late = past_sharing(marks, self.now)
         if late is not None:
             return marks, late

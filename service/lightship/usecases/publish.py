@@ -199,7 +199,14 @@ class Publish:
         rules = [one.rule for one in refusals]
         place = post.place
         resolved = PostedMarks(
-            self._reader, self._decisions, grant, place.principal, place.agreement, checked, post.now
+            self._reader,
+            self._decisions,
+            grant,
+            place.principal,
+            place.agreement,
+            checked,
+            post.now,
+            {one.id for one in refusals},
         ).resolved()
         for one, _, decision in resolved.refused:
             rules.append(decision.rule)
