@@ -68,12 +68,12 @@ class DiskHub:
         self.access: SqliteAccessLog = open_access_log(data_dir, StillClock(START))
         self.requests = 0
 
-    def event(self, act: str) -> AccessEvent:
+    def event(self, act: str, q: str = "q=1") -> AccessEvent:
         """Return the event of a new request."""
         self.requests += 1
         at = Micros(START + self.requests)
         req = sha256(f"{self.requests}".encode()).hexdigest()[:32]
-        return AccessEvent(req, at, act, "exercise", ALICE, "cred", uuid_of(1), "q=1", "192.0.2.1", 200)
+        return AccessEvent(req, at, act, "exercise", ALICE, "cred", uuid_of(1), q, "192.0.2.1", 200)
 
     def log(self, event: AccessEvent) -> None:
         """Record an event and settle it."""
@@ -138,8 +138,9 @@ def make_hub(data_dir: Path) -> None:
     hub.withdraw(object_id(5))
     hub.publish(stix(5))
     hub.activate(2, first.digest)
-    event = hub.event("credential-mint")
-    hub.store.put_credential(credential(), event)
+    minted = credential()
+    event = hub.event("credential-mint", minted.name)
+    hub.store.put_credential(minted, event)
     hub.log(event)
     hub.publish(stix(9), log=False)  # its event stays pending, as after a crash
     hub.close()

@@ -191,7 +191,11 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
         hub: what it serves.
         plain: served as plain HTTP on loopback: API roots are given as paths.
         new_id: gives a fresh UUIDv4 a call.
+
+    Raises:
+        Damaged: the store does not hold together.
     """
+    hub.registry.epoch()  # what cannot be served at all is said now, not with each request
     try:
         recover(hub.writer, hub.access)
     except Unavailable as error:

@@ -77,7 +77,9 @@ def _pin(kit: HubKit, clock: StoppedClock) -> None:
     """Keep a credential of kind certificate."""
     held = kit.hub.registry.credentials()[0]
     pinned = replace(held, id="pinned", name="uslgb-pinned", digest=bytes(range(32)), kind="certificate")
-    event = AccessEvent(req=uuid4().hex, at=clock.now(), act="credential-mint", agr=held.agreement)
+    event = AccessEvent(
+        uuid4().hex, clock.now(), "credential-mint", held.agreement, held.member, "steward", q=pinned.name
+    )
     kit.hub.registry.put_credential(pinned, event)
 
 

@@ -6,14 +6,24 @@ settled in that state. Each finding names the entry. Never repairs: a repair is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
-from lightship.core.errors import BadFile, StewardError
+from lightship.core.audit import AccessEvent
+from lightship.core.errors import BadFile, LightshipError
 from lightship.core.ports import FsckReport
-from lightship.storage.fsck_audit import check_effects, check_events
+from lightship.storage.fsck_audit import (
+    check_effects,
+    check_events,
+    check_minted,
+    check_newest,
+    check_times,
+)
 from lightship.storage.fsck_collection_log import check_collection_log
+from lightship.storage.fsck_follows import check_dropped, check_meta, check_signed_rows, check_strays
 from lightship.storage.fsck_log import HubKey
 from lightship.storage.fsck_marks import check_marking_sets, check_staged
 from lightship.storage.fsck_objects import check_flags
@@ -25,13 +35,13 @@ from lightship.storage.fsck_registry import (
     check_statuses,
 )
 from lightship.storage.fsck_scratch import Scratch
-from lightship.storage.fsck_signatures import check_rosters, check_signatures
-from lightship.storage.fsck_statements import check_collection, check_loose_ends, heads
+from lightship.storage.fsck_signatures import Keys, check_rosters, check_signatures, with_rosters
+from lightship.storage.fsck_statements import Head, check_collection, check_loose_ends, heads
 from lightship.storage.fsck_suspensions import check_suspensions
 from lightship.storage.migrate import Kind, check
 from lightship.storage.progress import Progress, no_progress
 from lightship.storage.sqlite.access_log import audit_files
-from lightship.storage.sqlite.connection import open_database
+from lightship.storage.sqlite.connection import hub_error, open_database
 
 STEP = 1000
 """Rows between two calls of `progress`."""
@@ -43,37 +53,53 @@ def fsck(data_dir: Path, progress: Progress = no_progress, key: HubKey | None = 
     Raises:
         BadFile: `hub.db` is missing, no Lightship file, or at an older schema (start the hub, or run
             `lightship migrate`).  NewerStore: a newer version wrote it.
+        Damaged, Unavailable: it cannot be opened at all.
     """
     scratch = Scratch()
     connections: list[apsw.Connection] = []
     try:
         _check_schema(data_dir / "hub.db", Kind.HUB)
         hub = _open(data_dir / "hub.db", connections)
-        logs = []
-        objects = statements = events = 0
-        try:
-            objects, statements = _check_hub(hub, scratch, progress, key)
+        logs: list[tuple[int, apsw.Connection]] = []
+        pending: dict[str, AccessEvent] = {}
+        events = 0
+        objects, statements = _check_hub(hub, scratch, progress, key)
+        with _reading("pending events", scratch):
             pending = check_pending(hub, scratch)
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            scratch.find("hub.db", f"SQLite cannot read on: {error}")
-            pending = {}
         for year, path in audit_files(data_dir):
-            try:
+            with _reading(path.name, scratch):
                 _check_schema(path, Kind.AUDIT)
                 log = _open(path, connections)
                 logs.append((year, log))
                 events += _check_log(log, path, year, scratch, progress, key)
-            except (apsw.CorruptError, apsw.NotADBError, StewardError) as error:
-                scratch.find(path.name, f"it cannot be read: {error}")
-        try:
+        with _reading("access log", scratch):
             check_effects(logs, pending, scratch)
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            scratch.find("access log", f"SQLite cannot read on: {error}")
+        with _reading("access log", scratch):
+            check_times(hub, logs, pending, scratch)
+            check_newest(hub, pending, scratch)
+            check_minted(hub, logs, scratch)
         return FsckReport(objects, statements, events, scratch.report())
     finally:
         for connection in connections:
             connection.close()
         scratch.close()
+
+
+@contextmanager
+def _reading(where: str, scratch: Scratch) -> Iterator[None]:
+    """Make a finding of whatever is not as it was ever written, and go on with what comes after.
+
+    Raises:
+        Unavailable: the file cannot be read now, or there is no memory: that is no finding.
+    """
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError, apsw.CantOpenError, apsw.NoMemError) as error:
+        raise hub_error(error) from error
+    except apsw.Error as error:
+        scratch.find(where, f"SQLite cannot read on: {error}")
+    except (LightshipError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        scratch.find(where, f"it cannot be read on: {type(error).__name__}: {str(error)[:200]}")
 
 
 def _check_schema(path: Path, kind: Kind) -> None:
@@ -93,10 +119,13 @@ def _check_schema(path: Path, kind: Kind) -> None:
 
 def _open(path: Path, connections: list[apsw.Connection]) -> apsw.Connection:
     """Open one committed state of a file for reading."""
-    db = open_database(path, readonly=True)
-    connections.append(db)
-    db.execute("BEGIN")
-    db.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # the state is taken here
+    try:
+        db = open_database(path, readonly=True)
+        connections.append(db)
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # the state is taken here
+    except apsw.Error as error:
+        raise hub_error(error) from error
     return db
 
 
@@ -110,39 +139,66 @@ def _integrity(db: apsw.Connection, name: str, scratch: Scratch, progress: Progr
 def _check_hub(
     db: apsw.Connection, scratch: Scratch, progress: Progress, key: HubKey | None
 ) -> tuple[int, int]:
-    _integrity(db, "hub.db", scratch, progress)
-    digests = check_chains(db, scratch)
-    found = heads(db)
-    check_heads(db, found, digests, scratch)
-    total = sum(head.objects for head in found)
-    objects = 0
+    digests: dict[tuple[str, int], str] = {}
+    found: list[Head] = []
+    with _reading("hub.db", scratch):
+        _integrity(db, "hub.db", scratch, progress)
+        check_meta(db, Kind.HUB, "hub.db", scratch)
+    with _reading("agreements", scratch):
+        digests = check_chains(db, scratch)
+    with _reading("collections", scratch):
+        found = heads(db)
+        check_heads(db, found, digests, scratch)
+    total, objects = sum(head.objects for head in found), 0
     for head in found:
-        for _ in check_collection(db, head, digests, scratch):
-            objects += 1
-            if objects % STEP == 0:
-                progress("checking objects", objects, total)
+        where = f"collection {head.number} ({head.id})"
+        with _reading(where, scratch):
+            for _ in check_collection(db, head, digests, scratch):
+                objects += 1
+                if objects % STEP == 0:
+                    progress("checking objects", objects, total)
+        with _reading(where, scratch):
+            check_collection_log(db, head.number, scratch, key)
     progress("checking objects", objects, total)
-    for head in found:
-        check_collection_log(db, head.number, scratch, key)
     if key is not None:
-        signers = {one: check_rosters(db, one, scratch, key.verify) for one in {h.agreement for h in found}}
-        for head in found:
-            check_signatures(db, head.number, signers[head.agreement], scratch, key.verify)
-    check_suspensions(db, found, scratch, key)
-    check_flags(db, scratch)
-    check_marking_sets(db, scratch)
-    check_staged(db, scratch)
-    check_loose_ends(db, scratch)
-    check_statuses(db, scratch)
-    check_credentials(db, scratch)
-    statements = db.execute("SELECT count(*) FROM statement").get
-    return objects, int(statements)
+        _check_signed(db, found, scratch, key)
+    passes: list[tuple[str, Callable[[], None]]] = [
+        ("suspensions", lambda: check_suspensions(db, found, scratch, key)),
+        ("collections", lambda: check_strays(db, found, scratch)),
+        ("changes for caches", lambda: check_dropped(db, found, scratch)),
+        ("signed statements", lambda: check_signed_rows(db, scratch)),
+        ("versions", lambda: check_flags(db, scratch)),
+        ("marking sets", lambda: check_marking_sets(db, scratch)),
+        ("staged objects", lambda: check_staged(db, scratch)),
+        ("withdrawals", lambda: check_loose_ends(db, scratch)),
+        ("statuses", lambda: check_statuses(db, scratch)),
+        ("credentials", lambda: check_credentials(db, digests, scratch)),
+    ]
+    for where, look in passes:
+        with _reading(where, scratch):
+            look()
+    statements = 0
+    with _reading("hub.db", scratch):
+        statements = int(db.execute("SELECT count(*) FROM statement").get)
+    return objects, statements
+
+
+def _check_signed(db: apsw.Connection, found: Sequence[Head], scratch: Scratch, key: HubKey) -> None:
+    """Check what members signed."""
+    signers: dict[str, Keys] = {}
+    with _reading("rosters", scratch):
+        for one in {head.agreement for head in found} | with_rosters(db):
+            signers[one] = check_rosters(db, one, scratch, key.verify)
+    for head in found:
+        with _reading(f"collection {head.number} ({head.id})", scratch):
+            check_signatures(db, head.number, signers.get(head.agreement, {}), scratch, key.verify)
 
 
 def _check_log(
     db: apsw.Connection, path: Path, year: int, scratch: Scratch, progress: Progress, key: HubKey | None
 ) -> int:
     _integrity(db, path.name, scratch, progress)
+    check_meta(db, Kind.AUDIT, path.name, scratch)
     count = 0
     for count in check_events(db, path, year, scratch, key):
         if count % STEP == 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ import apsw
 import orjson
 
 from lightship.core.audit import AccessEvent
+from lightship.core.errors import LightshipError
+from lightship.core.time import MAX_MICROS, Micros, format_stamp
 from lightship.storage.event_leaf import Salts, from_leaf, salted, to_leaf
 from lightship.storage.fsck_log import HubKey, Trees
-from lightship.storage.fsck_scratch import Scratch
+from lightship.storage.fsck_scratch import CLOCK_SLACK, Scratch
 from lightship.storage.sqlite.access_files import year_of
 from lightship.storage.sqlite.access_search import OUTCOMES
 from lightship.storage.sqlite.access_writer import req_key
+from lightship.storage.sqlite.connection import select
+from lightship.storage.statements import suspension
 
 _ROWS = """
 SELECT e.seq, a.text, e.idx, e.at, w.text, c.text, l.text, v.text, e.outcome, e.effect, e.req, e.leaf,
@@ -41,7 +46,7 @@ def check_events(
     """Check one file, signatures too with the hub's key; yield the number of events looked at so far."""
     trees = Trees(db, path.name, scratch, key)
     sizes: dict[str | None, int] = {}
-    filled, searchable = int(db.execute("SELECT coalesce(max(seq), 0) FROM filled").get), 0
+    filled, searchable = _filled(db, path, scratch), 0
     for count, row in enumerate(db.execute(_ROWS), 1):
         seq, agr, idx = row[0], row[1], row[2]
         where = f"{path.name}, {agr} event {idx}"
@@ -67,10 +72,19 @@ def check_events(
     scratch.no_longer_logged()
     trees.finish()
     for agr, size in db.execute("SELECT text, size FROM head LEFT JOIN word ON id = agr"):
-        if sizes.pop(agr, 0) != size:
+        if not size or sizes.pop(agr, 0) != size:
             scratch.find(f"{path.name}, {agr}", f"the newest events are missing: there were {size}")
     for agr in sizes:
         scratch.find(f"{path.name}, {agr}", "the number of its events is not kept")
+
+
+def _filled(db: apsw.Connection, path: Path, scratch: Scratch) -> int:
+    """Return up to which event the table that is searched is said to hold them."""
+    rows: list[Any] = db.execute("SELECT seq FROM filled").fetchall()
+    newest = int(db.execute("SELECT coalesce(max(seq), 0) FROM event").get)
+    if len(rows) != 1 or not 0 <= rows[0][0] <= newest:
+        scratch.find(path.name, "up to where the table that is searched was filled is not kept")
+    return max((row[0] for row in rows), default=0)
 
 
 def _check_event(row: tuple[Any, ...], year: int, where: str, scratch: Scratch) -> None:
@@ -81,6 +95,7 @@ def _check_event(row: tuple[Any, ...], year: int, where: str, scratch: Scratch) 
     except (ValueError, KeyError, TypeError) as error:
         scratch.find(where, f"it cannot be read: {error}")
         return
+    scratch.say(event, where)
     if orjson.dumps(value, option=orjson.OPT_SORT_KEYS) != leaf:
         scratch.find(where, "it is not in canonical form (RFC 8785)")
     columns = (
@@ -121,6 +136,69 @@ def check_effects(
         found = _find(logs, req, year_of(event.at))
         if found is not None and _bare(event) != _bare(found):
             scratch.find(f"pending event {req}", "the access log has another event of this request")
+
+
+def check_newest(db: apsw.Connection, pending: dict[str, AccessEvent], scratch: Scratch) -> None:
+    """Check that the collections hold what the access log says was added and read: else they are older."""
+    for req, event in pending.items():
+        scratch.say(event, f"pending event {req}")
+    for number, uuid, last in select(db, "SELECT number, id, last_added FROM collection"):
+        newest, where = scratch.newest.get(uuid, (0, ""))
+        if newest > last:
+            said = f"{where} names one of {format_stamp(Micros(newest))}"
+            what = f"its newest object is of {format_stamp(last)}, but {said}: this is an older state"
+            scratch.find(f"collection {number} ({uuid})", what)
+
+
+def check_minted(db: apsw.Connection, logs: list[tuple[int, apsw.Connection]], scratch: Scratch) -> None:
+    """Check credentials against the events of their minting and revoking, as far as the logs go back."""
+    oldest, kept = min((year for year, _ in logs), default=0), set[str]()
+    rows = select(db, "SELECT name, agreement, member, created, revoked FROM credential")
+    for name, agreement, member, created, revoked in rows:
+        kept.add(name)
+        where, said = f"credential {name}", scratch.credentials.get(name, [])
+        minted = [one for one in said if one[0] != "credential-revoke" and one[1:3] == (agreement, member)]
+        if (
+            not minted
+            and "" not in scratch.credentials
+            and year_of(min(max(created, 0), MAX_MICROS)) >= oldest
+        ):
+            scratch.find(where, f"no event says that it was minted for {member} in {agreement}")
+        if revoked is None and any(one[0] == "credential-revoke" for one in said):
+            scratch.find(where, "an event says that it was revoked")
+        elif revoked is not None and said and revoked not in {one[3] for one in said}:
+            scratch.find(where, f"no event says that it was revoked at {revoked}")
+    for name in sorted(scratch.credentials.keys() - kept - {""}):
+        scratch.find(f"credential {name}", "an event names it, but it is not kept")
+
+
+def check_times(
+    db: apsw.Connection,
+    logs: list[tuple[int, apsw.Connection]],
+    pending: dict[str, AccessEvent],
+    scratch: Scratch,
+) -> None:
+    """Check that what began with a statement is said to have begun when its event says."""
+    for what, at in _times(db):
+        req = scratch.first_told(what)
+        year = year_of(min(max(at, 0), MAX_MICROS))
+        event = pending.get(req) or (_find(logs, req, year) if req else None)
+        if event is not None and abs(event.at - at) > CLOCK_SLACK:
+            scratch.find(what, f"it is said to have begun at {at}, its event is of {event.at}")
+
+
+def _times(db: apsw.Connection) -> Iterator[tuple[str, int]]:
+    """Yield what `Scratch.told` names, and the time that is kept of it."""
+    for agreement, version, at in select(db, "SELECT id, version, activated FROM agreement"):
+        yield f"agreement {agreement}, version {version}", at
+    for agreement, digest, at in select(db, "SELECT agreement, digest, applied FROM roster"):
+        yield f"roster {digest} in {agreement}", at
+    for agreement, envelope, at in select(db, "SELECT agreement, envelope, applied FROM suspension"):
+        try:
+            body = suspension(envelope).body
+        except (LightshipError, ValueError, KeyError, TypeError):
+            continue  # said where suspensions are checked
+        yield f"suspension {sha256(body).hexdigest()} of {agreement}", at
 
 
 def _find(logs: list[tuple[int, apsw.Connection]], req: str, year: int) -> AccessEvent | None:

@@ -15,7 +15,7 @@ import orjson
 
 from lightship.core.collection import stamp_of
 from lightship.core.marks import MarkingSet, decode, encode
-from lightship.storage.fsck_objects import place
+from lightship.storage.fsck_objects import instant_of, place, version_text_of
 from lightship.storage.fsck_scratch import Scratch
 from lightship.storage.marking_sets import SetOf, sets_of
 from lightship.storage.sqlite.connection import select
@@ -26,7 +26,7 @@ SELECT o.key, o.collection, o.class, t.name, o.id, o.version_text, o.digest, o.b
 FROM object AS o CROSS JOIN type AS t ON t.number = o.type ORDER BY o.key"""
 _STAGED = """
 SELECT s.number, s.collection, s.spec_version, t.name, s.id, s.digest, s.body, s.marks, s.release_at,
-  s.idhash, s.about
+  s.idhash, s.about, s.version, s.version_text
 FROM staged AS s LEFT JOIN type AS t ON t.number = s.type ORDER BY s.number"""
 _WRONG = """
 WITH counted (collection, marks, owner, live, staged) AS (
@@ -78,7 +78,7 @@ def check_staged(db: apsw.Connection, scratch: Scratch) -> None:
     sets = _sets(db, Scratch())
     known = {row[0] for row in select(db, "SELECT number FROM collection")}
     for row in db.execute(_STAGED):
-        number, collection, _, _, _, digest, body, marks, release_at, _, _ = row
+        number, collection, _, _, _, digest, body, marks, release_at, *_ = row
         where = f"staged object {number}"
         if collection not in known:
             scratch.find(where, f"collection {collection} is not kept")
@@ -140,7 +140,7 @@ def _came_later(db: apsw.Connection, numbers: tuple[int, ...], said: MarkingSet,
 
 
 def _columns(row: tuple[Any, ...]) -> Iterator[tuple[str, object, object]]:
-    _, collection, spec, name, object_id, _, body, _, _, code, about = row
+    _, collection, spec, name, object_id, _, body, _, _, code, about, version, text = row
     try:
         value = orjson.loads(body)
         asked = orjson.loads(about)
@@ -153,3 +153,6 @@ def _columns(row: tuple[Any, ...]) -> Iterator[tuple[str, object, object]]:
     yield "idhash", code, idhash(collection, object_id)
     yield "about", sorted(asked), ["cites", "created_by", "level", "owned"]
     yield "created_by", asked.get("created_by"), value.get("created_by_ref")
+    yield "cites", sorted(set(asked.get("cites", ())) - set(value.get("object_marking_refs", ()))), []
+    yield "version_text", text, version_text_of(name, value)
+    yield "version", version, instant_of(text)

@@ -91,24 +91,28 @@ def _canonical(value: object) -> bytes | None:
 def _columns(row: Stored, value: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
     yield "id", row.id, value.get("id")
     yield "type", row.type, value.get("type")
-    yield "version_text", row.version_text, _version_text(row, value)
-    yield "version", row.version, _instant(row.version_text)
+    yield "version_text", row.version_text, version_text_of(row.type, value, row.version_text)
+    yield "version", row.version, instant_of(row.version_text)
     unstated = "2.0" if "created" in value and row.type not in SCO else None
     stated = value.get("spec_version", unstated)
     if stated is not None:  # observables need not state it
         yield "spec_version", spec_of(row.row_class), stated
 
 
-def _version_text(row: Stored, value: dict[str, Any]) -> object:
-    """An observable has no version, also where it has properties of its own named `created` or `modified`."""
-    if row.type in SCO or (not row.version_text and declares(value, "new-sco")):
+def version_text_of(name: str | None, value: dict[str, Any], kept: str = "") -> object:
+    """Return what a body of a type says about its version; `kept` is what stands beside it.
+
+    An observable has no version, also where it has properties of its own named `created` or `modified`.
+    """
+    if name in SCO or (not kept and declares(value, "new-sco")):
         return ""
-    if row.type == "marking-definition":
+    if name == "marking-definition":
         return value.get("created", "")
     return value.get("modified", value.get("created", ""))
 
 
-def _instant(text: str) -> str | None:
+def instant_of(text: str) -> str | None:
+    """Return the instant that a version's text names, None if it names none."""
     try:
         return parse_instant(text) if text else Instant("")
     except ValueError:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from base64 import b64decode
 from hashlib import sha256
-from typing import Any
+from typing import Any, get_args
 
 import apsw
 import orjson
 
+from lightship.core.access import Profile
 from lightship.core.audit import AccessEvent
 from lightship.core.collection import KEY_SHIFT
+from lightship.core.ids import is_slug
 from lightship.core.time import MAX_MICROS
 from lightship.storage.event_leaf import Salts, to_leaf
 from lightship.storage.fsck_scratch import Scratch
 from lightship.storage.fsck_statements import Head
+from lightship.storage.sqlite.connection import select
 from lightship.storage.sqlite.rows import decode_event
 
 
@@ -62,11 +65,6 @@ def check_heads(
             scratch.find(where, f"version {head.agreement_version} of {head.agreement} is not kept")
         if head.hub != digests.get((head.agreement, 1)):
             scratch.find(where, f"it does not name version 1 of {head.agreement}")
-        last, count = db.execute(
-            "SELECT max(generation), count(*) FROM dropped WHERE collection = ?", (head.number,)
-        ).fetchall()[0]
-        if count and last != head.generation:
-            scratch.find(where, f"generation is {head.generation}, the newest change noted is {last}")
     for table in ("object", "statement"):
         for number in _numbers(db, table) - numbers:
             scratch.find(f"collection {number}", f"there are rows of it in `{table}`, but it is not kept")
@@ -96,14 +94,19 @@ def check_statuses(db: apsw.Connection, scratch: Scratch) -> None:
             scratch.find(f"status {status_id}", "it cannot be read or has another id")
 
 
-def check_credentials(db: apsw.Connection, scratch: Scratch) -> None:
-    """Check that every credential has a digest and a list of networks."""
-    for name, digest, allowed in db.execute("SELECT name, digest, allowed FROM credential ORDER BY name"):
+def check_credentials(db: apsw.Connection, digests: dict[tuple[str, int], str], scratch: Scratch) -> None:
+    """Check that every credential is one of an agreement that is kept, and can be read."""
+    sql = "SELECT name, agreement, digest, allowed, profile FROM credential ORDER BY name"
+    for name, agreement, digest, allowed, profile in select(db, sql):
         where = f"credential {name}"
         if len(digest) != 32:
             scratch.find(where, "its digest has not 32 bytes")
         if not _is_list_of_text(allowed):
             scratch.find(where, "its allowed networks cannot be read")
+        if (agreement, 1) not in digests or profile not in get_args(Profile):
+            scratch.find(where, f"it is of the agreement {agreement!r}, which is not kept, or cannot be read")
+        if not is_slug(name):
+            scratch.find(where, "its name is none")
 
 
 def _is_list_of_text(text: str) -> bool:

@@ -29,6 +29,11 @@ Keys = dict[tuple[str, str], bytes]
 """(member, key id) -> raw key, of every roster that an agreement's members ever had."""
 
 
+def with_rosters(db: apsw.Connection) -> set[str]:
+    """Return the agreements that a roster is kept of."""
+    return {str(row[0]) for row in db.execute("SELECT DISTINCT agreement FROM roster")}
+
+
 def check_rosters(db: apsw.Connection, agreement: str, scratch: Scratch, verify: Verify) -> Keys:
     """Check the rosters of an agreement; return the keys of those that hold."""
     keys: Keys = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import apsw
@@ -17,8 +18,9 @@ from lightship.core.errors import MalformedRequest
 from lightship.core.stamps import entry_stamps
 from lightship.core.stix.json import canonical, decode
 from lightship.core.time import MAX_MICROS, format_stamp
-from lightship.storage.fsck_objects import Stored, check_row, place, stored
-from lightship.storage.fsck_scratch import Scratch
+from lightship.storage.fsck_objects import Stored, check_row, instant_of, place, stored
+from lightship.storage.fsck_scratch import CLOCK_SLACK, Scratch
+from lightship.storage.sqlite.connection import select
 from lightship.storage.sqlite.rows import idhash
 
 _ROWS = """
@@ -30,6 +32,9 @@ SELECT number, id, agreement, agreement_version, hub, generation, size, last, la
 _SAME = "collection = ? AND id = ? AND version = ?"
 _WITHDRAWN_LATER = f"SELECT 1 FROM withdrawal WHERE {_SAME} AND stamp > ?"  # noqa: S608  (no value in it)
 _WITHDRAWN_FOR = f"SELECT 1 FROM withdrawal WHERE {_SAME} AND reason = ?"  # noqa: S608  (no value in it)
+_WITHDRAWN = """
+SELECT reason, lower(hex(digest)), owner, added, at, version, spec_version FROM withdrawn
+WHERE idhash = ? AND collection = ? AND id = ? AND version_text = ?"""
 _MEMBERS = {"add", "collection", "hub", "key", "prev", "seq", "withdraw"}
 
 
@@ -116,7 +121,7 @@ def _check_pair(row: Stored, entry: Entry, scratch: Scratch) -> None:
 
 def _loose(head: Head, entry: Entry, scratch: Scratch) -> None:
     if entry.kind == "add":
-        scratch.gone(head.number, entry.fields, entry.stamp, entry.place)
+        scratch.gone(head.number, entry.fields, entry.stamp, entry.place, entry.by)
     elif entry.kind == "withdraw":
         scratch.withdrawal(head.number, entry.fields, entry.stamp, entry.place)
 
@@ -162,6 +167,8 @@ def _entries(
             scratch.find(where, f"its stamps do not rise: it ends at {format_stamp(at)}")
         counted.last = max(counted.last, at)
         scratch.event(req, at, where)
+        if not by and (what := _told(head.agreement, body)):
+            scratch.told(what, at, req)
         for stamp, (kind, fields) in zip(entry_stamps(at, len(entries)), entries, strict=True):
             if kind == "add":
                 counted.last_added = max(counted.last_added, stamp)
@@ -221,6 +228,22 @@ def _read(
     return [("withdraw", one) for one in withdrawn] + [("add", one) for one in added]
 
 
+def _told(agreement: str, body: bytes) -> str:
+    """Return what the hub's own statement tells of: its time is compared with that of its event."""
+    try:
+        value: Any = decode(body)
+    except MalformedRequest:
+        return ""
+    match value:
+        case {"agreement": version, "sha256": _}:
+            return f"agreement {agreement}, version {version}"
+        case {"roster": digest, "member": _}:
+            return f"roster {digest} in {agreement}"
+        case {"suspend": _}:
+            return f"suspension {sha256(body).hexdigest()} of {agreement}"
+    return ""
+
+
 def _is_kept(db: apsw.Connection, agreement: str, member: object, digest: object) -> bool:
     sql = "SELECT count(*) FROM roster WHERE agreement = ? AND member = ? AND digest = ?"
     return bool(db.execute(sql, (agreement, str(member), str(digest))).get)
@@ -273,7 +296,7 @@ def _check_withdrawal(
         )
         if row[0] >> KEY_SHIFT == collection
     ]
-    adds = "SELECT digest FROM gone WHERE collection = ? AND id = ? AND version = ? AND stamp"
+    adds = "SELECT digest, owner, stamp FROM gone WHERE collection = ? AND id = ? AND version = ? AND stamp"
     before = scratch.db.execute(f"{adds} < ? ORDER BY stamp DESC LIMIT 1", (*name, stamp)).fetchone()
     if any(one < stamp for one in live):
         scratch.find(named, f"{where} withdraws it, but its body is still stored")
@@ -281,12 +304,14 @@ def _check_withdrawal(
         scratch.find(named, f"{where} withdraws what was never added")
     if scratch.has(f"{adds} > ?", (*name, stamp)) or any(one > stamp for one in live):
         return  # added again: nothing else is kept of the withdrawal
-    kept = db.execute(
-        "SELECT reason, lower(hex(digest)) FROM withdrawn"
-        " WHERE idhash = ? AND collection = ? AND id = ? AND version_text = ?",
-        (code, *name),
-    ).fetchall()
+    kept = select(db, _WITHDRAWN, (code, *name))
     if not kept:
         scratch.find(named, f"{where} withdraws it, but it is not kept as withdrawn")
-    elif kept[0][0] != reason or (before is not None and kept[0][1] != before[0]):
+        return
+    said, digest, owner, added, at, instant, spec = kept[0]
+    if said != reason or (before is not None and digest != before[0]):
         scratch.find(named, f"{where} withdraws it ({reason}), but reason or digest are kept otherwise")
+    elif before is not None and (owner != before[1] or added not in {0, before[2]}):
+        scratch.find(named, "it is kept as another member's, or added at another time")
+    elif instant != instant_of(version) or spec not in {"2.0", "2.1"} or abs(stamp - at) > CLOCK_SLACK:
+        scratch.find(named, "version, spec_version or time of its withdrawal are kept otherwise")

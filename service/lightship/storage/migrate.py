@@ -134,6 +134,8 @@ def check(path: Path, kind: Kind, migrations: Sequence[Migration] | None = None)
                 why=f"SQLite says: {error}",
                 todo="Move it away, or restore a backup with `lightship restore`",
             ) from None
+        except apsw.Error as error:
+            raise hub_error(error) from error
     return MigrationReport(path, kind, found, len(steps), tuple(step.label for step in steps[found:]))
 
 

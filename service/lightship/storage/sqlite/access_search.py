@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 
 from lightship.core.audit import AccessEvent, AuditQuery, Outcome
+from lightship.core.errors import Damaged
 from lightship.storage.event_leaf import from_leaf
 from lightship.storage.sqlite.connection import open_database
 
@@ -43,13 +44,24 @@ def search_file(path: Path, query: AuditQuery, limit: int) -> Iterator[AccessEve
                 sql, {**wanted, "at": at, "seq": seq, "until": span[1], "n": min(limit, BATCH)}
             ).fetchall()
             for row in rows:
-                yield from_leaf(row[2], row[3], row[4])
+                yield _event(path, row)
             if len(rows) < min(limit, BATCH):
                 return
             limit -= len(rows)
             at, seq = rows[-1][0], rows[-1][1]
     finally:
         conn.close()
+
+
+def _event(path: Path, row: tuple[Any, ...]) -> AccessEvent:
+    try:
+        return from_leaf(row[2], row[3], row[4])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Damaged(
+            "An event of the access log cannot be read",
+            why=f"{path.name}, event {row[1]}: {error}"[:200],
+            todo="Run `lightship fsck`",
+        ) from error
 
 
 def word_number(conn: apsw.Connection, text: str) -> int | None:

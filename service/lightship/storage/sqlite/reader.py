@@ -21,7 +21,7 @@ import apsw
 
 from lightship.core.access import Grant, Principal
 from lightship.core.collection import pack, stamp_of
-from lightship.core.errors import HubError, Unavailable
+from lightship.core.errors import Damaged, HubError, Unavailable
 from lightship.core.ports import CollectionState, Page, Row
 from lightship.core.query import DEFAULT_FILTERS, Filters, Query
 from lightship.core.time import (
@@ -62,6 +62,9 @@ SELECT 1 FROM object INDEXED BY object_id WHERE idhash = ? AND key > ? AND key <
 _STATEMENTS = """
 SELECT collection, idx, at, by, agreement, body, signatures FROM statement
 WHERE key >= ? AND key <= ? ORDER BY key"""
+
+_NOT_AS_WRITTEN = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError)
+"""What making values of a row raises if somebody else changed it."""
 
 _Raw = tuple[int, str, int, int, str, str, bytes]
 """key, id, type, class, version, version_text, body"""
@@ -178,13 +181,19 @@ class SqliteReader:
         """Run a read on this thread's connection. What it returns must not refer to an open cursor.
 
         Raises:
-            Unavailable, Damaged: the file cannot be read.
+            Unavailable, Damaged: the file cannot be read, or a row is not as it was ever written.
         """
         db: apsw.Connection | None = getattr(self._local, "db", None)
         try:
             return read(db if db is not None else self._connect())
         except apsw.Error as error:
             raise self._closed_error() if self._closed else hub_error(error) from error
+        except _NOT_AS_WRITTEN as error:
+            raise Damaged(
+                "A row of the data file cannot be read",
+                why=f"{type(error).__name__}: {error}"[:200],
+                todo="Run lightship fsck, then restore a backup",
+            ) from error
 
     def close(self) -> None:
         """Close the connections of all threads; later reads raise Unavailable."""

@@ -245,8 +245,9 @@ class SqliteStore:
 
     def pending(self) -> Sequence[AccessEvent]:
         """Return the events that nobody settled."""
-        rows = self._reader.ask(lambda db: select(db, "SELECT body FROM pending_event"))
-        return sorted((decode_event(row[0]) for row in rows), key=lambda event: (event.at, event.req))
+        sql = "SELECT body FROM pending_event"
+        found = self._reader.ask(lambda db: [decode_event(row[0]) for row in select(db, sql)])
+        return sorted(found, key=lambda event: (event.at, event.req))
 
     # --- Signing --------------------------------------------------------------------------------
 
