@@ -59,8 +59,6 @@ def make_world(folder: Path) -> Path:
         marked = [indicator(object_marking_refs=[one["id"]]) for one in (waits, waits, ends)]
         assert lgb.post(place, json={"objects": marked}).json()["failure_count"] == 0
         assert lgb.delete(kit.path("indicators", f"objects/{objects[1]['id']}/")).status_code == 200
-        for number in range(260):
-            assert lgb.post(place, json={"objects": [indicator(name=f"n {number}")]}).status_code == 202
     members = {one: {**MEMBER, "admin_key": key_text(key.public)} for one, key in hub.admins.items()}
     kit.add_agreement(kit.agreement, members=members, rules=RULES)
     for member in ("uslgb", "uslax"):
@@ -68,6 +66,9 @@ def make_world(folder: Path) -> Path:
     box, signed = hub.box("uslgb", folder / "box"), [indicator(name=f"signed {n}") for n in range(3)]
     box.publish(*signed)
     box.publish(indicator(), withdraw=[gone(signed[0])])
+    with kit.client("uslgb") as lgb:  # more than a tile of the log
+        for number in range(260):
+            assert lgb.post(place, json={"objects": [indicator(name=f"n {number}")]}).status_code == 202
     kit.mint("uslax", "second", note="a note", allowed=("192.0.2.0/24",))
     kit.revoke("uslax/second")
     hub_dir = kit.hub.dir

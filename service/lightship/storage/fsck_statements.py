@@ -32,6 +32,8 @@ SELECT number, id, agreement, agreement_version, hub, generation, size, last, la
 _SAME = "collection = ? AND id = ? AND version = ?"
 _WITHDRAWN_LATER = f"SELECT 1 FROM withdrawal WHERE {_SAME} AND stamp > ?"  # noqa: S608  (no value in it)
 _WITHDRAWN_FOR = f"SELECT 1 FROM withdrawal WHERE {_SAME} AND reason = ?"  # noqa: S608  (no value in it)
+_ADDED_BY = f"SELECT 1 FROM gone WHERE {_SAME} AND stamp < ? AND owner = ? AND ? IN (0, stamp)"  # noqa: S608  (no value in it)
+"""One that was attested again was added before that."""
 _WITHDRAWN = """
 SELECT reason, lower(hex(digest)), owner, added, at, version, spec_version FROM withdrawn
 WHERE idhash = ? AND collection = ? AND id = ? AND version_text = ?"""
@@ -296,7 +298,7 @@ def _check_withdrawal(
         )
         if row[0] >> KEY_SHIFT == collection
     ]
-    adds = "SELECT digest, owner, stamp FROM gone WHERE collection = ? AND id = ? AND version = ? AND stamp"
+    adds = "SELECT digest FROM gone WHERE collection = ? AND id = ? AND version = ? AND stamp"
     before = scratch.db.execute(f"{adds} < ? ORDER BY stamp DESC LIMIT 1", (*name, stamp)).fetchone()
     if any(one < stamp for one in live):
         scratch.find(named, f"{where} withdraws it, but its body is still stored")
@@ -311,7 +313,7 @@ def _check_withdrawal(
     said, digest, owner, added, at, instant, spec = kept[0]
     if said != reason or (before is not None and digest != before[0]):
         scratch.find(named, f"{where} withdraws it ({reason}), but reason or digest are kept otherwise")
-    elif before is not None and (owner != before[1] or added not in {0, before[2]}):
+    elif before is not None and not scratch.has(_ADDED_BY, (*name, stamp, owner, added)):
         scratch.find(named, "it is kept as another member's, or added at another time")
     elif instant != instant_of(version) or spec not in {"2.0", "2.1"} or abs(stamp - at) > CLOCK_SLACK:
         scratch.find(named, "version, spec_version or time of its withdrawal are kept otherwise")
