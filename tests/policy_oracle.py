@@ -57,6 +57,7 @@ def questions(seed: int, count: int) -> Iterator[Question]:
         person = Principal(
             *(dice.choice(["mou"] * 6 + ["other"]), dice.choice(SLUGS), "c1", "tool"),
             certificate=dice.random() < 0.5,
+            listed=dice.random() < 0.5,
         )
         subject: Principal | System = dice.choice([person] * 9 + [System("fsck")])
         kind = dice.choice(("action", "object", "receive")) if isinstance(subject, Principal) else "action"
@@ -126,10 +127,12 @@ def expected(question: Question) -> tuple[set[str], set[str]]:
 
 def _bare(question: Question, person: Principal) -> set[str]:
     """Return what is missing of the things that a collection asks of whoever changes it."""
-    if question.action not in {Action.PUBLISH, Action.WITHDRAW}:
-        return set()
     settings = question.collection.settings
     missing = set()
+    if question.action in {Action.READ, Action.PUBLISH, Action.WITHDRAW} and settings.tokens == "member":
+        missing |= set() if person.listed or person.certificate else {"deny-token-not-listed"}
+    if question.action not in {Action.PUBLISH, Action.WITHDRAW}:
+        return missing
     if settings.require_signature and not question.signed:
         missing.add("deny-unsigned")
     if settings.require_certificate_to_write and not person.certificate:
@@ -261,6 +264,7 @@ def _world(dice: random.Random) -> tuple[Agreement, Collection]:
             ssi=dice.choice(["refuse", "named"]),
             require_signature=dice.random() < 0.3,
             require_certificate_to_write=dice.random() < 0.3,
+            tokens=dice.choice(["steward", "steward", "member"]),
         ),
     )
     agreement = Agreement(

@@ -67,7 +67,7 @@ from lightship.taxii.openapi import taxii_fragment
 from lightship.taxii.reads import About, Reads
 from lightship.taxii.routes import Below, taxii_router
 from lightship.taxii.writes import Writes
-from lightship.usecases.clients import Clients
+from lightship.usecases.clients import Clients, Tokens
 from lightship.usecases.directory import Directory
 from lightship.usecases.draft import ReadRules
 from lightship.usecases.explain import Explain
@@ -127,7 +127,7 @@ class Hub:
     def __post_init__(self) -> None:
         if self.signing is not None:
             object.__setattr__(self, "rosters", book := RosterBook(self.signing, self.registry, sign.verify))
-            self.directory.clients = Clients(book.current)
+            self.directory.clients, self.directory.tokens = Clients(book.current), Tokens(book.current)
 
     def close(self) -> None:
         """Finish what is queued and let go of every file."""
@@ -345,7 +345,7 @@ def _writes(hub: Hub, publish: Publish, limits: Limits, new_id: Callable[[], UUI
 
 def _beside(hub: Hub, limits: Limits, publish: Publish, new_id: Callable[[], UUID]) -> Mapping[str, Below]:
     """Return what stands beside TAXII, by the reserved first segment of its paths."""
-    explain = Explain(decisions=hub.decisions, checks=hub.ingest, reader=hub.reader, registry=hub.registry)
+    explain = Explain(decisions=hub.decisions, checks=hub.ingest, reader=hub.reader, directory=hub.directory)
     turns = asyncio.Semaphore(ASKING_AT_ONCE)
     audits = Audits(
         access=hub.access,

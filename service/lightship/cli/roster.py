@@ -62,6 +62,14 @@ def roster() -> None:
     "--client", "clients", multiple=True, metavar="FILE|PIN", help="A client certificate; may be repeated."
 )
 @click.option("--drop-client", "dropped", multiple=True, metavar="PIN", help="List it no more; repeatable.")
+@click.option(
+    "--token",
+    "tokens",
+    multiple=True,
+    metavar="ID",
+    help='Id of a credential, for collections with tokens = "member"; may be repeated.',
+)
+@click.option("--drop-token", "cast_off", multiple=True, metavar="ID", help="List it no more; repeatable.")
 @click.option("--out", required=True, type=_File, help="Write the roster to this new file.")
 @json_option
 def sign(
@@ -76,6 +84,8 @@ def sign(
     distrust: tuple[str, ...],
     clients: tuple[str, ...],
     dropped: tuple[str, ...],
+    tokens: tuple[str, ...],
+    cast_off: tuple[str, ...],
     out: Path,
     as_json: bool,
 ) -> None:
@@ -117,7 +127,15 @@ def sign(
         why = Revoked(reason) if known is None else known
         why = Revoked(why.reason, {**why.distrust_from, **since})
         listed[keyid] = PublishKey(listed[keyid].public, why)
-    made = replace(made, keys=listed, clients=_clients(made.clients, clients, dropped))
+    if unknown := set(cast_off) - set(made.tokens):
+        raise click.UsageError(f"--drop-token {min(unknown)}: the roster lists no such credential")
+    kept = [one for one in (*made.tokens, *tokens) if one not in cast_off]
+    made = replace(
+        made,
+        keys=listed,
+        clients=_clients(made.clients, clients, dropped),
+        tokens=tuple(dict.fromkeys(kept)),
+    )
     envelope = dsse.encode(form.sign(made, key.keyid, key.sign))
     try:
         with out.open("xb") as file:

@@ -265,7 +265,7 @@ def _published(
 def _explain(hub: Hub) -> Explain:
     from lightship.usecases.explain import Explain
 
-    return Explain(decisions=hub.decisions, checks=hub.ingest, reader=hub.reader, registry=hub.registry)
+    return Explain(decisions=hub.decisions, checks=hub.ingest, reader=hub.reader, directory=hub.directory)
 
 
 def _print(asked: str, found: Mapping[str, Any]) -> None:

@@ -95,7 +95,8 @@ class Principal:
 
     `credential` is the credential's id, `name` its user name; for a client that only the member's roster
     names, its pin and `<member>-<first 16 characters of the pin>`. `certificate`: its connection shows a
-    client certificate whose key, `pin`, is pinned for this member.
+    client certificate whose key, `pin`, is pinned for this member. `listed`: the member's roster in force
+    lists the credential.
     """
 
     agreement: str
@@ -106,6 +107,7 @@ class Principal:
     profile: Profile = "standard"
     certificate: bool = False
     pin: str = ""
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ class CollectionSettings:
 
     `require_signature`: publishing and withdrawing only by statements that a publish key signed.
     `require_certificate_to_write`: only over connections with a pinned client certificate.
+    `tokens`: whose word a secret needs to read or write: the steward's who minted it, or also the member's,
+    whose roster lists it.
     """
 
     unmarked: Literal["refuse"] | Level = "refuse"
@@ -58,6 +60,7 @@ class CollectionSettings:
     ssi: Literal["refuse", "named"] = "refuse"
     require_signature: bool = False
     require_certificate_to_write: bool = False
+    tokens: Literal["steward", "member"] = "steward"
 
 
 @dataclass(frozen=True, slots=True)

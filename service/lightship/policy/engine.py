@@ -72,9 +72,9 @@ class CedarRules:
         key signed brings it.
         """
         if isinstance(subject, System) or subject.agreement != agreement.id:
-            standing = standing_of(agreement, "", now)
+            standing = standing_of(agreement, None, now)
             return self._case(subject, action, collection, agreement, standing).decision
-        standing = standing_of(agreement, subject.member, now, subject.certificate, signed)
+        standing = standing_of(agreement, subject, now, signed=signed)
         key = (id(agreement), id(collection), subject.member, action, standing)
         found = self._actions.get(key)
         if found is None:
@@ -138,9 +138,9 @@ class CedarRules:
         With a candidate, and once the action itself is permitted, it is about putting that object there;
         where a member of the audience may not have it, about that member.
         """
-        standing = standing_of(agreement, "", now)
+        standing = standing_of(agreement, None, now)
         if isinstance(subject, Principal) and subject.agreement == agreement.id:
-            standing = standing_of(agreement, subject.member, now, subject.certificate, signed)
+            standing = standing_of(agreement, subject, now, signed=signed)
         case = self._case(subject, action, collection, agreement, standing)
         if candidate is None or not isinstance(subject, Principal) or not case.decision.allowed:
             return case.explanation()

@@ -54,6 +54,7 @@ def entities(
                 "ssi": collection.settings.ssi,
                 "requireCertificate": collection.settings.require_certificate_to_write,
                 "requireSignature": collection.settings.require_signature,
+                "tokens": collection.settings.tokens,
                 **{key: ref("Group", f"{where}/{key}") for key in named},
             },
         ),
@@ -99,6 +100,7 @@ def standing_context(standing: Standing) -> Entity:
         "suspended": standing.stopped is not None,
         "certificate": standing.certificate,
         "signed": standing.signed,
+        "listed": standing.listed,
     }
 
 

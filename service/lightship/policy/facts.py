@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from lightship.core.access import Principal
 from lightship.core.agreement import Agreement, AgreementStatus, Member
 from lightship.core.collection import Candidate, Collection, CollectionSettings, Level
 from lightship.core.marks import UNLEVELLED_TYPES, MarkingSet
@@ -21,6 +22,7 @@ class Standing(NamedTuple):
     """Where the agreement stands, and who asks: until when both are suspended, None if they are not.
 
     `certificate`: over a connection with a pinned client certificate. `signed`: by a signed statement.
+    `listed`: with a credential that the member's roster lists.
     """
 
     status: AgreementStatus
@@ -28,6 +30,7 @@ class Standing(NamedTuple):
     stopped: Micros | None = None
     certificate: bool = False
     signed: bool = False
+    listed: bool = False
 
 
 class Facts(NamedTuple):
@@ -91,20 +94,21 @@ class Kind(NamedTuple):
 
 
 def standing_of(
-    agreement: Agreement, member: str, now: Micros, certificate: bool = False, signed: bool = False
+    agreement: Agreement, who: Principal | None, now: Micros, *, signed: bool = False
 ) -> Standing:
-    """Return where the agreement and a member of it stand at `now`; `member` is empty for anybody else."""
+    """Return where the agreement and a member of it stand at `now`; `who` is None for anybody else."""
     if not agreement.suspensions:
-        return Standing(agreement.status(now), certificate=certificate, signed=signed)
+        status = agreement.status(now)
+        if who is None:
+            return Standing(status)
+        return Standing(status, None, None, who.certificate, signed, who.listed)
     whole = agreement.suspended("", now)
-    stop = agreement.suspended(member, now) if member else None
-    return Standing(
-        agreement.status(now),
-        None if whole is None else whole.until,
-        None if stop is None else stop.until,
-        certificate,
-        signed,
-    )
+    ends = None if whole is None else whole.until
+    if who is None:
+        return Standing(agreement.status(now), ends)
+    stop = agreement.suspended(who.member, now)
+    stopped = None if stop is None else stop.until
+    return Standing(agreement.status(now), ends, stopped, who.certificate, signed, who.listed)
 
 
 def asked_of(marks: MarkingSet, settings: CollectionSettings) -> Asked:

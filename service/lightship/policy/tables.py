@@ -1,10 +1,10 @@
 """Given/expect tables of the rules: TOML files that people read, run by `lightship policy test`.
 
 A table has one small agreement (members, collections) and cases: a principal, an action, a collection, the
-agreement's status, whether who asks is `suspended`, shows a client `certificate` or brings what is `signed`,
-perhaps an object with what its markings say; then the expected decision and the rule that gives it. The
-action `receive` asks whether a member may have an object; `rules_file` names rules of the agreement. Cases go
-through `ports.Decisions` as requests do, so they hold the rules and what feeds them.
+agreement's status, whether who asks is `suspended`, has a client `certificate`, is `listed` by its roster or
+brings what is `signed`, perhaps an object with what its markings say; then the expected decision and the rule
+that gives it. The action `receive` asks whether a member may have an object; `rules_file` names rules of the
+agreement. Cases go through `ports.Decisions` as requests do, so they hold the rules and what feeds them.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ _CASE_KEYS: Final = {
     "status",
     "suspended",
     "certificate",
+    "listed",
     "signed",
     "object",
     "expect",
@@ -163,7 +164,8 @@ def _case(given: Mapping[str, Any], agreement: Agreement, path: str, line: int) 
     status = AgreementStatus(given.get("status", "in-force"))
     collection = next(one for one in agreement.collections if one.alias == given["collection"])
     action = None if given["action"] == RECEIVE else Action(given["action"])
-    subject = _subject(given["principal"], agreement, certificate=given.get("certificate", False))
+    shown = {key: given.get(key, False) for key in ("certificate", "listed")}
+    subject = _subject(given["principal"], agreement, **shown)
     thing, owner = given.get("object"), ""
     if action is None:
         thing = dict(thing or {})
@@ -205,13 +207,13 @@ def _stops(status: AgreementStatus, subject: Principal | System | None) -> Itera
         yield Stop(2, "hub", subject.member, Micros(0), MAX_MICROS, "table")
 
 
-def _subject(name: str, agreement: Agreement, *, certificate: bool) -> Principal | System:
+def _subject(name: str, agreement: Agreement, *, certificate: bool, listed: bool) -> Principal | System:
     """Return who is meant: `system`, `AGREEMENT/MEMBER` of another agreement, or a member's slug."""
     if name == "system":
         return System("policy test")
     root, slash, member = name.partition("/")
     agreement_id, slug = (root, member) if slash else (agreement.id, name)
-    return Principal(agreement_id, slug, "credential", "client", certificate=certificate)
+    return Principal(agreement_id, slug, "credential", "client", certificate=certificate, listed=listed)
 
 
 def _agreement(table: Mapping[str, Any], folder: Path) -> Agreement:
@@ -263,6 +265,7 @@ def _collection(alias: str, one: Mapping[str, Any]) -> Collection:
             ssi=one.get("ssi", "refuse"),
             require_signature=one.get("require_signature", False),
             require_certificate_to_write=one.get("require_certificate_to_write", False),
+            tokens=one.get("tokens", "steward"),
         ),
     )
 

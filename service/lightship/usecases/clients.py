@@ -10,7 +10,7 @@ revoked one stays revoked whatever a roster lists.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from lightship.core.access import Client, Credential
@@ -28,6 +28,10 @@ class Listing(Protocol):
 
     def clients(self) -> Iterable[tuple[str, str]]:
         """Return (pin, member) of the rosters in force."""
+        ...
+
+    def tokens(self) -> Iterable[tuple[str, str]]:
+        """Return (credential id, member) of the rosters in force."""
         ...
 
 
@@ -65,6 +69,36 @@ class Clients:
                 one = Client(agreement.id, member)
                 found[pin] = one if found.get(pin, one) == one else None
         return found
+
+
+class Tokens:
+    """Reads which credentials rosters in force list, once an epoch. May be called from several threads.
+
+    Args:
+        listing: as for `Clients`.
+    """
+
+    def __init__(self, listing: Callable[[Agreement, int], Listing]) -> None:
+        self._listing = listing
+        self._read: tuple[int, frozenset[tuple[str, str, str]]] = (-1, frozenset())
+
+    def __call__(self, view: HubView) -> frozenset[tuple[str, str, str]]:
+        """Return (agreement, member, credential id) of all; none where rosters do not verify."""
+        epoch, found = self._read
+        if epoch != view.epoch:
+            found = frozenset(self._listed(view))
+            self._read = (view.epoch, found)
+        return found
+
+    def _listed(self, view: HubView) -> Iterator[tuple[str, str, str]]:
+        for agreement in view.agreements.values():
+            if all(one.settings.tokens == "steward" for one in agreement.collections):
+                continue
+            try:
+                for token, member in self._listing(agreement, view.epoch).tokens():
+                    yield agreement.id, member, token
+            except Damaged as error:
+                _log.error("the credentials listed in %s are not known: %s", agreement.id, error)
 
 
 def name_of(member: str, pin: str) -> str:

@@ -8,7 +8,7 @@ revocation or a new version counts from the next `view()` on, also when another 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lightship.core.access import Client, Credential, CredentialKind, Principal
@@ -54,7 +54,7 @@ class Directory:
     """
 
     def __init__(self, registry: Registry, verify: Verify, *, pinned_key: str = "") -> None:
-        self._registry = registry
+        self.registry = registry
         self._verify = verify
         self._pinned_key = pinned_key
         self._lock = threading.Lock()
@@ -66,9 +66,12 @@ class Directory:
         self.clients: Callable[[HubView], Mapping[str, Client | None]] = lambda view: {}
         """Pin -> whose client it is by the rosters in force; None where several claim it (`Clients`)."""
 
+        self.tokens: Callable[[HubView], Container[tuple[str, str, str]]] = lambda view: ()
+        """(agreement, member, credential id) of each credential that a roster in force lists (`Tokens`)."""
+
     def view(self) -> HubView:
         """Return what the hub offers now. Reads the epoch; loads and verifies only if it changed."""
-        epoch = self._registry.epoch()
+        epoch = self.registry.epoch()
         view = self._view
         if view is not None and view.epoch == epoch:
             return view
@@ -88,10 +91,10 @@ class Directory:
         """
         epoch, cache = self._credentials
         if epoch != view.epoch:
-            return self._registry.credential_by_digest(digest, kind)
+            return self.registry.credential_by_digest(digest, kind)
         found = cache.get((kind, digest))
         if found is None:
-            found = self._registry.credential_by_digest(digest, kind)
+            found = self.registry.credential_by_digest(digest, kind)
             if found is not None:
                 cache[kind, digest] = found
         return found
@@ -103,13 +106,18 @@ class Directory:
             return None
         return self.credential(view, bytes.fromhex(pin), "certificate") or self.clients(view).get(pin)
 
+    def lists(self, view: HubView, one: Credential | Principal) -> bool:
+        """True if the roster in force of its member lists this credential, or the one of this principal."""
+        name = one.id if isinstance(one, Credential) else one.credential
+        return (one.agreement, one.member, name) in self.tokens(view)
+
     def holds(self, principal: Principal, now: Micros) -> bool:
         """True if the principal's credential is neither revoked nor expired; asks the registry."""
         if principal.pin and principal.credential == principal.pin:
             return self.vouches(principal, now)
         return any(
             one.id == principal.credential and one.holds(now)
-            for one in self._registry.credentials(principal.agreement)
+            for one in self.registry.credentials(principal.agreement)
         )
 
     def vouches(self, principal: Principal, now: Micros) -> bool:
@@ -128,10 +136,10 @@ class Directory:
         Nobody reads or posts there; what they hold stays as long as the last version that had them says, in
         case they come back.
         """
-        numbers, found = self._registry.collection_numbers(), []
+        numbers, found = self.registry.collection_numbers(), []
         for agreement in view.agreements.values():
             known = {one.id for one in agreement.collections}
-            for link in reversed(self._registry.chain(agreement.id)):
+            for link in reversed(self.registry.chain(agreement.id)):
                 for alias, one in parse_canonical(link.payload)["collections"].items():
                     if one["id"] not in known:
                         known.add(one["id"])
@@ -141,12 +149,12 @@ class Directory:
         return found
 
     def _load(self, epoch: int) -> HubView:
-        numbers = dict(self._registry.collection_numbers())
+        numbers = dict(self.registry.collection_numbers())
         agreements: dict[str, Agreement] = {}
         damaged: dict[str, str] = {}
-        for name in self._registry.agreement_ids():
-            links = tuple(self._registry.chain(name))
-            stored = (links, tuple(self._registry.suspensions(name)), numbers)
+        for name in self.registry.agreement_ids():
+            links = tuple(self.registry.chain(name))
+            stored = (links, tuple(self.registry.suspensions(name)), numbers)
             known = self._loaded.get(name)
             if known is not None and known[0] == stored:
                 agreements[name] = known[1]

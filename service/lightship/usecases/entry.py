@@ -24,6 +24,7 @@ T = TypeVar("T")
 EPOCH_TRIES = 5
 _TODO = {
     "deny-unsigned": "Use `lightship publish --sign`, with a publish key that your member's roster lists",
+    "deny-token-not-listed": "Have your member's officer list the credential: lightship roster sign --token",
     "deny-no-certificate": "Connect with your member's client certificate; the hub's steward can tell of one",
 }
 """What helps where no other right is missing."""
@@ -109,6 +110,7 @@ def open_again(directory: Directory, place: Place, now: Micros) -> Place:
         principal,
         roles=agreement.members[principal.member].roles,
         certificate=principal.certificate and directory.vouches(principal, now),
+        listed=directory.lists(view, principal),
     )
     again = open_collection(view, principal, agreement.id, place.collection.id)
     return replace(again, agreement=agreement.for_request(now))

@@ -21,7 +21,7 @@ from lightship.core.stix.ingest import Item
 from lightship.core.stix.json import decode_listing
 from lightship.core.time import Micros
 from lightship.usecases.clients import name_of
-from lightship.usecases.directory import HubView
+from lightship.usecases.directory import Directory, HubView
 from lightship.usecases.entry import Hidden, Place
 from lightship.usecases.marks import PostedMarks
 from lightship.usecases.publish import Checks
@@ -184,11 +184,20 @@ def read_objects(checks: Checks, body: bytes) -> list[Item]:
 class Explain:
     """Answers questions about the rules."""
 
-    def __init__(self, *, decisions: Decisions, checks: Checks, reader: Store, registry: Registry) -> None:
+    def __init__(self, *, decisions: Decisions, checks: Checks, reader: Store, directory: Directory) -> None:
         self.decisions = decisions
         self.checks = checks
         self.reader = reader
-        self.registry = registry
+        self.registry = directory.registry
+        self._directory = directory
+
+    def _lists(self, one: Credential | Principal) -> bool:
+        return self._directory.lists(self._directory.view(), one)
+
+    def _principal(self, asker: Asker) -> Principal:
+        """Return who is asked about, with what the roster of its member says of its credential."""
+        one = asker.principal
+        return replace(one, listed=self._lists(one)) if one.credential and not one.listed else one
 
     def why(
         self, asker: Asker, action: Action, spot: Spot, now: Micros, *, signed: bool = False
@@ -204,9 +213,11 @@ class Explain:
     def audience(self, spot: Spot, now: Micros) -> list[Reader]:
         """Return who may read the collection now, by name, in the agreement's order."""
         held = [one for one in self.registry.credentials(spot.agreement.id) if _void(one, now) is None]
+        if spot.collection.settings.tokens == "member":
+            held = [one for one in held if one.pin or self._lists(one)]
         found = []
         for member in spot.agreement.members.values():
-            principal = Principal(spot.agreement.id, member.slug, "", member.slug)
+            principal = Principal(spot.agreement.id, member.slug, "", member.slug, listed=True)
             if self.decisions.decide(principal, Action.READ, spot.collection, spot.agreement, now).allowed:
                 clients = sum(one.member == member.slug for one in held)
                 found.append(Reader(member.slug, member.name, clients))
@@ -239,7 +250,7 @@ class Explain:
         for one in refusals:
             decision = Decision(False, one.rule, one.message)
             found.append((one.position, Reach(one.id, _refused(decision))))
-        principal = asker.principal
+        principal = self._principal(asker)
         may = self.decisions.decide(
             principal, Action.PUBLISH, spot.collection, spot.agreement, now, signed=signed
         )
@@ -296,7 +307,8 @@ class Explain:
         signed: bool,
     ) -> Explanation:
         found = self.decisions.explain(
-            *(asker.principal, action, spot.collection, spot.agreement, now, candidate, marks), signed=signed
+            *(self._principal(asker), action, spot.collection, spot.agreement, now, candidate, marks),
+            signed=signed,
         )
         if asker.void is None:
             return found

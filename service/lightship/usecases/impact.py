@@ -175,6 +175,8 @@ def _setting(name: str, before: object, after: object) -> str:
         return f"{said}; it counts for unmarked objects that are held too"
     if name == "require_signature" and after:
         said += "; over TAXII nobody posts or deletes there, publishers use `lightship publish --sign`"
+    if name == "tokens" and after == "member":
+        said += "; secrets that no roster lists stop reading and writing there at once"
     kept = {"authors", "require_signature", "require_certificate_to_write"}
     return f"{said}; {HELD_STAYS}" if name in kept else said
 

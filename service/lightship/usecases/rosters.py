@@ -86,10 +86,19 @@ class Current:
 
     def clients(self) -> Iterator[tuple[str, str]]:
         """Yield (pin, member) for each client certificate that a roster in force lists."""
+        for member, one in self._in_force():
+            yield from ((pin, member) for pin in one.clients)
+
+    def tokens(self) -> Iterator[tuple[str, str]]:
+        """Yield (credential id, member) for each credential that a roster in force lists."""
+        for member, one in self._in_force():
+            yield from ((token, member) for token in one.tokens)
+
+    def _in_force(self) -> Iterator[tuple[str, Roster]]:
         for member, last in self.newest.items():
             listed = self.rosters.current(member)
             if listed is not None and self.admin_keys.get(member) == last.admin_key:
-                yield from ((pin, member) for pin in listed.roster.clients)
+                yield member, listed.roster
 
 
 class RosterBook:

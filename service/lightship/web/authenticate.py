@@ -158,6 +158,7 @@ class Authenticator:
                 return _by_certificate(view, pinned, pin, address, now)
             credential = self._directory.credential(view, hashlib.sha256(shown.secret).digest())
             principal, until = _by_secret(view, credential, shown, address, now)
+            principal = replace(principal, listed=self._directory.lists(view, principal))
         except LoginRefused:
             self._failed(shown or Presented(b""), address)
             raise

@@ -187,7 +187,7 @@ def test_a_case_that_fails_ends_with_1(run: Run, ask: Ask, tmp_path: Path) -> No
     (tmp_path / "own.toml").write_text(table.replace('principal = "reader"', 'principal = "other/reader"', 1))
     err = run("policy", "test", str(tmp_path), code=1)[2]
     assert (
-        "own.toml:39: the audience reads: expected allow by allow-audience-read, got deny by deny-outsider"
+        "own.toml:45: the audience reads: expected allow by allow-audience-read, got deny by deny-outsider"
         in err
     )
     (said,) = ask("policy", "test", str(tmp_path), "--mutants", code=1)

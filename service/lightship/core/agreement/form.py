@@ -235,5 +235,10 @@ def notes(payload: Mapping[str, Any]) -> list[Note]:
                 for slug in unable
             ]
         if one.get("tokens") == "member":
-            said.append(Note(("collections", alias, "tokens"), "the steward still mints credentials"))
+            said.append(
+                Note(
+                    ("collections", alias, "tokens"),
+                    "a secret counts there only if its member's roster lists it",
+                )
+            )
     return said

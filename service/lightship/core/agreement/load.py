@@ -220,5 +220,6 @@ def _collection(
             ssi=one.get("ssi", "refuse"),
             require_signature=one.get("require_signature", False),
             require_certificate_to_write=one.get("require_certificate_to_write", False),
+            tokens=one.get("tokens", "steward"),
         ),
     )
