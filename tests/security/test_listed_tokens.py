@@ -76,7 +76,7 @@ def test_the_refusal_names_its_rule_and_what_to_do(hub: SignedHub) -> None:
         answer = client.get(hub.kit.path("indicators", "objects/"))
         rights = client.get(hub.kit.path("indicators")).json()
     assert "deny-token-not-listed" in answer.json()["description"]
-    assert "roster sign --token" in answer.text
+    assert "roster sign --list" in answer.text
     assert (rights["can_read"], rights["can_write"]) == (False, False)
 
 

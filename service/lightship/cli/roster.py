@@ -63,13 +63,13 @@ def roster() -> None:
 )
 @click.option("--drop-client", "dropped", multiple=True, metavar="PIN", help="List it no more; repeatable.")
 @click.option(
-    "--token",
+    "--list",
     "tokens",
     multiple=True,
     metavar="ID",
     help='Id of a credential, for collections with tokens = "member"; may be repeated.',
 )
-@click.option("--drop-token", "cast_off", multiple=True, metavar="ID", help="List it no more; repeatable.")
+@click.option("--unlist", "cast_off", multiple=True, metavar="ID", help="List it no more; repeatable.")
 @click.option("--out", required=True, type=_File, help="Write the roster to this new file.")
 @json_option
 def sign(
@@ -128,7 +128,7 @@ def sign(
         why = Revoked(why.reason, {**why.distrust_from, **since})
         listed[keyid] = PublishKey(listed[keyid].public, why)
     if unknown := set(cast_off) - set(made.tokens):
-        raise click.UsageError(f"--drop-token {min(unknown)}: the roster lists no such credential")
+        raise click.UsageError(f"--unlist {min(unknown)}: the roster lists no such credential")
     kept = [one for one in (*made.tokens, *tokens) if one not in cast_off]
     made = replace(
         made,

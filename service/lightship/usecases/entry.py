@@ -24,7 +24,7 @@ T = TypeVar("T")
 EPOCH_TRIES = 5
 _TODO = {
     "deny-unsigned": "Use `lightship publish --sign`, with a publish key that your member's roster lists",
-    "deny-token-not-listed": "Have your member's officer list the credential: lightship roster sign --token",
+    "deny-token-not-listed": "Have your member's officer list the credential: lightship roster sign --list",
     "deny-no-certificate": "Connect with your member's client certificate; the hub's steward can tell of one",
 }
 """What helps where no other right is missing."""
