@@ -211,8 +211,8 @@ def test_a_route_that_forgets_the_credential_is_seen(
     real = exchange._authenticate
     lgb = kit.secret("uslgb").encode()
 
-    def forgetful(view: Any, _: Any, address: str, now: Any) -> Any:
-        return real(view, {b"authorization": b"Bearer " + lgb}, address, now)
+    def forgetful(view: Any, _: Any, *others: Any) -> Any:
+        return real(view, {b"authorization": b"Bearer " + lgb}, *others)
 
     monkeypatch.setattr(exchange, "_authenticate", forgetful)
     with pytest.raises(FailureGroup, match=r"[Aa]uthentication"):

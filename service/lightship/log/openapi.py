@@ -112,8 +112,18 @@ class Asker(_Shape):
     expires: Stamp | None
 
 
+class Left(_Shape):
+    """How many versions left a collection as distrusted, from entry `first` of its log on."""
+
+    collection: str
+    alias: str
+    origin: str
+    first: Count
+    versions: Count
+
+
 class Applied(_Shape):
-    """A roster that is in force now; `withdrawn` has how many versions left each collection with it."""
+    """A roster that is in force now, and what left the collections with it."""
 
     agreement: str
     member: str
@@ -121,7 +131,7 @@ class Applied(_Shape):
     sha256: Hex
     keys: list[Hex]
     revoked: list[Hex]
-    withdrawn: dict[str, Count]
+    withdrawn: list[Left]
 
 
 class Standing(_Shape):
@@ -178,9 +188,7 @@ def with_logs(fragment: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         "/agreements/{root}/": _get(
             "How an agreement stands now", _json("Standing"), [root], (*_READING, "406")
         ),
-        "/agreements/{root}/{version}.json": _get(
-            "A version of an agreement, as it was signed", _json("SignedAgreement"), [root, version], _READING
-        ),
+        "/agreements/{root}/{version}.json": _version(root, version),
         "/agreements/{root}/rosters": {"post": _hand_in(root)},
         "/agreements/{root}/rosters/{digest}.json": _get(
             "A member's roster, as it was signed", _json("SignedRoster"), [root, digest], _READING
@@ -209,6 +217,14 @@ def _publish(collection: dict[str, Any]) -> dict[str, Any]:
     )
     shown["requestBody"] = {"required": True, "content": {_JSON: {"schema": _posted(), "example": _EXAMPLE}}}
     return shown
+
+
+def _version(root: dict[str, Any], version: dict[str, Any]) -> dict[str, Any]:
+    shown = _operation(
+        "A version of an agreement, as it was signed", _json("SignedAgreement"), [root, version], _READING
+    )
+    shown["responses"]["204"] = {"description": "There is no such version yet: it would be the next one"}
+    return {"get": shown}
 
 
 def _hand_in(root: dict[str, Any]) -> dict[str, Any]:

@@ -116,3 +116,29 @@ def test_what_is_no_roster_is_refused_in_words(hub: SignedHub, body: bytes, stat
     answer = hand_in(hub, body)
     assert answer.status_code == status
     assert answer.json()["title"]
+
+
+def test_what_a_roster_distrusts_has_left_when_it_is_answered(hub: SignedHub, tmp_path: Path) -> None:
+    key, made = with_key(hub)
+    assert hand_in(hub, sealed(hub, made)).json()["withdrawn"] == []
+    hub.keys["uslgb"], hub.last["uslgb"] = key, made
+    proof = hub.box("uslgb", tmp_path / "box").publish(indicator(), indicator())
+    assert isinstance(proof, Proof)
+    stolen = Revoked("stolen", {"*": 0})
+    gone = hub.next_roster("uslgb", {key.keyid: PublishKey(key.public, stolen)})
+    (left,) = hand_in(hub, sealed(hub, gone)).json()["withdrawn"]
+    assert (left["collection"], left["alias"], left["versions"]) == (hub.uuid, "indicators", 2)
+    assert set(left) == {"collection", "alias", "origin", "first", "versions"}
+    with hub.kit.client("uslax") as client:
+        assert client.get(hub.kit.path("indicators", "objects/")).json().get("objects", []) == []
+
+
+def test_who_verifies_leaves_no_refusal_in_the_access_log(hub: SignedHub) -> None:
+    consumer = hub.consumer()
+    for _ in range(2):
+        assert consumer.pull().ok
+    asked = [one for one in hub.kit.events() if one.act == "read-agreement"]
+    assert {one.st for one in asked} == {200, 204}
+    assert [one for one in hub.kit.events() if one.outcome != "ok"] == []
+    with hub.client("uslax") as client:
+        assert client.get(f"/agreements/{hub.kit.agreement}/99.json").status_code == 404
