@@ -21,6 +21,8 @@ CHAIN = "unit/core/test_agreement_chain.py"
 CLIENT = "security/test_client_certificates.py"
 TOKEN = "security/test_credentials.py"
 STATE = "unit/client/test_kept_log.py"
+EVIDENCE = "security/test_evidence.py"
+JUDGED = "unit/core/log/test_evidence.py"
 
 OFF = "the mechanism switched off: unseen"
 FRESH = "who kept nothing cannot know"
@@ -273,6 +275,11 @@ ROWS = [
         f"{MACHINE}::test_a_log_in_windows_is_the_log_in_one",
     ),
     Row(
+        "versions and rosters without end",
+        "`endless-log`",
+        f"{MACHINE}::test_versions_and_rosters_without_end",
+    ),
+    Row(
         "pages of objects without end",
         "`not-taxii`",
         f"{MACHINE}::test_pages_of_objects_without_end",
@@ -311,6 +318,34 @@ ROWS = [
         "`state-busy`",
         f"{STATE}::test_two_pulls_at_once_on_one_state",
         HONEST,
+    ),
+    Row(
+        "a publisher denies that it signed twice under one number, to who was not there",
+        "`PROVED` by `lightship evidence verify`",
+        f"{EVIDENCE}::test_a_key_that_signed_two_statements_under_one_number_cannot_deny_it",
+        HONEST,
+        f"{JUDGED}::test_nothing_is_made_of_statements_that_are_as_they_must_be",
+    ),
+    Row(
+        "a hub denies that it signed two logs",
+        "`PROVED` by `lightship evidence verify`",
+        f"{EVIDENCE}::test_a_hub_that_rewrote_what_it_had_signed_cannot_deny_it",
+        HONEST,
+        f"{JUDGED}::test_a_log_that_goes_on_is_not_two_logs",
+    ),
+    Row(
+        "forged evidence",
+        "`NOT PROVED` and the field, `NOT PINNED`",
+        f"{JUDGED}::test_an_entry_or_checkpoint_that_the_hub_did_not_sign_proves_nothing",
+        HONEST,
+        f"{JUDGED}::test_what_happened_is_proved_by_the_file_and_a_pinned_key_alone",
+    ),
+    Row(
+        "another member's roster handed in",
+        "`deny-other-member`",
+        "unit/log/test_handing.py::test_nobody_hands_in_anothers_roster_however_well_it_is_signed",
+        HONEST,
+        "unit/log/test_handing.py::test_a_member_hands_in_its_roster_itself_and_signs_with_it_at_once",
     ),
     Row(
         "a full disk while the state is kept",

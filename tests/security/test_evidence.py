@@ -17,13 +17,13 @@ from lightship.client.evidence import Keeper
 from lightship.client.following import bring_up
 from lightship.client.hub import Client
 from lightship.client.log_source import LogSource
-from lightship.client.verified import opened
+from lightship.client.verified import opened, verified
 from lightship.core.agreement.chain import key_text
 from lightship.core.errors import BadFile
 from lightship.core.log import merkle
 from lightship.core.log.evidence import decode
 from lightship.core.log.evidence_check import Judgement, judge
-from lightship.core.log.findings import LogRefused
+from lightship.core.log.findings import Failure, LogRefused
 from lightship.crypto.sign import new_signing_key, verify
 from logworld import connect
 from simulator import AGREEMENT, Author, Simulator, indicator
@@ -124,6 +124,32 @@ def test_a_hub_that_shows_another_log_of_the_same_size_cannot_deny_it(
     found = judged(hub, path)
     assert found.proved, found.verdict
     assert "both of 8 entries" in found.says
+
+
+@pytest.mark.parametrize("more", [0, 3, -3], ids=["equal", "theirs is shorter", "theirs is longer"])
+def test_two_consumers_who_were_shown_different_logs_prove_it_to_others(
+    hub: Simulator, tmp_path: Path, more: int
+) -> None:
+    fork = Simulator(key=hub.key)
+    fork.entries, fork.envelopes, fork.digests = hub.entries[:-1], hub.envelopes, hub.digests
+    fork.attest("uslax", indicator(6))
+    for number in range(abs(more)):
+        (hub if more > 0 else fork).attest("uslax", indicator(100 + number))
+    keeper = Keeper(tmp_path / "state")
+    note = fork.sign_note()
+    with (
+        pytest.raises(LogRefused) as refused,
+        verified(client_of(hub), "any", tmp_path / "state", now=hub.clock, keeper=keeper, compare=[note]),
+    ):
+        pass
+    assert refused.value.finding.failure is Failure.SPLIT_VIEW
+    (path,) = keeper.kept
+    assert refused.value.details["evidence"] == str(path)
+    found = judged(hub, path)
+    if more < 0:
+        assert "ask it for the proof" in found.verdict, "this hub never shows the log that others saw"
+    else:
+        assert found.proved, found.verdict
 
 
 @pytest.mark.parametrize("size", [8, 255, 256, 300])

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from lightship.client.bounded import TooMuch
 from lightship.client.log_source import LogSource
 from lightship.core.errors import BadFile, CallerError, LightshipError
 from lightship.core.log import evidence, leaf, merkle, notes, roster, tiles
@@ -24,7 +25,7 @@ from lightship.core.log.evidence import ACCEPTED, CONFLICT, EQUIVOCATION, REPLAY
 from lightship.core.log.findings import Failure, Finding, LogRefused
 from lightship.core.log.leaf import Publication, RosterChange
 from lightship.core.log.notes import Checkpoint
-from lightship.core.log.tiles import WIDTH, BadBundle
+from lightship.core.log.tiles import WIDTH
 from lightship.core.log.trusted import TrustedLog
 
 _KINDS = {
@@ -53,9 +54,15 @@ class Keeper:
             source: the log.  log: as it was verified last.
             refused: why it is not trusted; None if it is, but for some of its entries.
         """
+        self._keep(lambda: _made(source, log, refused))
+
+    def compared(self, source: LogSource, log: TrustedLog, note: bytes) -> None:
+        """Keep evidence that another consumer's checkpoint is not of the log that was verified here."""
+        self._keep(lambda: [two_logs(source, log.envelopes, note, log.note)])
+
+    def _keep(self, made: Callable[[], Iterable[Evidence | None]]) -> None:
         try:
-            for one in _made(source, log, refused):
-                self.kept.append(keep(self.folder, one))
+            self.kept += [keep(self.folder, one) for one in made() if one is not None]
         except (LightshipError, OSError) as error:
             self.problem = str(error)
 
@@ -86,22 +93,35 @@ def of_refusal(
     """
     if failure not in _DIFFERENT or not before:
         return None
-    note = source.checkpoint()
-    kept, shown = _point(before), _point(note)
-    if kept is None or shown is None or (kept.size, kept.root) == (shown.size, shown.root):
+    return two_logs(source, versions, before, source.checkpoint())
+
+
+def two_logs(source: LogSource, versions: Sequence[bytes], one: bytes, other: bytes) -> Evidence | None:
+    """Return evidence that the hub signed two logs, None if its tree shows that they are one.
+
+    Args:
+        versions: the agreement's, verified.
+        one, other: checkpoints; those that are not of one log are no evidence.
+
+    Raises:
+        LightshipError: the hub cannot be reached.
+    """
+    points = _point(one), _point(other)
+    if points[0] is None or points[1] is None or points[0] == points[1]:
         return None
-    one = Evidence(TWO_LOGS, source.agreement, source.collection, tuple(versions), (before, note))
-    if kept.size >= shown.size:
-        return one
-    read = _reader(source, shown.size)
+    less, more = sorted((points[0], points[1]), key=lambda point: point.size)
+    found = Evidence(TWO_LOGS, source.agreement, source.collection, tuple(versions), (one, other))
+    if less.size == more.size:
+        return found
+    read = _reader(source, more.size)
     try:
-        if merkle.root(read, shown.size) != shown.root:
-            return one
-        prefix = merkle.root(read, kept.size)
-        path = tuple(merkle.consistency(read, kept.size, shown.size))
-    except (ValueError, BadBundle):  # its tiles are not whole
-        return one
-    return None if prefix == kept.root else replace(one, prefix=prefix, consistency=path)
+        if merkle.root(read, more.size) != more.root:
+            return found
+        prefix = merkle.root(read, less.size)
+        path = tuple(merkle.consistency(read, less.size, more.size))
+    except (ValueError, CallerError, TooMuch):  # it does not show the tiles of that tree
+        return found
+    return None if prefix == less.root else replace(found, prefix=prefix, consistency=path)
 
 
 def of_findings(
