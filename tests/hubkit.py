@@ -389,7 +389,7 @@ def _open(hub_dir: Path, store: Store, settings: Settings, clock: Clock) -> Hub:
         cursor_key=load_cursor_key(hub_dir),
         read_rules=rules.read_agreement_rules,
         executor=ThreadPoolExecutor(3, "lightship"),
-        signing=None if store == "memory" else held,
+        signing=held,
         closing=(held.close, access.close),
     )
 

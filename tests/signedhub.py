@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx2
 
-from hubkit import HubKit, InProcess, make_hub
+from hubkit import HubKit, InProcess, Store, make_hub
 from lightship.client.connection import Connection
 from lightship.client.drafts import Draft, draft_of, statements
 from lightship.client.kept_log import Kept
@@ -31,6 +31,10 @@ from lightship.core.log.roster import PublishKey, Revoked, Roster
 from lightship.core.log.statement import Add, Statement, Withdrawal
 from lightship.core.time import Micros
 from lightship.crypto.sign import SigningKey, new_signing_key, verify
+from lightship.keys.hub_key import load_hub_key
+from lightship.storage.fsck import fsck
+from lightship.storage.fsck_log import HubKey
+from lightship.storage.memory import MemoryStore
 from lightship.usecases.rosters import apply_roster
 
 MEMBERS = ("uslax", "uslgb")
@@ -45,6 +49,14 @@ class SignedHub:
     admins: dict[str, SigningKey]
     keys: dict[str, SigningKey] = field(default_factory=dict)
     last: dict[str, Roster] = field(default_factory=dict)
+
+    def clean(self) -> bool:
+        """True if fsck finds nothing; over the store in memory there is nothing to look at."""
+        hub = self.kit.hub
+        if isinstance(hub.registry, MemoryStore):
+            return True
+        public = load_hub_key(hub.dir).public
+        return fsck(hub.dir / "data", key=HubKey(public, verify)).findings == ()
 
     @property
     def uuid(self) -> str:
@@ -189,11 +201,11 @@ def gone(value: Any) -> Withdrawal:
     return Withdrawal(value["id"], value["modified"], WITHDRAWN)
 
 
-def signed_hub(tmp_path: Path, **more: Any) -> SignedHub:
+def signed_hub(tmp_path: Path, store: Store = "sqlite", **more: Any) -> SignedHub:
     """Return a hub with two members that have admin keys; close its `kit`."""
     admins = {member: new_signing_key() for member in MEMBERS}
     members = {member: {"admin_key": key_text(one.public)} for member, one in admins.items()}
-    return SignedHub(make_hub(tmp_path, "sqlite", members=members, **more), admins)
+    return SignedHub(make_hub(tmp_path, store, members=members, **more), admins)
 
 
 def now_of(hub: SignedHub) -> Micros:

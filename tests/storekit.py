@@ -32,6 +32,7 @@ from lightship.core.ports import (
     ReleaseRequest,
     Row,
     SignedAgreement,
+    Signing,
     Statuses,
     Withdrawn,
     WithdrawRequest,
@@ -51,7 +52,7 @@ ALL = Filters(versions=EVERY, spec_versions=("2.0", "2.1"))
 ALICE, BOB = "uslax", "uslgb"
 
 
-class HubStore(Reader, Writer, Statuses, Registry, Protocol):
+class HubStore(Reader, Writer, Statuses, Registry, Signing, Protocol):
     """All ports of the store, and the statement rows."""
 
     def statements(self, collection: int, start: int = 0) -> list[Statement]: ...
@@ -141,7 +142,7 @@ def event(req: str = "") -> AccessEvent:
 
 def signed(version: int = 1, agreement: str = "exercise") -> SignedAgreement:
     """Return a version of an agreement."""
-    payload = orjson.dumps({"id": agreement, "version": version})
+    payload = orjson.dumps({"id": agreement, "members": {}, "version": version})
     return SignedAgreement(agreement, version, payload, b"{}", sha256(payload).hexdigest(), START)
 
 

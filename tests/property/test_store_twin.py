@@ -26,6 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from lightship.core import dsse
 from lightship.core.access import Grant
 from lightship.core.collection import (
     Candidate,
@@ -38,15 +39,22 @@ from lightship.core.collection import (
     stamp_of,
 )
 from lightship.core.errors import LightshipError
+from lightship.core.log import statement
+from lightship.core.log.roster import Revoked
+from lightship.core.log.statement import Add, Statement, Withdrawal
 from lightship.core.marks import Cited, MarkingSet
 from lightship.core.ports import (
     EpochChanged,
     Expired,
     HeldSet,
     InUse,
+    Logged,
     NotOwner,
+    NotTaken,
     Published,
     Released,
+    SignedRequest,
+    StoredRoster,
     Withdrawn,
     WouldBreak,
 )
@@ -75,6 +83,7 @@ from storekit import (
     object_id,
     publishing,
     releasing,
+    uuid_of,
     withdrawing,
 )
 
@@ -88,6 +97,7 @@ DEFINITIONS = [
     for content in ("", "other")
 ]
 
+KEYS = ["a" * 64, "b" * 64]
 numbers = st.integers(1, 2)
 objects = st.tuples(st.integers(0, 2), st.sampled_from(TYPES)).map(lambda pair: object_id(*pair))
 
@@ -189,6 +199,8 @@ class Side:
         """Return what a write came to, by names."""
         try:
             done = future.result(WAIT)
+        except NotTaken as error:
+            return [item.verdict for item in error.items], error.withdrawals
         except (LightshipError, EpochChanged, NotOwner, InUse) as error:
             return type(error), getattr(error, "rule", "")
         if isinstance(done, Withdrawn):
@@ -196,16 +208,18 @@ class Side:
             return [self.names[row.key] for row in done.rows], done.cancelled
         if isinstance(done, Expired):
             return [self.names[row.key] for row in done.rows], done.more, done.event
-        assert isinstance(done, Published | Released)
-        for item in done.outcome.items:
+        assert isinstance(done, Published | Released | Logged)
+        items = done.items if isinstance(done, Logged) else done.outcome.items
+        for item in items:
             if item.verdict is Verdict.ADD:
                 identity = (number, item.candidate.id, item.candidate.version)
                 self.counts[identity] = self.counts.get(identity, 0) + 1
                 self.names[pack(number, item.stamp)] = (*identity, self.counts[identity])
         told = [
-            (item.verdict, self.names[pack(number, item.stamp)] if item.stamp else None)
-            for item in done.outcome.items
+            (item.verdict, self.names[pack(number, item.stamp)] if item.stamp else None) for item in items
         ]
+        if isinstance(done, Logged):
+            return told, done.index, done.event is None
         return (told, done.failed, done.event is None) if isinstance(done, Released) else told
 
 
@@ -217,7 +231,8 @@ class Twins(RuleBasedStateMachine):
         self.dir = Path(tempfile.mkdtemp(prefix="twin-"))
         self.clock = HandClock()
         self.sides = (Side(MemoryStore(self.clock)), Side(open_store(self.dir, self.clock)))
-        self.agreement = 0
+        self.agreement = self.rosters = 0
+        self.chains: dict[tuple[int, str], tuple[int, str]] = {}
 
     def teardown(self) -> None:
         for side in self.sides:
@@ -244,6 +259,91 @@ class Twins(RuleBasedStateMachine):
             return [side.answer(number, future) for number, future in futures]
 
         self.same(write)
+
+    @rule(
+        place=st.tuples(numbers, st.sampled_from(KEYS), st.sampled_from([ALICE, BOB])),
+        posted=st.lists(candidates(), max_size=3),
+        gone=st.lists(st.tuples(objects, st.sampled_from([*VERSIONS, ""])), max_size=3),
+        expired=st.booleans(),
+        quota=st.sampled_from([None, None, 3]),
+        skips=st.sampled_from([0, 0, 0, 0, 1, -1]),
+        data=st.data(),
+    )
+    def signs(
+        self,
+        place: tuple[int, str, str],
+        posted: list[Candidate],
+        gone: list[tuple[str, str]],
+        expired: bool,
+        quota: int | None,
+        skips: int,
+        data: st.DataObject,
+    ) -> None:
+        """A statement in its form: nothing in it is named twice."""
+        number, key, member = place
+        adds = {(one.id, one.version): one for one in posted}
+        reason = WithdrawReason.EXPIRED if expired else WithdrawReason.PUBLISHER
+        left = {(name, parse_instant(text) if text else ""): (name, text) for name, text in gone}
+        withdrawn = [Withdrawal(*pair, reason) for at, pair in left.items() if at not in adds]
+        if not adds and not withdrawn:
+            return
+        seq, prev = self.chains.get((number, key), (0, ""))
+        listed = tuple(Add(one.id, one.version_text, one.digest.hex()) for one in adds.values())
+        if seq + 1 + skips < 1:
+            return
+        made = Statement(
+            *(uuid_of(number), "c" * 64, key, seq + 1 + skips),
+            prev if seq + skips else "",
+            listed,
+            tuple(withdrawn),
+        )
+        envelope = dsse.Envelope(statement.PAYLOAD_TYPE, made.payload(), (dsse.Signature(key, b"s"),))
+        marks = data.draw(st.lists(markings(), min_size=len(adds), max_size=len(adds)))
+        tag = data.draw(st.uuids(version=4)).hex
+        candidates_ = [one._replace(position=at) for at, one in enumerate(adds.values())]
+        where = collection(number, CollectionSettings(max_objects=quota))
+
+        def sign(side: Side) -> object:
+            asked = publishing(
+                *(grant(side.store, member, on=where), candidates_),
+                marks=marks,
+                status_id=tag,
+                req=tag,
+                now=self.clock.now(),
+            )
+            return side.answer(number, side.store.publish_signed(SignedRequest(asked, made, envelope)))
+
+        told = self.same(sign)
+        if isinstance(told, tuple) and len(told) == 3 and not told[2]:
+            self.chains[number, key] = made.seq, statement.digest_of(envelope.payload)
+
+    @rule(key=st.sampled_from(KEYS), since=st.sampled_from([None, None, 0, 1, 3, 7]), stale=st.booleans())
+    def a_roster_is_applied_and_may_distrust_a_key(self, key: str, since: int | None, stale: bool) -> None:
+        version = self.rosters + (0 if stale else 1)
+        digest = f"{version:064x}"
+        one = StoredRoster("exercise", ALICE, version, digest, b"{}", self.agreement, "ed25519:x")
+        distrust = {} if since is None else {key: Revoked("stolen", {"*": since})}
+
+        def apply(side: Side) -> object:
+            try:
+                return dict(side.store.apply_roster(one, event("roster"), distrust))
+            except LightshipError as error:
+                return type(error)
+
+        if isinstance(self.same(apply), dict):
+            self.rosters = version
+
+    @rule(key=st.sampled_from(KEYS))
+    def asks_what_a_key_has_logged(self, key: str) -> None:
+        def read(side: Side) -> object:
+            found = side.store.trace("exercise", key)
+            return [
+                (one.collection, one.size, [(index, live) for index, _, live in one.statements])
+                for one in found
+            ]
+
+        self.same(read)
+        self.same(lambda side: list(side.store.rosters("exercise")))
 
     @rule(number=numbers, asked=filters(), limit=st.integers(1, 6), size=st.sampled_from([1, 900, 1 << 24]))
     def reads_page_by_page(self, number: int, asked: Filters, limit: int, size: int) -> None:

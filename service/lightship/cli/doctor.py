@@ -14,12 +14,14 @@ from lightship.cli import exits
 from lightship.cli.command import Command, json_option, profile_option
 from lightship.cli.local import hub_of, wall_clock
 from lightship.cli.output import listing, print_json, style
-from lightship.core.errors import LightshipError
-from lightship.core.time import Micros
+from lightship.core.errors import BadFile, LightshipError
+from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
     from lightship.client.doctor import Finding
     from lightship.settings import Settings
+    from lightship.usecases.directory import HubView
+    from lightship.wiring import Hub
 
 GIB = 1024**3
 FREE_LOW, FREE_NONE = 10 * GIB, 2 * GIB
@@ -50,9 +52,10 @@ _COLOUR = {"ok": "green", "warning": "yellow", "failed": "red"}
 def doctor(hub_dir: Path | None, serving: bool, profile_name: str, as_json: bool) -> int:
     """Look for what is wrong: at the hub of a profile, or with --hub in a hub's directory.
 
-    Remote: address, TLS, clock, credential, Accept headers, rights, paging. Local: settings, file modes,
-    certificate, authorities of clients, disk, data, agreements, credentials; then every setting with its
-    value. Changes nothing. Ends with 1 if a check failed.
+    Remote: address, TLS, clock, credential, Accept headers, rights, paging; whether your member, its
+    agreement or this machine's publish key is suspended, runs out or is missing in the roster. Local:
+    settings, file modes, certificate, authorities of clients, disk, data, agreements, suspensions, rosters,
+    credentials; then every setting with its value. Changes nothing. Ends with 1 if a check failed.
     """
     if serving and hub_dir is None:
         raise click.UsageError("--serving needs --hub.")
@@ -93,9 +96,26 @@ def _values(hub_dir: Path | None) -> dict[str, Any]:
 def _remote(profile_name: str) -> Iterator[Finding]:
     from lightship.cli.remote import client_of
     from lightship.client.doctor import examine
+    from lightship.client.standing import examine_standing
 
     with client_of(profile_name) as client:
-        yield from examine(client, datetime.now(UTC))
+        found = []
+        for one in examine(client, datetime.now(UTC)):
+            found.append(one.verdict)
+            yield one
+        if "failed" not in found:
+            yield from examine_standing(client, _own_key(), wall_clock())
+
+
+def _own_key() -> str:
+    """Return the id of this machine's publish key, empty if there is none that can be used."""
+    from lightship.cli.keys import default_key
+    from lightship.client.publish_key import load
+
+    try:
+        return load(default_key()).keyid
+    except BadFile:
+        return ""
 
 
 def _local(hub_dir: Path, *, serving: bool) -> Iterator[Finding]:
@@ -205,6 +225,29 @@ def _data(hub_dir: Path) -> Finding:
     return Finding("data", "ok", f"schema {report.found}, integrity check passed")
 
 
+def _unsigned(hub: Hub, view: HubView) -> Iterator[Finding]:
+    """Members that a collection asks to sign, and rosters that say with nothing in force with what."""
+    from lightship.client.doctor import Finding
+
+    for one in view.agreements.values():
+        if hub.rosters is None:
+            return
+        current = hub.rosters.current(one, view.epoch)
+        asked = {
+            slug for held in one.collections if held.settings.require_signature for slug in held.publishers
+        }
+        for member in sorted(asked | current.newest.keys()):
+            held = current.rosters.current(member)
+            keys = held.roster.keys if held is not None else {}
+            good = [key for key in keys if (found := current.publish_key(member, key)) and not found.revoked]
+            if member in asked and not good:
+                text = f"{member} must sign in {one.id}, and no roster in force lists a key of it"
+                yield Finding("rosters", "warning", text, "lightship roster sign, then roster apply")
+            elif keys and not any(current.publish_key(member, key) for key in keys):
+                text = f"the roster of {member} in {one.id} is not in force: its admin key was replaced"
+                yield Finding("rosters", "warning", text, "Have the member sign its next roster")
+
+
 def _inside(hub_dir: Path) -> Iterator[Finding]:
     """Agreements that cannot be served, and credentials that end soon."""
     from lightship.client.doctor import Finding
@@ -213,6 +256,7 @@ def _inside(hub_dir: Path) -> Iterator[Finding]:
     with hub_of(hub_dir) as hub:
         view, now = hub.directory.view(), hub.clock.now()
         credentials = hub.registry.credentials()
+        unsigned = list(_unsigned(hub, view))
     for name, why in view.damaged.items():
         yield Finding("agreements", "failed", f"{name} is not served: {why}", "lightship fsck")
     states = [f"{one.id} {one.status(now).value}" for one in view.agreements.values()]
@@ -224,6 +268,10 @@ def _inside(hub_dir: Path) -> Iterator[Finding]:
         if one.status(now) in {AgreementStatus.GRACE, AgreementStatus.EXPIRED}:
             todo = "Ask the parties to renew it, then agreement apply"
             yield Finding("agreements", "warning", one.notice(now), todo)
+        for stop in one.stops(now):
+            text = f"suspended in {one.id} until {format_stamp(stop.until)}: {stop.named or 'all members'}"
+            yield Finding("suspensions", "warning", f"{text} ({stop.reason})", "It ends by itself")
+    yield from unsigned
     held = [one for one in credentials if one.revoked is None]
     soon = [one.name for one in held if one.expires is not None and one.expires - now < SOON_DAYS * DAY]
     if soon:

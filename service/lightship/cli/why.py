@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -24,19 +24,27 @@ if TYPE_CHECKING:
 MYSELF = "me"
 """Stands for who asks a remote hub."""
 
-_object_option = click.option(
-    "--object",
-    "file",
-    metavar="FILE|-",
-    help="About publishing these objects: a STIX bundle, list, object or NDJSON.",
-)
-_sign_option = click.option("--sign", "signed", is_flag=True, help="As `publish --sign` would do it.")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def asking_options(function: F) -> F:
+    """Add what both commands take: `--object`, `--sign`, `--at`, where to ask, and `--json`."""
+    about = click.option(
+        "--object",
+        "file",
+        metavar="FILE|-",
+        help="About publishing these objects: a STIX bundle, list, object or NDJSON.",
+    )
+    sign = click.option("--sign", "signed", is_flag=True, help="As `publish --sign` would do it.")
+    at = click.option("--at", type=Time(), default=None, help="Ask for this time, UTC; else for now.")
+    return about(sign(at(hub_option(remote_options(json_option(function))))))
+
+
 _certificate_option = click.option(
     "--certificate",
     is_flag=True,
     help="As if a pinned client certificate were shown as well; a remote hub goes by the connection's.",
 )
-_at_option = click.option("--at", type=Time(), default=None, help="Ask for this time, UTC; else for now.")
 
 
 @click.command(
@@ -52,13 +60,8 @@ _at_option = click.option("--at", type=Time(), default=None, help="Ask for this 
 @click.argument("principal")
 @click.argument("action", type=click.Choice([one.value for one in Action]))
 @click.argument("collection", metavar="AGREEMENT/COLLECTION")
-@_object_option
-@_sign_option
+@asking_options
 @_certificate_option
-@_at_option
-@hub_option
-@remote_options
-@json_option
 def why(
     principal: str,
     action: str,
@@ -104,12 +107,7 @@ def why(
     """,
 )
 @click.argument("collection", metavar="AGREEMENT/COLLECTION")
-@_object_option
-@_sign_option
-@_at_option
-@hub_option
-@remote_options
-@json_option
+@asking_options
 def audience(
     collection: str,
     file: str | None,

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from lightship.core.access import Credential, CredentialKind, Grant, Principal
 from lightship.core.audit import AccessEvent
-from lightship.core.collection import WithdrawReason, stamp_of
-from lightship.core.errors import Conflict, NotFound
-from lightship.core.ids import MAX_COLLECTIONS
+from lightship.core.collection import stamp_of
+from lightship.core.errors import NotFound
 from lightship.core.log.merkle import Frontier, append, leaf_hash, root_of
+from lightship.core.log.roster import Revoked
 from lightship.core.marks import Definition
 from lightship.core.ports import (
     Clock,
@@ -25,7 +25,8 @@ from lightship.core.ports import (
     ExpireRequest,
     HeldSet,
     Holding,
-    InUse,
+    KeyTrace,
+    Logged,
     Page,
     Published,
     PublishRequest,
@@ -33,18 +34,19 @@ from lightship.core.ports import (
     ReleaseRequest,
     Row,
     SignedAgreement,
+    SignedRequest,
     SignedSuspension,
     Staged,
+    StoredRoster,
     Withdrawn,
     WithdrawRequest,
-    WouldBreak,
 )
 from lightship.core.query import Filters, Query
 from lightship.core.time import MAX_MICROS, Micros
-from lightship.storage import memory_writes, statements
+from lightship.storage import memory_registry, memory_signed, memory_writes
 from lightship.storage.leaves import leaf_of
 from lightship.storage.memory_rows import MemoryCollection, MemoryObject, holding, matches, waiting
-from lightship.storage.memory_state import MemoryState, definitions, held_sets, keep
+from lightship.storage.memory_state import MemoryState, definitions, held_sets
 from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.collection_vouch import log_origin
 from lightship.storage.statements import Statement
@@ -203,7 +205,7 @@ class MemoryStore:
     def entries(self, grant: Grant, first: int, count: int) -> Sequence[bytes]:
         """Return leaves from index `first` on, fewer if there are not so many."""
         found = self.statements(grant.collection.number)[first : first + count]
-        return [leaf_of(one.at, one.by, one.agreement, one.body) for one in found]
+        return [leaf_of(one.at, one.by, one.agreement, one.body, one.signatures) for one in found]
 
     def hashes(self, grant: Grant, level: int, first: int, count: int) -> Sequence[bytes]:
         """Return hashes of whole subtrees of a level, a multiple of 8; fewer if there are not so many."""
@@ -305,37 +307,7 @@ class MemoryStore:
     ) -> None:
         """Append a version to its chain and log it in each collection of the agreement."""
         with self._lock:
-            state = self._state
-            chain = state.chains.get(signed.agreement, [])
-            if signed.version != len(chain) + 1:
-                raise Conflict("This is not the agreement's next version", why=f"{len(chain)} is in force")
-            by_id = {one.id: one for one in state.collections.values()}
-            new = [one for one in dict.fromkeys(collections) if one not in by_id]
-            if any(by_id[one].agreement != signed.agreement for one in collections if one in by_id):
-                raise Conflict("A collection of another agreement has this id")
-            if len(by_id) + len(new) > MAX_COLLECTIONS:
-                raise Conflict("A hub can have 2047 collections in its life")
-            hub = chain[0].digest if chain else signed.digest
-            made = [
-                MemoryCollection(len(by_id) + index, one, signed.agreement, signed.version, hub)
-                for index, one in enumerate(new, 1)
-            ]
-            theirs = [one for one in by_id.values() if one.agreement == signed.agreement] + made
-            ordered = {one.number: memory_writes.ordered(one, withdraw.get(one.id, ())) for one in theirs}
-            _check_held(state, signed.agreement, theirs, ordered, collections, admits)
-            part = statements.agreement_change(signed.version, signed.digest)
-            rows = []
-            for one in theirs:
-                out = memory_writes.withdrawal(one, ordered[one.number][0], WithdrawReason.ORDERED)
-                rows.append(state.stamped(one, "", [part, *out], signed.version)[1])
-            for one, some in zip(theirs, rows, strict=True):
-                live, staged = ordered[one.number]
-                one.take_out(live, WithdrawReason.ORDERED, state.clock.now())
-                memory_writes.cancel(one, staged)
-                one.agreement_version = signed.version
-                keep(one, some)
-                state.collections[one.number] = one
-            state.chains[signed.agreement] = [*chain, signed]
+            memory_registry.activate(self._state, signed, collections, admits, withdraw)
             self._changed(event)
 
     def suspensions(self, agreement: str) -> Sequence[SignedSuspension]:
@@ -368,30 +340,41 @@ class MemoryStore:
             self._state.put_credential(credential)
             self._changed(event)
 
+    # --- Signing --------------------------------------------------------------------------------
+
+    def publish_signed(self, request: SignedRequest) -> Future[Logged]:
+        """Take a signed statement whole, or not at all."""
+        return self._done(lambda: memory_signed.publish(self._state, request))
+
+    def logged(self, grant: Grant, digest: str) -> Logged | None:
+        """Return what was answered to a payload that is in the log."""
+        with self._lock:
+            held = self._state.collections.get(grant.collection.number)
+            return held.signed.get(digest) if held is not None else None
+
+    def rosters(self, agreement: str) -> Sequence[StoredRoster]:
+        """Return all rosters of an agreement's members, in the order in which they were applied."""
+        with self._lock:
+            return tuple(self._state.rosters.get(agreement, ()))
+
+    def apply_roster(
+        self, roster: StoredRoster, event: AccessEvent, distrust: Mapping[str, Revoked]
+    ) -> Mapping[str, int]:
+        """Put a roster in force, and take out what it distrusts."""
+        with self._lock:
+            gone = memory_signed.apply_roster(self._state, roster, distrust, self._origin)
+            self._changed(event)
+            return gone
+
+    def trace(self, agreement: str, key: str) -> Sequence[KeyTrace]:
+        """Return what a publish key has logged, for each collection that the agreement ever had."""
+        with self._lock:
+            return memory_signed.trace(self._state, agreement, key, self._origin)
+
+    def _origin(self, held: MemoryCollection) -> str:
+        """Return the name of a collection's log, empty where nothing is signed."""
+        return log_origin(self._sealer.host, held.id) if self._sealer and held.statements else ""
+
     def _changed(self, event: AccessEvent) -> None:
         self._state.epoch += 1
         self._state.note(event)
-
-
-def _check_held(
-    state: MemoryState,
-    agreement: str,
-    heads: Sequence[MemoryCollection],
-    ordered: Mapping[int, tuple[list[MemoryObject], list[Staged]]],
-    collections: Sequence[str],
-    admits: Callable[[str, HeldSet], bool],
-) -> None:
-    """Ask about everything that the collections of a new version will hold."""
-    live = [one for some, _ in ordered.values() for one in some]
-    staged = [one for _, some in ordered.values() for one in some]
-    if state.lost(agreement, live, staged):
-        raise InUse("Objects of this agreement are marked with a definition that it orders out")
-    broken = [
-        (head.id, one)
-        for head in heads
-        if head.id in collections
-        for one in held_sets(head, gone=(*live, *staged))
-        if not admits(head.id, one)
-    ]
-    if broken:
-        raise WouldBreak(broken)

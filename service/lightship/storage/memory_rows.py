@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from lightship.core.collection import Candidate, Held, WithdrawReason, foreseen, stamp_of
 from lightship.core.marks import MarkingSet
-from lightship.core.ports import HeldSet, Row, Staged
+from lightship.core.ports import HeldSet, Logged, Row, Staged
 from lightship.core.query import Filters
 from lightship.core.time import Instant, Micros, format_stamp, parse_instant
 from lightship.storage.statements import Statement
@@ -60,6 +60,10 @@ class MemoryCollection:
     withdrawn: dict[tuple[str, str], Tomb] = field(default_factory=dict)
     dropped: list[tuple[int, int]] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
+    chains: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """`seq` and payload digest of what each publish key had logged last."""
+    signed: dict[str, Logged] = field(default_factory=dict)
+    """Payload digest -> what was answered."""
 
     def of(self, object_id: str) -> list[MemoryObject]:
         """Return the live versions of an object."""

@@ -11,7 +11,15 @@ from lightship.core.access import Credential, Grant, Principal
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Conflict, NotFound
 from lightship.core.marks import Cited, Definition, MarkingSet
-from lightship.core.ports import Clock, EpochChanged, HeldSet, SignedAgreement, SignedSuspension, Staged
+from lightship.core.ports import (
+    Clock,
+    EpochChanged,
+    HeldSet,
+    SignedAgreement,
+    SignedSuspension,
+    Staged,
+    StoredRoster,
+)
 from lightship.core.time import Micros
 from lightship.storage.memory_rows import MemoryCollection, MemoryObject
 from lightship.storage.statements import Part, Statement
@@ -29,6 +37,8 @@ class MemoryState:
     collections: dict[int, MemoryCollection] = field(default_factory=dict)
     chains: dict[str, list[SignedAgreement]] = field(default_factory=dict)
     suspensions: dict[str, list[SignedSuspension]] = field(default_factory=dict)
+    rosters: dict[str, list[StoredRoster]] = field(default_factory=dict)
+    """By agreement, in the order in which they were applied."""
     credentials: dict[str, Credential] = field(default_factory=dict)
     statuses: dict[str, tuple[Principal, bytes]] = field(default_factory=dict)
     pending: dict[str, AccessEvent] = field(default_factory=dict)
@@ -105,7 +115,11 @@ class MemoryState:
         stamps.check_backlog(ats[-1], now)
         size = len(held.statements)
         rows = [
-            Statement(held.number, size + index, at, by, version or held.agreement_version, part.body)
+            Statement(
+                *(held.number, size + index, at, by, version or held.agreement_version),
+                part.body,
+                part.signatures,
+            )
             for index, (at, part) in enumerate(zip(ats, parts, strict=True))
         ]
         entries = [

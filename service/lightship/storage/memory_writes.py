@@ -41,7 +41,7 @@ from lightship.storage.memory_state import DEFINITION, MemoryState, keep
 
 
 @dataclass(slots=True)
-class _Entering:
+class Entering:
     """What one request lets in or stages, judged one after the other."""
 
     state: MemoryState
@@ -110,14 +110,14 @@ def publish(state: MemoryState, request: PublishRequest) -> Published:
     grant = request.grant
     held = state.entered(grant)
     member = grant.subject.member if isinstance(grant.subject, Principal) else ""
-    entering = _Entering(state, held, member, request.now)
+    entering = Entering(state, held, member, request.now)
     posted = list(zip(request.candidates, request.marks, strict=True))
     entering.expect(posted)
     verdicts = []
     for one, marks in posted:
         verdict = entering.judge(one)
         verdicts.append(entering.enter(one, marks) if verdict is Verdict.ADD else verdict)
-    _check_quota(grant, entering)
+    check_quota(grant, entering)
     new, rows, outcome = _stamped(
         state, held, member, entering, list(zip(request.candidates, verdicts, strict=True))
     )
@@ -140,7 +140,7 @@ def publish(state: MemoryState, request: PublishRequest) -> Published:
 def release(state: MemoryState, request: ReleaseRequest) -> Released:
     """Let staged objects enter, or say why they cannot."""
     held = state.entered(request.grant)
-    entering = _Entering(state, held, request.owner, request.now)
+    entering = Entering(state, held, request.owner, request.now)
     asked = {*request.numbers, *request.refused}
     found = [
         one
@@ -254,7 +254,7 @@ def _stamped(
     state: MemoryState,
     held: MemoryCollection,
     member: str,
-    entering: _Entering,
+    entering: Entering,
     told: Sequence[tuple[Candidate, Verdict]],
 ) -> tuple[list[MemoryObject], list[statements.Statement], PublishOutcome]:
     """Return what enters with its keys, the statement rows and what is told; nothing is kept yet."""
@@ -280,7 +280,7 @@ def _stamped(
 def _let_in(
     state: MemoryState,
     held: MemoryCollection,
-    entering: _Entering,
+    entering: Entering,
     new: Sequence[MemoryObject],
     rows: Sequence[statements.Statement],
 ) -> None:
@@ -307,7 +307,7 @@ def _unused(
     return due
 
 
-def _has_room(grant: Grant, entering: _Entering, one: Candidate) -> bool:
+def _has_room(grant: Grant, entering: Entering, one: Candidate) -> bool:
     settings, held = grant.collection.settings, entering.held
     bodies = [live.candidate.body for live in held.live] + [added.body for added, _ in entering.added]
     size = sum(map(len, bodies)) + len(one.body)
@@ -316,10 +316,12 @@ def _has_room(grant: Grant, entering: _Entering, one: Candidate) -> bool:
     )
 
 
-def _check_quota(grant: Grant, entering: _Entering) -> None:
+def check_quota(grant: Grant, entering: Entering, leaving: Sequence[MemoryObject] = ()) -> None:
+    """Refuse what the collection has no room for, once what is `leaving` has left."""
     settings, held = grant.collection.settings, entering.held
     gone = {one.number for one in entering.gone}
-    bodies = [one.candidate.body for one in held.live]
+    out = {one.key for one in leaving}
+    bodies = [one.candidate.body for one in held.live if one.key not in out]
     bodies += [
         one.candidate.body for one in held.staged if one.owner == entering.member and one.number not in gone
     ]

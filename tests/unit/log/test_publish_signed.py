@@ -19,7 +19,6 @@ from lightship.core.log import leaf, merkle, notes, statement
 from lightship.core.log.roster import PublishKey
 from lightship.core.time import format_stamp
 from lightship.crypto.sign import new_signing_key
-from lightship.storage.fsck import fsck
 from lightship.storage.sqlite.groups import Nothing
 from lightship.storage.sqlite.store import SqliteStore
 from lightship.storage.sqlite.transaction import Transaction
@@ -30,9 +29,9 @@ from stixsamples import Stix, indicator, sharing_terms
 SECOND = 1_000_000
 
 
-@pytest.fixture(name="hub")
-def _hub(tmp_path: Path) -> Iterator[SignedHub]:
-    hub = signed_hub(tmp_path, collections={"indicators": {}, "small": {"max_objects": 2}})
+@pytest.fixture(name="hub", params=["memory", "sqlite"])
+def _hub(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SignedHub]:
+    hub = signed_hub(tmp_path, request.param, collections={"indicators": {}, "small": {"max_objects": 2}})
     hub.enrol("uslgb")
     hub.enrol("uslax")
     yield hub
@@ -77,7 +76,7 @@ def test_what_an_outbox_sends_is_logged_proved_and_verified_by_consumers(
     (first, second) = [one for one in hub.kit.events() if one.act == "publish-signed"]
     assert (first.n, first.st, first.why, first.who) == (256, 200, "allow-publisher-publish", "uslgb")
     assert (second.n, second.col) == (44, hub.uuid)
-    assert fsck(hub.kit.hub.dir / "data").findings == ()
+    assert hub.clean()
 
 
 def test_the_leaf_is_the_envelope_as_it_came(hub: SignedHub) -> None:
@@ -172,7 +171,7 @@ def test_a_duplicate_is_attested_once_more_and_changes_nothing(hub: SignedHub, t
     assert isinstance(lax.publish(one, other), Proof)
     assert isinstance(lax.publish(other, later(other)), Proof)
     assert sorted(hub.consumer().proofs()) == ["hub-attested", "signed", "signed"]
-    assert fsck(hub.kit.hub.dir / "data").findings == ()
+    assert hub.clean()
 
 
 def test_withdraw_and_add_in_one_statement_replace_at_once(hub: SignedHub, tmp_path: Path) -> None:
@@ -193,7 +192,7 @@ def test_withdraw_and_add_in_one_statement_replace_at_once(hub: SignedHub, tmp_p
     assert shown(hub) == set()
     assert isinstance(box.publish(old), Proof)  # its publisher withdrew it, and may add it again
     assert hub.consumer().proofs() == ["signed"]
-    assert fsck(hub.kit.hub.dir / "data").findings == ()
+    assert hub.clean()
 
 
 def test_a_replacement_needs_no_room_that_it_makes_itself(hub: SignedHub) -> None:
@@ -295,6 +294,7 @@ def chained(hub: SignedHub, *contents: dict[str, Any]) -> list[dict[str, Any]]:
     return made
 
 
+@pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
 def test_statements_of_one_transaction_follow_each_other_and_each_has_its_proof(hub: SignedHub) -> None:
     one, two, three, other, unsigned = (indicator() for _ in range(5))
     first, second, third = chained(
@@ -326,9 +326,10 @@ def test_statements_of_one_transaction_follow_each_other_and_each_has_its_proof(
         )
     assert shown(hub) == {one["id"], two["id"], three["id"], other["id"], unsigned["id"]}
     assert hub.consumer().pull().ok
-    assert fsck(hub.kit.hub.dir / "data").findings == ()
+    assert hub.clean()
 
 
+@pytest.mark.parametrize("hub", ["sqlite"], indirect=True)
 def test_a_refused_statement_leaves_no_trace_in_its_transaction(hub: SignedHub) -> None:
     one, two, three, held = (indicator() for _ in range(4))
     hub.post("uslax", hub.statement("uslax", [held]), [held])

@@ -16,14 +16,13 @@ from lightship.core.log import leaf
 from lightship.core.log.roster import BadRoster, PublishKey
 from lightship.core.ports import StoredRoster
 from lightship.crypto.sign import new_signing_key
-from lightship.storage.fsck import fsck
 from signedhub import SignedHub, signed_hub
 from storekit import event
 
 
-@pytest.fixture(name="hub")
-def _hub(tmp_path: Path) -> Iterator[SignedHub]:
-    hub = signed_hub(tmp_path, collections={"indicators": {}, "warnings": {}})
+@pytest.fixture(name="hub", params=["memory", "sqlite"])
+def _hub(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SignedHub]:
+    hub = signed_hub(tmp_path, request.param, collections={"indicators": {}, "warnings": {}})
     yield hub
     hub.kit.close()
 
@@ -44,7 +43,7 @@ def test_a_roster_is_in_every_log_and_shown_to_members(hub: SignedHub) -> None:
     assert [type(leaf.read(one)).__name__ for one in warnings] == ["AgreementChange", "RosterChange"]
     (applied,) = [one for one in hub.kit.hub.writer.pending() if one.act == "apply-roster"]
     assert (applied.agr, applied.who, applied.cred) == ("exercise", "uslgb", "steward")
-    assert fsck(hub.kit.hub.dir / "data").findings == ()
+    assert hub.clean()
 
 
 def test_a_second_roster_follows_the_first(hub: SignedHub) -> None:
@@ -120,7 +119,7 @@ def test_a_new_collection_begins_with_the_rosters_in_force(hub: SignedHub) -> No
         hub.enrol("uslax")
     hub.admins["uslax"] = replaced
     hub.enrol("uslax")
-    assert fsck(hub.kit.hub.dir / "data").findings == ()
+    assert hub.clean()
 
 
 def test_members_alone_see_a_roster(hub: SignedHub) -> None:

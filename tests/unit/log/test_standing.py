@@ -28,9 +28,9 @@ def _clock() -> StoppedClock:
     return StoppedClock()
 
 
-@pytest.fixture(name="hub")
-def _hub(tmp_path: Path, clock: StoppedClock) -> Iterator[SignedHub]:
-    hub = signed_hub(tmp_path, clock=clock)
+@pytest.fixture(name="hub", params=["memory", "sqlite"])
+def _hub(tmp_path: Path, clock: StoppedClock, request: pytest.FixtureRequest) -> Iterator[SignedHub]:
+    hub = signed_hub(tmp_path, request.param, clock=clock)
     hub.enrol("uslgb")
     yield hub
     hub.kit.close()
