@@ -344,6 +344,24 @@ def test_a_checkpoint_of_a_log_without_end(hub: Simulator, consumer: Consumer, s
     assert not [path for path in paths if "/tile/" in path]
 
 
+@pytest.mark.parametrize("what", ["agreements", "rosters"])
+def test_versions_and_rosters_without_end(
+    hub: Simulator, consumer: Consumer, monkeypatch: Patch, what: str
+) -> None:
+    """Each is signed and follows the one before; a hub and a member can go on with that for ever."""
+    hub.entries, hub.shelf = hub.entries[:10], hub.shelf[:7]
+    assert consumer.pull().ok
+    monkeypatch.setattr(following, "MOST_SIGNED", 40_000)
+    for _ in range(60):
+        if what == "agreements":
+            hub.agree()
+        else:
+            hub.enrol("uslgb")
+    assert consumer.failures() == {Failure.ENDLESS}
+    monkeypatch.setattr(following, "_bounded", lambda *_: None)
+    assert not consumer.failures()
+
+
 def test_a_checkpoint_larger_than_the_log(hub: Simulator, consumer: Consumer, monkeypatch: Patch) -> None:
     text = notes.Checkpoint(hub.origin, 50_000, bytes(32)).to_text()
     line = notes.sign_note(text, notes.NoteKey(hub.origin, hub.key.public), hub.key.sign)

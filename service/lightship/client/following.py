@@ -7,7 +7,7 @@ the checkpoint that it went for first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lightship.client import kept_log
@@ -27,6 +27,8 @@ MOST = 100_000_000
 ASK_EVERY = Micros(3_600 * 1_000_000)
 """After so long without anything new the hub is asked for newer versions of the agreement all the same."""
 COMMIT_EVERY_S = 5.0
+MOST_SIGNED = 64 * 1024 * 1024
+"""Bytes of all versions of an agreement, and of all rosters; they are kept in memory."""
 
 Progress = Callable[[int, int], None]
 """(entries that are verified, entries that were signed for)."""
@@ -128,7 +130,8 @@ def bring_up(
         LogRefused: it does not verify; `kept` must be closed.
     """
     log = kept.log
-    may_rest = not thorough and log.aim is None and log.note != b"" and now - kept.asked < ASK_EVERY
+    lately = 0 <= now - kept.asked < ASK_EVERY
+    may_rest = not thorough and lately and log.aim is None and log.note != b""
     if may_rest and source.checkpoint() == log.note:
         log.seen = max(log.seen, now)
         return False
@@ -172,16 +175,35 @@ def _reach(source: LogSource, log: TrustedLog, now: Micros) -> Iterator[Applied]
         newest = max((one.agreement for one in batch.leaves if isinstance(one, AgreementChange)), default=0)
         if newest > len(log.terms):
             _versions(source, log)  # it took effect after they were asked for
-        found = {digest: source.roster(digest) for digest in dict.fromkeys(batch.rosters)}
-        shown = {digest: envelope for digest, envelope in found.items() if envelope is not None}
-        yield log.apply(batch, shown, now)
+        yield log.apply(batch, _rosters(source, log, batch.rosters), now)
 
 
 def _versions(source: LogSource, log: TrustedLog) -> int:
     """Take the versions of the agreement that are new; return how many there are."""
+    size = sum(map(len, log.envelopes))
     while len(log.terms) < MAX_VERSIONS:
         envelope = source.version(len(log.terms) + 1)
         if envelope is None:
             break
+        size += len(envelope)
+        _bounded(size, "versions of the agreement")
         log.add_agreement(envelope)
     return len(log.terms)
+
+
+def _rosters(source: LogSource, log: TrustedLog, digests: Iterable[str]) -> dict[str, bytes]:
+    """Return the rosters that the hub shows of those that a window names."""
+    size = sum(len(envelope) for _, envelope in log.ledger.applied_rosters)
+    shown = {}
+    for digest in dict.fromkeys(digests):
+        envelope = source.roster(digest)
+        if envelope is not None:
+            size += len(envelope)
+            _bounded(size, "rosters")
+            shown[digest] = envelope
+    return shown
+
+
+def _bounded(size: int, what: str) -> None:
+    if size > MOST_SIGNED:
+        raise LogRefused(Failure.ENDLESS, f"{what} of more than {MOST_SIGNED} bytes together cannot be")
