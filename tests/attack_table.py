@@ -156,6 +156,30 @@ ROWS = [
         BESIDE,
     ),
     Row(
+        "public bytes of a certificate sent as a secret",
+        "401",
+        f"{CLIENT}::test_public_bytes_of_a_certificate_are_no_secret",
+        BESIDE,
+    ),
+    Row(
+        "another member's client pin listed in a roster",
+        "`bad-roster`, 401",
+        f"{CLIENT}::test_a_pin_that_two_members_claim_all_the_same_is_nobodys",
+        BESIDE,
+    ),
+    Row(
+        "session resumed after its certificate ended",
+        "401",
+        f"{CLIENT}::test_a_session_that_is_resumed_after_its_certificate_ended_is_refused",
+        BESIDE,
+    ),
+    Row(
+        "bad secret beside a good certificate",
+        "401",
+        f"{CLIENT}::test_a_bad_secret_with_a_good_certificate_is_refused",
+        BESIDE,
+    ),
+    Row(
         "stolen publish key, after it was revoked",
         "`revoked-key`",
         f"{LOG}::test_stolen_publish_key_after_it_was_revoked",

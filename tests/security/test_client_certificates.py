@@ -298,7 +298,8 @@ def test_a_session_that_is_resumed_after_its_certificate_ended_is_refused(
 ) -> None:
     roster(hub, "uslax", pair.pin)
     context = context_of(served.ca, pair)
-    _, session = ask(served, context, None)
+    first, session = ask(served, context, None)
+    assert first[0] == 200
     clock.at = pair.shown.not_after
     assert ask(served, context, session)[0] == (401, True)
     assert why(hub) == "deny-expired"
