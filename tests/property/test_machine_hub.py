@@ -72,9 +72,9 @@ def address(number: int, content: str) -> dict[str, Any]:
     return {"type": "ipv4-addr", "id": f"ipv4-addr--{UUID}{number}", "value": "192.0.2.7", "x_note": content}
 
 
-def marking(content: str) -> dict[str, Any]:
+def marking(content: str, number: int = 0) -> dict[str, Any]:
     """Return a marking definition: it has `created` alone."""
-    made = {"type": "marking-definition", "spec_version": "2.1", "id": f"marking-definition--{UUID}0"}
+    made = {"type": "marking-definition", "spec_version": "2.1", "id": f"marking-definition--{UUID}{number}"}
     return made | {"created": CREATED, "definition_type": "statement", "definition": {"statement": content}}
 
 
@@ -399,11 +399,20 @@ class Hub(RuleBasedStateMachine):
             held["id"] = f"indicator--{terms['id'].partition('--')[2]}"
         self.hold(member, alias, [held, terms], release)
 
-    @rule(member=members, alias=aliases, seconds=st.sampled_from([0.3, 2, 90]))
-    def holds_a_definition_back(self, member: str, alias: str, seconds: float) -> None:
-        """Under the id that everybody defines: what another has waiting is not there."""
+    @rule(
+        member=members,
+        alias=aliases,
+        seconds=st.sampled_from([0.3, 2, 90]),
+        number=st.sampled_from([0, 1, 1, 2]),
+    )
+    def holds_a_definition_back(self, member: str, alias: str, seconds: float, number: int) -> None:
+        """Under an id that others define too: what another has waiting is not there."""
         terms, release = self.terms(seconds)
-        self.hold(member, alias, [{**terms, "id": f"marking-definition--{UUID}0"}], release)
+        self.hold(member, alias, [{**terms, "id": marking("", number)["id"]}], release)
+
+    @rule(member=members, alias=aliases, content=contents, number=st.sampled_from([1, 1, 2]))
+    def defines_what_may_wait(self, member: str, alias: str, content: str, number: int) -> None:
+        self.post(member, alias, [marking(content, number)])
 
     def hold(self, member: str, alias: str, posted: list[dict[str, Any]], release: int) -> None:
         answer = self.ask("POST", f"{alias}/objects/", self.secrets[member], json={"objects": posted})

@@ -18,7 +18,7 @@ from lightship.core.collection import Candidate, Collection, Level
 from lightship.core.stix.extensions import SHARING_TERMS
 from lightship.core.stix.json import canonical
 from lightship.core.stix.markings import markings_of
-from lightship.core.stix.terms import NO_TERMS, Terms, UnreadableTerms, agreement_of, read_terms
+from lightship.core.stix.terms import NO_TERMS, Terms, TermsReader, UnreadableTerms
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -96,7 +96,10 @@ class OtherAgreement(UnknownMarking):
 
 
 def marking_set(
-    candidate: Candidate, collection: Collection, definitions: Mapping[str, Definition]
+    candidate: Candidate,
+    collection: Collection,
+    definitions: Mapping[str, Definition],
+    reader: TermsReader | None = None,
 ) -> MarkingSet:
     """Return what all markings of an object say. A definition is under its own terms.
 
@@ -104,6 +107,7 @@ def marking_set(
         candidate: the object.
         collection: where it is to enter: its settings say whether TLP:RED means the audience of now.
         definitions: those that its publisher may cite (`usable`), by id in lower case.
+        reader: reads each definition once for all objects of a post.
 
     Raises:
         UnknownMarking: it cites something else, or something that cannot be interpreted.
@@ -112,7 +116,7 @@ def marking_set(
     settings = collection.settings
     if levelled and not candidate.cites and settings.red == "named":
         return _PLAIN[candidate.level]
-    terms, cites = NO_TERMS, []
+    terms, cites, reader = NO_TERMS, [], reader or TermsReader()
     for stix_id in candidate.cites:
         definition = definitions.get(stix_id)
         if definition is None:
@@ -122,10 +126,10 @@ def marking_set(
                 f"it is marked with {stix_id}, which is not known here",
                 "Publish the marking-definition in the same post, or cite one that is yours or built in",
             )
-        terms = terms.and_also(_terms(candidate, stix_id, definition.body))
+        terms = terms.and_also(_terms(reader, candidate, stix_id, definition.body))
         cites.append(Cited(stix_id, definition.digest))
     if candidate.type == "marking-definition":
-        terms = terms.and_also(_terms(candidate, candidate.id, candidate.body))
+        terms = terms.and_also(_terms(reader, candidate, candidate.id, candidate.body))
     level = candidate.level
     if level is None and levelled and settings.unmarked != "refuse":
         level = settings.unmarked
@@ -139,7 +143,9 @@ def marking_set(
     )
 
 
-def check_agreement(candidate: Candidate, agreement: str, definitions: Mapping[str, Definition]) -> None:
+def check_agreement(
+    candidate: Candidate, agreement: str, definitions: Mapping[str, Definition], reader: TermsReader
+) -> None:
     """Check that no sharing-terms of an object are those of another agreement.
 
     Asked of what is posted only: what is held was taken under the rules of its time.
@@ -151,7 +157,7 @@ def check_agreement(candidate: Candidate, agreement: str, definitions: Mapping[s
     if candidate.type == "marking-definition":
         bodies.append((candidate.id, candidate.body))
     for stix_id, body in bodies:
-        named = agreement_of(body)
+        named = reader.agreement(body)
         if named not in {"", agreement}:
             own = stix_id == candidate.id
             whose = "its terms are" if own else f"it is marked with {stix_id}, whose terms are"
@@ -231,9 +237,9 @@ _PLAIN: Final = {level: MarkingSet(level) for level in (None, *Level)}
 """One value for each level, so that ordinary objects share theirs."""
 
 
-def _terms(candidate: Candidate, stix_id: str, body: bytes) -> Terms:
+def _terms(reader: TermsReader, candidate: Candidate, stix_id: str, body: bytes) -> Terms:
     try:
-        return read_terms(body)
+        return reader.terms(body)
     except UnreadableTerms as unreadable:
         own = stix_id == candidate.id
         raise UnknownMarking(

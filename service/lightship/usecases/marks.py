@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Protocol
 
 from lightship.core.access import Action, Decision, Grant, Principal
@@ -25,13 +24,14 @@ from lightship.core.marks import (
     usable,
 )
 from lightship.core.ports import Decisions
+from lightship.core.stix.terms import TermsReader
 from lightship.core.time import Micros, format_stamp
 
 DEFINITION = "marking-definition"
 PAST_RULE = "deny-share-until"
 CEILING_RULE, RECEIVE_RULES = "deny-publish-ceiling", "deny-receive-"
-MOST_ASKED, MOST_NAMED = 50, 2
-"""Collections that are asked at most whether they would take what another refused, and named."""
+MOST_ASKED, MOST_NAMED = 500, 2
+"""How often other collections are asked at most, in one post, if they would take what is refused; names."""
 _EACH_BY_ITSELF = frozenset({DEFINITION, "identity"})
 _Key = tuple[str, Level | None, bool, str | None, tuple[str, ...]]
 _Outcome = tuple[MarkingSet | None, Decision]
@@ -84,6 +84,8 @@ class PostedMarks:
     candidates: Sequence[Candidate]
     now: Micros
     refused: set[str] = field(default_factory=set)
+    _reader: TermsReader = field(init=False, default_factory=TermsReader)
+    _asked: int = field(init=False, default=0)
     _known: dict[_Key, _Outcome] = field(init=False, default_factory=dict)
     _citing: dict[str, list[int]] = field(init=False, default_factory=dict)
     _posted: set[str] = field(init=False, default_factory=set)
@@ -172,8 +174,8 @@ class PostedMarks:
 
     def _ask(self, candidate: Candidate) -> _Outcome:
         try:
-            check_agreement(candidate, self.agreement.id, self._definitions)
-            marks = marking_set(candidate, self.grant.collection, self._definitions)
+            check_agreement(candidate, self.agreement.id, self._definitions, self._reader)
+            marks = marking_set(candidate, self.grant.collection, self._definitions, self._reader)
         except UnknownMarking as unknown:
             say = unknown.message
             if unknown.id in self.refused and unknown.id != candidate.id:
@@ -195,17 +197,19 @@ class PostedMarks:
         """Name collections that its publisher knows anyway, may post to, and that would take the object."""
         if candidate.type in _EACH_BY_ITSELF:
             return ""
-        found = []
-        for one in islice(self.agreement.collections, MOST_ASKED):
-            if one.id != self.grant.collection.id and self._takes(candidate, one):
-                found.append(f"`{one.alias}`")
-            if len(found) == MOST_NAMED:
+        found: list[str] = []
+        for one in self.agreement.collections:
+            if len(found) == MOST_NAMED or self._asked == MOST_ASKED:
                 break
+            if one.id != self.grant.collection.id:
+                self._asked += 1
+                if self._takes(candidate, one):
+                    found.append(f"`{one.alias}`")
         return f" {' and '.join(found)} would take it." if found else ""
 
     def _takes(self, candidate: Candidate, collection: Collection) -> bool:
         right = self.decisions.decide(self.principal, Action.PUBLISH, collection, self.agreement, self.now)
-        marks = marking_set(candidate, collection, self._definitions)
+        marks = marking_set(candidate, collection, self._definitions, self._reader)
         return right.allowed and self._decision(candidate, collection, marks).allowed
 
 

@@ -103,6 +103,23 @@ def test_nothing_is_loaded_again_while_the_epoch_stands() -> None:
     assert counting.loads == loads
 
 
+def test_removed_collections_are_looked_for_once_an_epoch() -> None:
+    hub = hub_with_two()
+    text = hub.text()
+    begin = text.index("[collections.warnings]")
+    end = text.find("[collections.", begin + 1)
+    hub.apply(text[:begin] + (text[end:] if end > 0 else ""))
+    counting = Counting(hub)
+    directory = Directory(counting, verify)
+    view = directory.view()
+    assert [(one.id, gone.alias) for one, gone in directory.removed(view)] == [("la-lb-mou", "warnings")]
+    loads = counting.loads
+    assert len(directory.removed(view)) == 1
+    assert counting.loads == loads, "every chain is read for it"
+    hub.apply(text)
+    assert not directory.removed(directory.view())
+
+
 def test_a_new_version_counts_at_once_also_when_somebody_else_made_it() -> None:
     hub = hub_with_two()
     reader = Directory(hub.store, verify)

@@ -13,7 +13,8 @@ import pytest
 from hubkit import HubKit, Store, make_hub
 from lightship.core.access import Action, Decision, Grant, Principal
 from lightship.core.marks import UNMARKED
-from lightship.usecases.marks import PostedMarks
+from lightship.core.stix import terms as terms_module
+from lightship.usecases.marks import MOST_ASKED, PostedMarks
 from stixsamples import Stix, indicator, new_id, sharing_terms, statement_marking
 
 STORES: tuple[Store, ...] = ("memory", "sqlite")
@@ -151,7 +152,9 @@ class Permissive:
         return Decision(True, "allow", "")
 
 
-def resolved(kit: HubKit, objects: list[Stix]) -> tuple[Any, Counting, Permissive]:
+def resolved(
+    kit: HubKit, objects: list[Stix], rules: Permissive | None = None
+) -> tuple[Any, Counting, Permissive]:
 
     collection = kit.collection_value("indicators")
     agreement = kit.hub.directory.view().agreements[kit.agreement]
@@ -161,7 +164,7 @@ def resolved(kit: HubKit, objects: list[Stix]) -> tuple[Any, Counting, Permissiv
     now = kit.hub.clock.now()
     candidates, refused = kit.hub.ingest.check(items, collection.settings, now)
     assert refused == []
-    reader, rules = Counting(), Permissive()
+    reader, rules = Counting(), rules or Permissive()
     store: Any = reader
     decisions: Any = rules
     return PostedMarks(store, decisions, grant, who, agreement, candidates, now).resolved(), reader, rules
@@ -172,6 +175,46 @@ def test_plain_objects_need_no_look_into_the_store_and_one_decision(kit: HubKit)
     assert reader.asked == []
     assert rules.asked == 1
     assert found.marks == [UNMARKED] * 50
+
+
+def test_a_large_definition_is_read_once_however_many_objects_cite_it(
+    kit: HubKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A post of 16 MiB would hold the hub for minutes otherwise: each author is decided by itself."""
+    read: list[int] = []
+
+    def counting(body: bytes, known: Any = terms_module.read_terms) -> Any:
+        read.append(len(body))
+        return known(body)
+
+    monkeypatch.setattr(terms_module, "read_terms", counting)
+    for large in (
+        statement_marking(definition={"statement": "x" * 10_000}),
+        {**sharing_terms(kit.agreement, onward="none"), "name": "x" * 10_000},
+        {**sharing_terms("another", onward="none"), "name": "x" * 10_000},
+    ):
+        many = [{**citing(large), "created_by_ref": new_id("identity")} for _ in range(50)]
+        found, _, rules = resolved(kit, [large, *many])
+        assert len(found.taken) + len(found.refused) == 51
+        assert len(found.taken) in (0, 51)
+        assert rules.asked in (0, 51)
+    assert len(read) == 2, "terms of another agreement are not even read"
+
+
+def test_refused_objects_ask_other_collections_a_bounded_number_of_times(kit: HubKit) -> None:
+    class Never(Permissive):
+        def decide(self, *args: Any) -> Decision:
+            self.asked += 1
+            return Decision(False, "deny-default", "no")
+
+        def decide_object(self, *args: Any) -> Decision:
+            return Decision(False, "deny-publish-ceiling", "no")
+
+    rules = Never()
+    many = [indicator(created_by_ref=new_id("identity")) for _ in range(MOST_ASKED + 10)]
+    found, _, _ = resolved(kit, many, rules)
+    assert len(found.refused) == len(many)
+    assert rules.asked == MOST_ASKED
 
 
 def test_definitions_are_read_once_a_post(kit: HubKit) -> None:

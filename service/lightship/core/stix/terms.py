@@ -79,6 +79,34 @@ class UnreadableTerms(Exception):
         super().__init__(f"{why} (at {where})")
 
 
+class TermsReader:
+    """Reads definitions, each once, for as many objects of a post as cite them: a definition may be large."""
+
+    def __init__(self) -> None:
+        self._terms: dict[bytes, Terms | UnreadableTerms] = {}
+        self._agreements: dict[bytes, str] = {}
+
+    def terms(self, body: bytes) -> Terms:
+        """Return what a marking definition asks for; see `read_terms`."""
+        found = self._terms.get(body)
+        if found is None:
+            try:
+                found = read_terms(body)
+            except UnreadableTerms as error:
+                found = error
+            self._terms[body] = found
+        if isinstance(found, UnreadableTerms):
+            raise UnreadableTerms(found.why, found.where)
+        return found
+
+    def agreement(self, body: bytes) -> str:
+        """Return the agreement that a definition names; see `agreement_of`."""
+        found = self._agreements.get(body)
+        if found is None:
+            found = self._agreements[body] = agreement_of(body)
+        return found
+
+
 def read_terms(body: bytes) -> Terms:
     """Return what a marking definition asks for.
 
