@@ -20,6 +20,7 @@ TAMPER = "security/test_collection_tamper.py"
 CHAIN = "unit/core/test_agreement_chain.py"
 CLIENT = "security/test_client_certificates.py"
 TOKEN = "security/test_credentials.py"
+KEYS = "security/test_suspended_key.py"
 STATE = "unit/client/test_kept_log.py"
 EVIDENCE = "security/test_evidence.py"
 JUDGED = "unit/core/log/test_evidence.py"
@@ -188,6 +189,31 @@ ROWS = [
         "stolen publish key, before and after `distrust_from`",
         "`distrusted`",
         f"{LOG}::test_stolen_publish_key_before_and_after_distrust_from",
+    ),
+    Row(
+        "stolen publish key suspended at 02:00, and a hub that takes its statements all the same",
+        "`suspended-key`",
+        f"{KEYS}::test_a_verifier_names_what_a_dishonest_hub_takes_from_a_suspended_key",
+    ),
+    Row(
+        "stolen publish key suspended at 02:00, at the hub",
+        "403 `deny-suspended`",
+        f"{KEYS}::test_stolen_publish_key_suspended_at_02_00",
+        BESIDE,
+    ),
+    Row(
+        "a post begun before a suspension whose body trickles in past it",
+        "403 `deny-suspended`",
+        f"{KEYS}::test_a_statement_whose_body_trickles_in_past_the_suspension_is_not_taken",
+        BESIDE,
+        f"{KEYS}::test_a_suspended_key_stops_nothing_else",
+    ),
+    Row(
+        "a suspension of a publisher's key that no party signed",
+        "`suspension-refused`, and the key goes on",
+        f"{KEYS}::test_a_strangers_suspension_of_a_key_stops_nothing",
+        HONEST,
+        f"{KEYS}::test_by_what_a_consumer_kept_it_names_it_as_well",
     ),
     Row(
         "stolen publish key, at the hub",

@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 
 from hubkit import StoppedClock
+from lightship.cli.verified import Total
 from lightship.core.agreement import Agreement
 from lightship.core.agreement import suspension as orders
 from lightship.core.agreement.suspension import Order
@@ -260,3 +261,19 @@ def test_a_key_of_somebody_else_under_the_name_of_a_suspended_one_is_named_as_th
     hub.authors["uslgb"].key = stranger
     hub.publish("uslgb", logged(1))
     assert Consumer(hub, tmp_path / "state.json").failures() == {Failure.UNKNOWN_KEY}
+
+
+def test_a_verified_pull_says_what_is_suspended(hub: SignedHub, clock: StoppedClock) -> None:
+    """Nothing is wrong with the log, and who relies on the publisher reads it all the same."""
+    suspend(hub, hub.keys["uslgb"])
+    consumer = hub.consumer()
+    total = Total("exercise/indicators")
+    total.add(consumer.pull())
+    total.stops = [one for one in consumer.kept.log.ledger.suspensions.stops if one.holds(clock.now())]
+    assert not total.failed(strict=False)
+    (stop,) = total.summary()["suspensions"]
+    assert (stop["key"], stop["member"], stop["reason"]) == (
+        hub.keys["uslgb"].keyid,
+        None,
+        "Stolen at 02:00",
+    )

@@ -310,8 +310,6 @@ def draft_of(path: Path) -> Draft:
 
 def shape(one: Agreement, now: Micros) -> dict[str, Any]:
     """Return an agreement as `--json` prints it."""
-    from lightship.usecases.standing import suspension_shape
-
     return {
         "id": one.id,
         "title": one.title,
@@ -330,7 +328,7 @@ def shape(one: Agreement, now: Micros) -> dict[str, Any]:
             {"alias": held.alias, "id": held.id, "title": held.title, "ceiling": held.ceiling.value}
             for held in one.collections
         ],
-        "suspensions": [suspension_shape(stop) for stop in one.stops(now)],
+        "suspensions": [stop.shape() for stop in one.stops(now)],
     }
 
 

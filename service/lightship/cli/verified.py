@@ -14,10 +14,12 @@ import click
 from lightship.cli import exits
 from lightship.cli.output import counting, dumps, say
 from lightship.cli.remote import client_of
+from lightship.cli.standing import suspended
 from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
     from lightship.client.verifying import Report
+    from lightship.core.agreement.suspension import Stop
     from lightship.core.log.complete import Outcome
     from lightship.core.log.findings import Finding
     from lightship.core.log.ledger import Gone
@@ -75,6 +77,7 @@ def pull_verified(
             _write(out, (body + b"\n" for body in part.bodies()), append=not begins)
             part.keep()
             total.add(report)
+            total.stops = [one for one in kept.log.ledger.suspensions.stops if one.holds(now())]
             if checkpoint is not None:
                 checkpoint.write_bytes(kept.log.note)
             if fresh and not pinned:
@@ -99,6 +102,8 @@ class Total:
         self.missing: list[Held] = []
         self.findings: list[Finding] = []
         self.unnamed = self.withdrawn = 0
+        self.stops: list[Stop] = []
+        """Suspensions in effect, as the verified log has them."""
         self.last: Report | None = None
 
     def add(self, report: Report) -> None:
@@ -134,6 +139,7 @@ class Total:
             "missing": [{"id": one.id, "version": one.version, "digest": one.digest} for one in self.missing],
             "findings": [_finding(one) for one in self.findings],
             "warnings": [_finding(one) for one in last.warnings] if last is not None else [],
+            "suspensions": [one.shape() for one in self.stops],
             "unnamed": self.unnamed,
             "withdrawn": self.withdrawn,
             "size": last.size if last is not None else 0,
@@ -169,6 +175,7 @@ def _tell(total: Total, *, failed: bool) -> None:
     lines = [f"{one.result}: {one.id}" for one in total.failures]
     lines += [f"missing: {one.id} {one.version}" for one in total.missing]
     lines += [str(one) for one in total.findings]
+    lines += [suspended(one.shape()) for one in total.stops]
     lines += [f"warning: {one}" for one in (last.warnings if last is not None else ())]
     for line in lines[:SHOWN]:
         say(line)

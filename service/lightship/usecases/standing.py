@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from lightship.core.access import Principal
 from lightship.core.agreement import Agreement
-from lightship.core.agreement.suspension import Stop
 from lightship.core.ports import Registry
 from lightship.core.time import Micros, format_stamp
 from lightship.usecases.answers import Shape
@@ -40,7 +39,7 @@ def standing(
         "version": agreement.version,
         "first": agreement.hub,
         "versions": [{"version": one.version, "sha256": one.digest} for one in chain],
-        "suspensions": [suspension_shape(one) for one in agreement.stops(now)],
+        "suspensions": [one.shape() for one in agreement.stops(now)],
         "rosters": [] if current is None else _rosters(current, agreement, now),
     }
 
@@ -54,18 +53,6 @@ def asker(registry: Registry, principal: Principal, agreement: Agreement, now: M
         "name": principal.name,
         "suspended": _stamp(stop.until if stop is not None else None),
         "expires": _stamp(held[0].expires if held else None),
-    }
-
-
-def suspension_shape(stop: Stop) -> Shape:
-    """Return a suspension: of a key, else of a member, else of all."""
-    return {
-        "member": stop.member or None,
-        "key": stop.key or None,
-        "party": stop.party,
-        "from": format_stamp(stop.since),
-        "until": format_stamp(stop.until),
-        "reason": stop.reason,
     }
 
 

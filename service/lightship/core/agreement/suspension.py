@@ -129,6 +129,17 @@ class Stop:
             return f"key {self.key}"
         return f"member {self.member}" if self.member else ""
 
+    def shape(self) -> dict[str, str | None]:
+        """Return it as JSON shows it."""
+        return {
+            "member": self.member or None,
+            "key": self.key or None,
+            "party": self.party,
+            "from": format_stamp(self.since),
+            "until": format_stamp(self.until),
+            "reason": self.reason,
+        }
+
     def of_member(self, member: str) -> bool:
         """True if this member may do nothing: it is meant, or all are."""
         return not self.key and self.member in {"", member}
