@@ -35,6 +35,8 @@ STATE, NAME = "log", "collection"
 class SignedPublisher:
     """A key's outbox in a collection, and the log that its proofs are verified against, for a `with` block.
 
+    One tool at a time is at it: another waits for its turn, and finds what was kept.
+
     >>> with SignedPublisher(client, "la-lb-mou/indicators", key, outboxes, now) as desk:
     ...     desk.put([report], withdraw=desk.named(["indicator--…"], WithdrawReason.PUBLISHER))
     ...     for sent in desk.send():
@@ -58,9 +60,10 @@ class SignedPublisher:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / NAME).write_text(target.name + "\n")
         self._open = ExitStack()
-        state = opened(client, target.name, folder / STATE, now=now)
-        self._kept, self._source, _ = self._open.enter_context(state)
+        self._open.enter_context(Box(folder).locked("desk"))
         try:
+            state = opened(client, target.name, folder / STATE, now=now)
+            self._kept, self._source, _ = self._open.enter_context(state)
             self._follow()
         except BaseException:
             self._open.close()

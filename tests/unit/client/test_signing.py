@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -239,3 +240,26 @@ def test_a_refusal_after_a_lost_answer_is_settled_by_the_verified_log(
     desk.put([text(indicator())])
     (sent,) = desk.send()
     assert isinstance(sent.answer, Refusal)
+
+
+def test_two_tools_at_once_take_turns(hub: SignedHub, desk: SignedPublisher, tmp_path: Path) -> None:
+    """A job and a person publish at the same time with one key: neither is turned away."""
+    began, sent = threading.Event(), list[int]()
+
+    def second() -> None:
+        began.set()
+        with desk_of(hub, "uslgb", tmp_path) as other:
+            other.put([text(indicator())])
+            sent.extend(one.seq for one in other.send())
+
+    tool = threading.Thread(target=second)
+    tool.start()
+    assert began.wait(10)
+    tool.join(0.3)
+    assert tool.is_alive()
+    assert isinstance(say(desk, indicator()), Proof)
+    OPEN.remove(desk)
+    desk.close()
+    tool.join(60)
+    assert not tool.is_alive()
+    assert sent == [2]
