@@ -148,6 +148,9 @@ def test_what_cannot_be_exported_or_deleted_is_refused_with_its_reason(hub: Live
     year = f"{datetime.now(UTC):%Y}"
     code, said = refused(hub, "audit", "export", "nobody", "--out", str(tmp_path / "out"))
     assert (code, "no agreement `nobody`" in said) == (3, True)
+    typo = ("--member", "uslxx", "--out", str(tmp_path / "out"))
+    code, said = refused(hub, "audit", "export", hub.agreement, *typo)
+    assert (code, "never had a member `uslxx`" in said) == (3, True)
     code, said = refused(hub, "audit", "export", hub.agreement, "--out", str(tmp_path))
     assert (code, "exists" in said) == (3, True)
     code, said = refused(hub, "audit", "retire", year, "--delete")

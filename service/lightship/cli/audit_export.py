@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,13 @@ def export(
     with hub_of(hub_dir) as hub:
         if agreement != HUB_SCOPE and agreement not in hub.registry.agreement_ids():
             raise NotFound(f"There is no agreement `{agreement}`", todo="See `lightship collection list`")
+        chain = hub.registry.chain(agreement) if agreement != HUB_SCOPE else ()
+        members = {name for one in chain for name in json.loads(one.payload)["members"]}
+        if member and member not in members:
+            raise NotFound(
+                f"`{agreement}` never had a member `{member}`",
+                todo=f"There are: {', '.join(sorted(members)) or 'none'}",
+            )
         made = wall_clock()
         done_by = AccessEvent(
             req=new_request(),
@@ -81,7 +89,7 @@ def export(
         hub.access.record(done_by).result()  # so it is in what is exported
         request = ExportRequest(
             scope=agreement,
-            envelopes=[one.envelope for one in hub.registry.chain(agreement)],
+            envelopes=[one.envelope for one in chain],
             key_text=key_text(key.public),
             made=made,
             years=years,
