@@ -102,3 +102,25 @@ def test_a_backup_of_before_is_a_way_out(tmp_path: Path) -> None:
     with type(kit)(hub, make_app(hub), kit.agreement, held) as kit, kit.client("uslgb") as lgb:
         assert lgb.post(place, json={"objects": [indicator()]}).status_code == 202
     assert execute(["fsck", "--hub", str(hub_dir)]) == 0
+
+
+def test_an_export_that_the_hub_does_not_vouch_for_says_so_and_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with make_hub(tmp_path, "sqlite") as kit:
+        hub_dir = kit.hub.dir
+    words = ["audit", "export", "exercise", "--hub", str(hub_dir), "--json", "--out"]
+    assert execute([*words, str(tmp_path / "sound")]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["unvouched"] == []
+    (path,) = (hub_dir / "data").glob("audit-*.db")
+    db = apsw.Connection(str(path))
+    db.execute("UPDATE event SET seal = NULL").fetchall()
+    db.close()
+    assert execute([*words, str(tmp_path / "forged")]) == 1
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["unvouched"] == [int(path.stem[-4:])]
+    words = [*words[:-2], "--out", str(tmp_path / "told")]
+    assert execute(words) == 1
+    assert "does not vouch" in capsys.readouterr().err
+    keys = str(tmp_path / "sound" / "keys")
+    assert execute(["verify", str(tmp_path / "sound"), "--root", keys]) == 0
+    assert execute(["verify", str(tmp_path / "forged"), "--root", keys]) == 1

@@ -329,7 +329,8 @@ def test_nothing_in_an_export_is_passed_over(lab: AuditLab) -> None:
         (out / name).unlink()
     seals = out / "2026/seals"
     kept = seals.read_text()
-    seals.write_text(kept + kept.splitlines()[0].replace("0 ", "3 ", 1) + "\n")
+    first, *others = kept.splitlines(keepends=True)
+    seals.write_text("".join([first, first.replace("0 ", "3 ", 1), *others]))
     assert "entry 3: a signature over a group is given for it" in lab.verify(out).verdict
 
 

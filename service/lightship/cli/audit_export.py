@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lightship.cli import exits
 from lightship.cli.command import Command, hub_option, json_option
 from lightship.cli.local import data_of, hub_of, new_request, wall_clock
 from lightship.cli.output import print_json, say, stages
@@ -50,11 +51,12 @@ def export(
     member: str,
     hub_dir: Path,
     as_json: bool,
-) -> None:
+) -> int:
     """Write the access log of AGREEMENT into a new folder, also while the hub serves.
 
     AGREEMENT `hub` is what lies outside any. An auditor verifies it with `lightship verify`, without the hub.
-    A member's part shows that its entries are in the log, not that they are all.
+    A member's part shows that its entries are in the log, not that they are all. Ends with 1 if the hub
+    cannot vouch for all entries, since some are not what it signed at their time: the export says so too.
     """
     from lightship.core.agreement.chain import key_text
     from lightship.core.audit import HUB_SCOPE, AccessEvent
@@ -111,17 +113,25 @@ def export(
                     {"origin": origin, "year": year, "entries": count}
                     for origin, (year, count) in zip(done.origins, done.entries.items(), strict=True)
                 ],
+                "unvouched": list(done.unvouched),
             }
         )
-        return
+        return exits.FAILED if done.unvouched else exits.OK
     for year, count in done.entries.items():
         click.echo(f"{out}/{year}: {count:,} entries")
     say(f"The hub's key, to be told to the auditor by another way: {key_text(key.public)}")
     say(f"Verify it anywhere: lightship verify {out} --root KEYS (a file with that key)")
+    for year in done.unvouched:
+        say(
+            f"The hub does not vouch for {year}: not all entries are what it signed at their time, and its "
+            "checkpoint says so. See: lightship fsck"
+        )
+    return exits.FAILED if done.unvouched else exits.OK
 
 
 def _checkpoint(path: Path) -> Checkpoint:
     """Return an older checkpoint; its signature is the verifier's to judge."""
+    from lightship.client.audit_files import own_file
     from lightship.core.log.notes import parse_checkpoint, parse_note
 
-    return parse_checkpoint(parse_note(path.read_bytes()).text)
+    return parse_checkpoint(parse_note(own_file(path)).text)

@@ -53,14 +53,14 @@ def verify(
     The first line is the verdict. Ends with 1 if anything does not hold, or if no key was given with --root:
     then it is only shown that the export holds together.
     """
-    from lightship.client.audit_files import read_pins, read_receipts
+    from lightship.client.audit_files import own_file, read_pins, read_receipts
     from lightship.client.auditing import verify_export
 
     with stages() as progress:
         report = verify_export(
             folder,
-            pins=read_pins(keys.read_text(errors="replace")) if keys is not None else (),
-            since=[(str(path), path.read_bytes()) for path in since],
+            pins=read_pins(own_file(keys).decode(errors="replace")) if keys is not None else (),
+            since=[(str(path), own_file(path)) for path in since],
             receipts=read_receipts(receipts) if receipts is not None else (),
             progress=progress,
         )

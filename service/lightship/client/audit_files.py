@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from errno import ELOOP
 from pathlib import Path
-from stat import S_ISREG
+from select import select
+from stat import S_ISDIR, S_ISREG
 from typing import Any, BinaryIO
 
 import orjson
@@ -32,6 +33,12 @@ _YEAR = re.compile(r"\d{4}", re.ASCII)
 _KEYID = re.compile(r"[0-9a-f]{64}")
 _MAX_LINE = 8 * MAX_LEAF
 _MAX_SMALL = 64 * 1024
+MAX_RECEIPTS = 64 * 1024 * 1024
+"""Bytes of all receipts that are looked for at once."""
+MAX_VERSIONS = 10_000
+"""Versions of an agreement that an export may have."""
+PATIENCE_S = 10
+"""How long a pipe that the caller names may stay silent."""
 _PART_FILES = frozenset({"checkpoint", "part.ndjson"})
 _LOG_FILES = frozenset(
     {"checkpoint", "checkpoints.ndjson", "entries.ndjson", "hashes", "seals", "start.json"}
@@ -175,18 +182,22 @@ def read_start(folder: Path, year: int) -> Frontier:
 
 
 def read_kept(folder: Path, year: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield line, size and signed note of the checkpoints that the hub kept."""
+    """Yield line, size and signed note of the checkpoints that the hub kept, in order."""
+    last = -1
     for number, line in enumerate(lines_of(folder / "checkpoints.ndjson"), 1):
         where = f"{year}/checkpoints.ndjson, line {number}"
         value = _object(where, line)
         if set(value) != {"note", "size"} or type(value["size"]) is not int or type(value["note"]) is not str:
             raise BadExport(where, "it needs note (text) and size (whole number) only")
-        yield number, value["size"], value["note"].encode()
+        if value["size"] <= last:
+            raise BadExport(where, "its size does not rise")
+        last = value["size"]
+        yield number, last, value["note"].encode()
 
 
-def read_seals(folder: Path, year: int) -> dict[int, tuple[int, bytes]]:
-    """Return the seals: index of a group's first entry -> its size, its signature."""
-    found: dict[int, tuple[int, bytes]] = {}
+def read_seals(folder: Path, year: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the seals in order: index of a group's first entry, its size, its signature."""
+    last = -1
     for number, line in enumerate(lines_of(folder / "seals"), 1):
         where = f"{year}/seals, line {number}"
         parts = line.decode(errors="replace").split(" ")
@@ -195,10 +206,10 @@ def read_seals(folder: Path, year: int) -> dict[int, tuple[int, bytes]]:
         ):
             raise BadExport(where, "it is not index, size and signature")
         index, size, signature = int(parts[0]), int(parts[1]), _base64(parts[2])
-        if signature is None or len(signature) != 64 or size < 1 or index in found:
+        if signature is None or len(signature) != 64 or size < 1 or index <= last:
             raise BadExport(where, "its size, its signature or its index cannot be used")
-        found[index] = (size, signature)
-    return found
+        last = index
+        yield index, size, signature
 
 
 def read_part(folder: Path, year: int) -> Iterator[tuple[int, PartEntry]]:
@@ -263,19 +274,46 @@ def read_receipts(folder: Path) -> list[tuple[str, Receipt]]:
         MalformedRequest: a line holds none, or there is none at all; names file and line.
     """
     found: list[tuple[str, Receipt]] = []
+    left = MAX_RECEIPTS
     for path in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
-        try:
-            with path.open("rb") as file:  # the caller's own: a link or a pipe will do
-                found += _receipts_in(file, path.name)
-        except OSError as error:
-            raise MalformedRequest(f"{path.name} cannot be read", why=error.strerror or "") from None
+        data = own_file(path, left)
+        left -= len(data)
+        found += _receipts_in(data, path.name)
     if not found:
         raise MalformedRequest(f"There is no receipt in {folder}")
     return found
 
 
-def _receipts_in(file: BinaryIO, name: str) -> Iterator[tuple[str, Receipt]]:
-    for number, line in enumerate(_lines(file, name, _MAX_LINE), 1):
+def own_file(path: Path, limit: int = _MAX_SMALL) -> bytes:
+    """Return what is in a file that the caller names: a link or a pipe will do, one without end will not.
+
+    Raises:
+        MalformedRequest: it cannot be read, is a folder, has more than `limit` bytes, or a pipe stays silent.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise MalformedRequest(f"{path} cannot be read", why=error.strerror or "") from None
+    try:
+        if S_ISDIR(os.fstat(fd).st_mode):
+            raise MalformedRequest(f"{path} is a folder", todo="Name a file")
+        data = bytearray()
+        while len(data) <= limit:
+            if not select([fd], [], [], PATIENCE_S)[0]:
+                raise MalformedRequest(f"Nothing comes from {path}", why=f"for {PATIENCE_S} seconds")
+            piece = os.read(fd, min(1 << 20, limit + 1 - len(data)))
+            if not piece:
+                return bytes(data)
+            data += piece
+    except OSError as error:
+        raise MalformedRequest(f"{path} cannot be read", why=error.strerror or "") from None
+    finally:
+        os.close(fd)
+    raise MalformedRequest(f"{path} is too large", why=f"it has more than {limit} bytes")
+
+
+def _receipts_in(data: bytes, name: str) -> Iterator[tuple[str, Receipt]]:
+    for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
         where = f"{name}, line {number}"

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from lightship.client.audit_files import (
+    MAX_VERSIONS,
     About,
     BadExport,
     lines_of,
@@ -148,17 +150,17 @@ def verify_export(
 
 def _authority(folder: Path, about: About, public: bytes, pins: Sequence[str], report: AuditReport) -> None:
     """Verify the agreement's chain, and that the hub's key is one that the caller or the agreement names."""
-    files = sorted((folder / "agreement").glob("*")) if (folder / "agreement").is_dir() else []
+    files = list(islice((folder / "agreement").glob("*"), MAX_VERSIONS + 1))
     if about.agreement == HUB_SCOPE:
         report.authority = "the hub's own key"
         report.pinned = report.keyid in pins
-        for path in files:
+        for path in sorted(files):
             report.findings.add(f"agreement/{path.name}", "the hub's own log has no agreement")
         if pins and not report.pinned:
             report.findings.add("keys", "the hub's key is none of those given with --root")
         return
     expected = [folder / "agreement" / f"{number}.json" for number in range(1, len(files) + 1)]
-    if set(files) != set(expected) or not files:
+    if set(files) != set(expected) or not 0 < len(files) <= MAX_VERSIONS:
         raise BadExport("agreement", "its signed versions must be 1.json, 2.json, ... without a gap")
     chain = _chain(about.agreement, expected, pins)
     if chain.last is None:
@@ -173,23 +175,23 @@ def _authority(folder: Path, about: About, public: bytes, pins: Sequence[str], r
 
 def _chain(agreement: str, paths: Sequence[Path], pins: Sequence[str]) -> Chain:
     """Return the verified chain; if there are pinned keys, one of them must have signed its first version."""
-    envelopes = [whole_file(path, dsse.MAX_ENVELOPE) for path in paths]
+    first = whole_file(paths[0], dsse.MAX_ENVELOPE)
     for pin in pins:
         chain = Chain(agreement, verify, pinned_key=pin)
         try:
-            chain.append(envelopes[0])
+            chain.append(first)
         except LightshipError:
             continue
         break
     else:
         chain = Chain(agreement, verify)
-        _append(chain, envelopes[0], 1)
+        _append(chain, first, 1)
         if pins:
             raise BadExport(
                 "agreement/1.json", "none of the keys given with --root is a root key that signed it"
             )
-    for number, envelope in enumerate(envelopes[1:], 2):
-        _append(chain, envelope, number)
+    for number, path in enumerate(paths[1:], 2):
+        _append(chain, whole_file(path, dsse.MAX_ENVELOPE), number)
     return chain
 
 

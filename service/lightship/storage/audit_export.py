@@ -22,7 +22,7 @@ import orjson
 from lightship import __version__
 from lightship.core.errors import BadFile, Conflict, NotFound
 from lightship.core.log.merkle import Frontier, frontier, inclusion
-from lightship.core.log.notes import Checkpoint
+from lightship.core.log.notes import Checkpoint, parse_checkpoint, parse_note
 from lightship.core.log.receipt import audit_origin
 from lightship.core.time import Micros, format_stamp
 from lightship.storage.progress import Progress, no_progress
@@ -62,10 +62,11 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written: year -> entries, and its origins."""
+    """What was written: year -> entries, its origins, and the years that the hub does not vouch for."""
 
     entries: Mapping[int, int]
     origins: Sequence[str]
+    unvouched: Sequence[int] = ()
 
 
 def export_log(
@@ -83,7 +84,7 @@ def export_log(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        entries, origins = {}, []
+        entries, origins, unvouched = {}, [], []
         for year, path in audit_files(data_dir):
             if request.years and year not in request.years:
                 continue
@@ -91,6 +92,7 @@ def export_log(
             if found is not None:
                 entries[year] = found[0]
                 origins.append(found[1])
+                unvouched += [year] if not found[2] else []
         if not entries:
             raise NotFound(
                 f"There is no access log of `{request.scope}`"
@@ -101,7 +103,7 @@ def export_log(
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Exported(entries, origins)
+    return Exported(entries, origins, unvouched)
 
 
 def _write_about(folder: Path, request: ExportRequest, years: Sequence[int]) -> None:
@@ -122,7 +124,8 @@ def _write_about(folder: Path, request: ExportRequest, years: Sequence[int]) -> 
 
 def _export_year(
     path: Path, year: int, folder: Path, request: ExportRequest, sealer: Sealer, progress: Progress
-) -> tuple[int, str] | None:
+) -> tuple[int, str, bool] | None:
+    """Return number of entries, origin, and whether the hub vouches for all of them."""
     db = open_database(path, readonly=True)
     try:
         if int(db.pragma("user_version")) < _FIRST_SCHEMA_WITH_TREES:
@@ -136,15 +139,17 @@ def _export_year(
             return None
         folder.mkdir()
         origin = head.origin or audit_origin(sealer.host, request.scope, year)
-        (folder / "checkpoint").write_bytes(checkpoint_of(db, agr, origin, head.tree, sealer))
+        note = checkpoint_of(db, agr, origin, head.tree, sealer)
+        vouched = parse_checkpoint(parse_note(note).text).origin == origin
+        (folder / "checkpoint").write_bytes(note)
         if request.member:
-            return _export_part(db, agr, head, folder, request.member, progress), origin
+            return _export_part(db, agr, head, folder, request.member, progress), origin, vouched
         begin = (request.since or {}).get(origin)
         first = min(begin.size, head.tree.size) if begin is not None else 0
         if first:
             _write_start(folder, frontier(hashes_of(db, agr), first))
         _write_signed(db, agr, folder, first)
-        return _write_entries(db, agr, first, head.tree.size, folder, progress), origin
+        return _write_entries(db, agr, first, head.tree.size, folder, progress), origin, vouched
     finally:
         db.close()
 

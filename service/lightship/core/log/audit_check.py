@@ -12,7 +12,7 @@ whatever the database holds by then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -29,6 +29,10 @@ from lightship.core.log.notes import (
 )
 from lightship.core.log.receipt import Receipt, group_message, verify_receipt
 
+MAX_SIZE = 1 << 62
+"""More entries than any log has."""
+Seal = tuple[int, int, bytes]
+"""Index of the first entry of a group, number of its entries, signature."""
 MAX_FINDINGS = 100
 """Findings that are listed; all are counted."""
 
@@ -83,7 +87,7 @@ class LogCheck:
         begin: the tree before the first leaf, empty unless the export goes on from an older checkpoint.
         older: further checkpoints of the same log, verified: where each comes from, and what it says.
         sealed_from: size of the newest checkpoint that the hub kept; from there on `seals` must cover all.
-        seals: index of the first entry of a group -> its number of entries and its signature.
+        seals: of groups, in order: index of the first entry, number of entries, signature.
         receipts: (where it was read, receipt) that hold for this log.
     """
 
@@ -98,7 +102,7 @@ class LogCheck:
         begin: Frontier | None = None,
         older: Sequence[tuple[str, Checkpoint]] = (),
         sealed_from: int = 0,
-        seals: Mapping[int, tuple[int, bytes]] | None = None,
+        seals: Iterable[Seal] = (),
         receipts: Iterable[tuple[str, Receipt]] = (),
     ) -> None:
         self._point, self._scope, self._year, self._keys, self._found = point, scope, year, keys, findings
@@ -109,7 +113,8 @@ class LogCheck:
         self._older: dict[int, list[tuple[str, Checkpoint]]] = {}
         for said, one in older:
             self._older.setdefault(one.size, []).append((said, one))
-        self._seals, self._sealed = dict(seals or {}), max(sealed_from, self.begin)
+        self._seals, self._sealed = iter(seals), max(sealed_from, self.begin)
+        self._seal_ahead: Seal | None = None
         self._group: list[bytes] = []
         self._wanted, self._signature = 0, b""
         self._differs = False
@@ -153,8 +158,7 @@ class LogCheck:
             self._found.add(where, "its entries are not those that the checkpoint was signed over")
         if self._wanted:
             self._found.add(where, f"its newest entries are missing: {self._wanted} were signed together")
-        for index in sorted(self._seals):
-            self._say(index, "a signature over a group is given for it, but no group begins there")
+        self._seal_at(MAX_SIZE)
         for older in sorted(self._older):
             for said, _ in self._older[older]:
                 if older < self.begin:
@@ -184,7 +188,7 @@ class LogCheck:
     def _seal(self, index: int, digest: bytes) -> None:
         """Check that the entry is in a group that was signed when it was recorded."""
         if not self._wanted:
-            self._wanted, self._signature = self._seals.pop(index, (0, b""))
+            self._wanted, self._signature = self._seal_at(index)
             self._group = []
             if not self._wanted:
                 self._say(index, "it is covered by no signature of when it was recorded")
@@ -198,6 +202,17 @@ class LogCheck:
         if not self._keys.verify(self._keys.public, self._signature, message):
             with_others = f", with the {size - 1} after it" if size > 1 else ""
             self._say(first, f"it is not what the hub signed when it was recorded{with_others}")
+
+    def _seal_at(self, index: int) -> tuple[int, bytes]:
+        """Return size and signature of the group that begins at an entry, 0 if none does."""
+        while True:
+            ahead = self._seal_ahead or next(self._seals, None)
+            self._seal_ahead = ahead if ahead is not None and ahead[0] > index else None
+            if ahead is None or ahead[0] > index:
+                return 0, b""
+            if ahead[0] == index:
+                return ahead[1:]
+            self._say(ahead[0], "a signature over a group is given for it, but no group begins there")
 
     def _look(self, index: int, leaf: Leaf) -> None:
         if leaf.agr != self._scope:
