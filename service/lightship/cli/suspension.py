@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ def suspend(
     _one_target(member, key)
     who = f"the member {member}" if member else f"the key {key}" if key else "all members"
     if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("Nobody can be asked here: add --yes.")
         click.confirm(f"Suspend {who} of {name} for {hours} hours?", abort=True, err=True)
     with hub_of(hub_dir) as hub, _suspending(hub) as work:
         now = hub.clock.now()
