@@ -223,6 +223,36 @@ ROWS = [
         "unit/log/test_distrust.py::test_without_taking_them_out_every_consumer_would_refuse_them",
     ),
     Row(
+        "stolen publish key, its attestation of what others added",
+        "stays; what it put in leaves",
+        "unit/log/test_distrust.py::test_the_add_that_made_a_version_live_decides_not_a_later_attestation",
+        HONEST,
+    ),
+    Row(
+        "unsigned post where signatures are required",
+        "403 `deny-unsigned`",
+        "unit/log/test_require_signature.py::test_an_unsigned_post_is_refused_with_its_rule_and_what_to_do",
+        OFF,
+        "unit/log/test_require_signature.py::"
+        "test_without_the_rule_the_hub_would_log_what_every_consumer_refuses",
+    ),
+    Row(
+        "unsigned post under way while signatures come to be required",
+        "403 `deny-unsigned`",
+        "security/test_signature_race.py::test_a_write_decided_before_the_switch_is_decided_anew",
+        OFF,
+        "security/test_signature_race.py::"
+        "test_without_the_comparison_of_epochs_it_would_stand_behind_the_switch",
+    ),
+    Row(
+        "token that the steward minted in a member's name",
+        "403 `deny-token-not-listed`",
+        "security/test_listed_tokens.py::test_a_secret_that_the_steward_mints_for_itself_in_a_members_name",
+        OFF,
+        "security/test_listed_tokens.py::"
+        "test_without_the_look_into_rosters_every_minted_secret_would_open_it",
+    ),
+    Row(
         "one rogue officer",
         "`agreement-forged`",
         f"{CHAIN}::test_threshold_lowered_by_one_rogue_officer",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,15 @@ def unsigned_behind(kit: HubKit) -> list[int]:
     return found
 
 
-def blind(monkeypatch: Patch) -> None:
-    """Let writes go in whatever epoch they were decided under."""
+def blind() -> Callable[[Transaction, Grant], Head]:
+    """Return an `enter` that lets writes in whatever epoch they were decided under."""
     enter = Transaction.enter
 
     def anyway(self: Transaction, grant: Grant) -> Head:
         late = Grant(grant.subject, grant.action, grant.collection, self.epoch, grant.decision)
         return enter(self, late)
 
-    monkeypatch.setattr(Transaction, "enter", anyway)
+    return anyway
 
 
 def between(kit: HubKit, monkeypatch: Patch, write: str) -> None:
@@ -115,7 +116,7 @@ def test_without_the_comparison_of_epochs_it_would_stand_behind_the_switch(
         held = indicator()
         post(kit, held)
         post(kit, *under(kit, release_at=moment(clock, 60)))
-        blind(monkeypatch)
+        monkeypatch.setattr(Transaction, "enter", blind())
         between(kit, monkeypatch, write)
         act(kit, clock, write, held)
         assert len(unsigned_behind(kit)) == 1
