@@ -386,6 +386,23 @@ def test_a_client_that_a_roster_lists_comes_in_right_after_and_not_once_it_is_dr
     assert why(hub) == "deny-unknown-certificate"
 
 
+def test_a_client_that_a_roster_lists_is_counted_once_among_the_readers(
+    hub: SignedHub, pair: Pair, tmp_path: Path
+) -> None:
+    def counted() -> dict[str, int]:
+        with hub.kit.client("uslax") as client:
+            answer = client.get(f"/audience{hub.kit.root}indicators/", headers={"Accept": "application/json"})
+        return {one["member"]: one["clients"] for one in answer.json()["readers"]}
+
+    before = counted()
+    second = make_pair(tmp_path / "second", hub_authority(hub.kit.hub.dir))
+    bind(hub.kit, "uslgb", "bound", second.shown)
+    roster(hub, "uslgb", pair.pin, second.pin)
+    assert counted() == before | {"uslgb": before["uslgb"] + 2}
+    revoke(hub.kit, pair.pin)
+    assert counted() == before | {"uslgb": before["uslgb"] + 1}
+
+
 def test_a_roster_whose_admin_key_was_replaced_lists_nobody(
     hub: SignedHub, served: Served, pair: Pair
 ) -> None:

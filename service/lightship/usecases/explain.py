@@ -6,6 +6,7 @@ store can decide (who owns an object, conflicts, quotas) is not foretold. Nothin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -54,7 +55,8 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A member that may read a collection now, and how many credentials of it hold."""
+    """A member that may read a collection now, and how many clients it has: credentials that hold, and client
+    certificates that its roster lists."""
 
     member: str
     name: str
@@ -215,12 +217,16 @@ class Explain:
         held = [one for one in self.registry.credentials(spot.agreement.id) if _void(one, now) is None]
         if spot.collection.settings.tokens == "member":
             held = [one for one in held if one.pin or self._lists(one)]
+        clients_of = Counter(one.member for one in held)
+        known = {one.pin for one in self.registry.credentials()}  # they go before rosters, revoked ones too
+        for pin, client in self._directory.clients(self._directory.view()).items():
+            if client is not None and client.agreement == spot.agreement.id and pin not in known:
+                clients_of[client.member] += 1
         found = []
         for member in spot.agreement.members.values():
             principal = Principal(spot.agreement.id, member.slug, "", member.slug, listed=True)
             if self.decisions.decide(principal, Action.READ, spot.collection, spot.agreement, now).allowed:
-                clients = sum(one.member == member.slug for one in held)
-                found.append(Reader(member.slug, member.name, clients))
+                found.append(Reader(member.slug, member.name, clients_of[member.slug]))
         return found
 
     def reach(
