@@ -280,14 +280,21 @@ def test_errors_of_the_framework_have_the_taxii_shape_too(kit: HubKit) -> None:
 def test_a_hub_whose_store_cannot_be_read_lives_but_is_not_ready(
     kit: HubKit, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Broken:
+    class Breaking:
+        broken = False
+
+        def epoch(self) -> int:
+            if self.broken:
+                raise OSError("secret")
+            return kit.hub.registry.epoch()
+
         def __getattr__(self, name: str) -> Any:
-            if name == "epoch":
-                return lambda: (_ for _ in ()).throw(OSError("secret"))
-            raise AttributeError(name)
+            return getattr(kit.hub.registry, name)
 
     caplog.set_level(logging.CRITICAL)
-    kit.app = make_app(replace(kit.hub, registry=Broken()))
+    registry = Breaking()
+    kit.app = make_app(replace(kit.hub, registry=registry))
+    registry.broken = True
     assert kit.client(None).get("/healthz").status_code == 200
     answer = kit.client(None).get("/readyz")
     assert answer.status_code == 503
@@ -298,7 +305,7 @@ def test_the_openapi_document_needs_a_credential_and_lists_every_taxii_route(kit
     assert kit.client(None).get("/openapi.json").status_code == 401
     document = kit.client("uslax", headers={"Accept": "application/json"}).get("/openapi.json").json()
     operations = {(path, method) for path, item in document["paths"].items() for method in item}
-    assert operations == {
+    assert operations >= {
         ("/healthz", "get"),
         ("/readyz", "get"),
         ("/schemas/", "get"),
