@@ -82,6 +82,10 @@ class Trees:
 
     def finish(self) -> None:
         """Check what is left once all events have passed."""
+        for table in ("node", "checkpoint", "head"):
+            for (agr,) in self._db.execute(f"SELECT DISTINCT agr FROM {table}"):  # noqa: S608  (one of three fixed names)
+                if agr not in self._trees:
+                    self._scratch.find(self._name, f"`{table}` has rows of a log without events")
         for agr, tree in self._trees.items():
             where = f"{self._name}, {tree.name}"
             if not tree.sound:
