@@ -12,8 +12,11 @@ from lightship.cli import exits
 from lightship.cli.command import Command, hub_option, json_option
 from lightship.cli.local import data_of, hub_of, new_request, wall_clock
 from lightship.cli.output import print_json, say, stages
+from lightship.core.errors import Damaged
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lightship.core.log.notes import Checkpoint
 
 
@@ -72,7 +75,7 @@ def export(
         if agreement != HUB_SCOPE and agreement not in hub.registry.agreement_ids():
             raise NotFound(f"There is no agreement `{agreement}`", todo="See `lightship collection list`")
         chain = hub.registry.chain(agreement) if agreement != HUB_SCOPE else ()
-        members = {name for one in chain for name in json.loads(one.payload)["members"]}
+        members = _members([one.payload for one in chain]) if member else set()
         if member and member not in members:
             raise NotFound(
                 f"`{agreement}` never had a member `{member}`",
@@ -127,6 +130,16 @@ def export(
             "checkpoint says so. See: lightship fsck"
         )
     return exits.FAILED if done.unvouched else exits.OK
+
+
+def _members(payloads: Sequence[bytes]) -> set[str]:
+    """Return all members that an agreement ever had."""
+    try:
+        return {str(name) for one in payloads for name in json.loads(one)["members"]}
+    except (ValueError, KeyError, TypeError):
+        raise Damaged(
+            "The agreement cannot be read", todo="Run `lightship fsck`, then restore a backup"
+        ) from None
 
 
 def _checkpoint(path: Path) -> Checkpoint:
