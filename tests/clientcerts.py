@@ -105,6 +105,19 @@ def bind(
     )
 
 
+def bind_again(kit: HubKit, name: str, shown: ClientCertificate) -> Credential:
+    """Give a credential of kind certificate another key."""
+    hub = kit.hub
+    return pins.bind_again(
+        hub.registry,
+        name,
+        shown,
+        listed=hub.directory.clients(hub.directory.view()),
+        req=uuid4().hex,
+        now=hub.clock.now(),
+    )
+
+
 def revoke(kit: HubKit, name: str) -> Credential:
     """Revoke a credential, or a client of a roster, by name or pin."""
     hub = kit.hub

@@ -130,7 +130,7 @@ def _bare(question: Question, person: Principal) -> set[str]:
     settings = question.collection.settings
     missing = set()
     if question.action in {Action.READ, Action.PUBLISH, Action.WITHDRAW} and settings.tokens == "member":
-        missing |= set() if person.listed or person.certificate else {"deny-token-not-listed"}
+        missing |= set() if person.listed else {"deny-token-not-listed"}
     if question.action not in {Action.PUBLISH, Action.WITHDRAW}:
         return missing
     if settings.require_signature and not question.signed:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from clientcerts import (
     Pair,
     bind,
+    bind_again,
     client_with,
     context_of,
     hub_authority,
@@ -44,6 +45,8 @@ from lightship.keys.hub_key import load_hub_key
 from lightship.usecases.suspensions import Suspending
 from lightship.web import server
 from signedhub import SignedHub, signed_hub
+from stixsamples import indicator
+from upkeeplab import held
 
 DISCOVERY = "/taxii2/"
 DAYS = 86_400
@@ -77,6 +80,14 @@ def roster(hub: SignedHub, member: str, *pins: str) -> None:
     last = hub.last.get(member)
     keys = dict(last.keys) if last else {}
     hub.apply(replace(hub.next_roster(member, keys), clients=pins))
+
+
+def suspend_pin(hub: SignedHub, pin: str) -> None:
+    kit = hub.kit
+    key = load_hub_key(kit.hub.dir)
+    suspending = Suspending(kit.hub.registry, kit.hub.directory, verify, key, kit.hub.signing)
+    now = kit.hub.clock.now()
+    suspending.suspend(kit.agreement, "", key=pin, hours=1, reason="Lost", req="5" * 32, now=now)
 
 
 def why(hub: SignedHub) -> str:
@@ -469,19 +480,54 @@ def test_the_hub_revokes_a_client_that_only_a_roster_lists(
 def test_a_suspended_pin_is_refused_until_its_suspension_ends(
     hub: SignedHub, served: Served, pair: Pair, clock: StoppedClock
 ) -> None:
-    kit = hub.kit
     roster(hub, "uslgb", pair.pin)
-    key = load_hub_key(kit.hub.dir)
-    suspending = Suspending(kit.hub.registry, kit.hub.directory, verify, key, kit.hub.signing)
     with client_with(served, pair) as alone, client_with(served, pair, "uslgb") as beside:
         assert (status(alone), status(beside)) == (200, 200)
-        suspending.suspend(
-            kit.agreement, "", key=pair.pin, hours=1, reason="Lost", req="5" * 32, now=clock.now()
-        )
+        suspend_pin(hub, pair.pin)
         assert (status(alone), why(hub)) == (401, "deny-suspended")
         assert status(beside) == 200
         clock.advance(3_600)
         assert (status(alone), status(beside)) == (200, 200)
+
+
+@pytest.mark.parametrize("by", ["credential", "roster"])
+@pytest.mark.parametrize("how", ["suspend", "replace", "revoke"])
+def test_a_write_under_way_whose_only_login_was_a_key_that_is_stopped_meanwhile_is_refused(
+    hub: SignedHub,
+    served: Served,
+    pair: Pair,
+    clock: StoppedClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    by: str,
+    how: str,
+) -> None:
+    if by == "roster" or how == "suspend":  # only a key that a roster lists can be suspended
+        roster(hub, "uslgb", pair.pin)
+    if by == "credential":
+        bind(hub.kit, "uslgb", "siem", pair.shown)
+    store: Any = hub.kit.hub.writer
+    publish, done = store.publish, list[int]()
+
+    def late(request: Any) -> Any:
+        if not done:
+            done.append(1)
+            clock.advance(1)
+            if how == "suspend":
+                suspend_pin(hub, pair.pin)
+            elif how == "revoke":
+                revoke(hub.kit, pair.pin)
+            elif by == "roster":
+                roster(hub, "uslgb")
+            else:
+                bind_again(hub.kit, "uslgb-siem", make_pair(tmp_path, hub_authority(hub.kit.hub.dir)).shown)
+        return publish(request)
+
+    monkeypatch.setattr(store, "publish", late)
+    with client_with(served, pair) as client:
+        answer = client.post(hub.kit.path("indicators", "objects/"), json={"objects": [indicator()]})
+    assert (answer.status_code, done) == (401, [1])
+    assert held(hub.kit) == set()
 
 
 def test_a_renewed_context_takes_up_another_authority_and_resumes_nothing_of_the_one_before(

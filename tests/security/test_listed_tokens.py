@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from clientcerts import bind, client_with, hub_authority, make_pair
 from lightship.core.agreement.chain import key_text
 from lightship.core.log.roster import Roster
 from lightship.crypto.sign import new_signing_key
@@ -42,8 +43,11 @@ def roster_of(hub: SignedHub, member: str, *tokens: str) -> Roster:
 
 
 def id_of(hub: SignedHub, name: str) -> str:
-    user, _ = hub.kit.credential(name)
-    return next(one.id for one in hub.kit.hub.registry.credentials() if one.name == user)
+    return id_of_name(hub, hub.kit.credential(name)[0])
+
+
+def id_of_name(hub: SignedHub, name: str) -> str:
+    return next(one.id for one in hub.kit.hub.registry.credentials() if one.name == name)
 
 
 def tries(hub: SignedHub, who: str = "uslgb") -> list[int]:
@@ -87,6 +91,34 @@ def test_a_secret_that_the_steward_mints_for_itself_in_a_members_name(hub: Signe
     hub.kit.mint("uslgb", "forged")
     assert tries(hub, "uslgb/forged") == BAD
     assert tries(hub) == GOOD
+
+
+def test_a_certificate_that_the_steward_pins_for_itself_in_a_members_name(
+    hub: SignedHub, tmp_path: Path
+) -> None:
+    """A pin on the hub's list is the steward's word, as a minted secret is: the member's roster decides."""
+    switch(hub)
+    one = indicator()
+    stewards, members = (
+        make_pair(tmp_path / "clients", hub_authority(hub.kit.hub.dir), name) for name in ("forged", "own")
+    )
+    bind(hub.kit, "uslgb", "forged", stewards.shown)
+    bind(hub.kit, "uslgb", "own", members.shown)
+    hub.apply(replace(hub.next_roster("uslgb", {}), clients=(members.pin,)))
+    path = hub.kit.path("indicators", "objects/")
+    with hub.kit.serve() as served:
+        for shown, secret, expected in (
+            (stewards, None, (403, 403)),
+            (stewards, "uslgb", (403, 403)),
+            (members, None, (200, 202)),
+            (members, "uslgb", (200, 202)),
+        ):
+            with client_with(served, shown, secret) as client:
+                posted = client.post(path, json={"objects": [one]})
+                assert (client.get(path).status_code, posted.status_code) == expected
+        roster_of(hub, "uslgb", id_of_name(hub, "uslgb-forged"))
+        with client_with(served, stewards) as client:
+            assert client.get(path).status_code == 200
 
 
 def test_without_the_look_into_rosters_every_minted_secret_would_open_it(

@@ -96,7 +96,7 @@ class Principal:
     `credential` is the credential's id, `name` its user name; for a client that only the member's roster
     names, its pin and `<member>-<first 16 characters of the pin>`. `certificate`: its connection shows a
     client certificate whose key, `pin`, is pinned for this member. `listed`: the member's roster in force
-    lists the credential.
+    lists the credential, or this key.
     """
 
     agreement: str

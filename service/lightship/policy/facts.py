@@ -22,7 +22,7 @@ class Standing(NamedTuple):
     """Where the agreement stands, and who asks: until when both are suspended, None if they are not.
 
     `certificate`: over a connection with a pinned client certificate. `signed`: by a signed statement.
-    `listed`: with a credential that the member's roster lists.
+    `listed`: with a credential, or a certificate's key, that the member's roster lists.
     """
 
     status: AgreementStatus

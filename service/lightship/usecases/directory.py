@@ -108,26 +108,33 @@ class Directory:
         return self.credential(view, bytes.fromhex(pin), "certificate") or self.clients(view).get(pin)
 
     def lists(self, view: HubView, one: Credential | Principal) -> bool:
-        """True if the roster in force of its member lists this credential, or the one of this principal."""
+        """True if the roster in force of its member lists this credential, or what this principal shows.
+
+        A key that the steward pinned is listed by its pin or by its credential's id, like a secret by its id.
+        """
         name = one.id if isinstance(one, Credential) else one.credential
-        return (one.agreement, one.member, name) in self.tokens(view)
+        if (one.agreement, one.member, name) in self.tokens(view):
+            return True
+        return bool(one.pin) and self.clients(view).get(one.pin) == Client(one.agreement, one.member)
 
     def holds(self, principal: Principal, now: Micros) -> bool:
         """True if the principal's credential is neither revoked nor expired; asks the registry."""
         if principal.pin and principal.credential == principal.pin:
             return self.vouches(principal, now)
         return any(
-            one.id == principal.credential and one.holds(now)
+            one.id == principal.credential
+            and one.holds(now)
+            and (one.kind == "secret" or self.vouches(principal, now))
             for one in self.registry.credentials(principal.agreement)
         )
 
     def vouches(self, principal: Principal, now: Micros) -> bool:
-        """True if the principal's pin is pinned for its member and agreement, by the rules of now."""
+        """True if the pin of a principal whose request began at `now` is its member's, by today's rules."""
         view = self.view()
         found, agreement = self.pinned(view, principal.pin), view.agreements.get(principal.agreement)
         if found is None or (isinstance(found, Credential) and not found.holds(now)):
             return False
-        if agreement is None or agreement.suspended("", now, principal.pin) is not None:
+        if agreement is None or agreement.for_request(now).suspended("", now, principal.pin) is not None:
             return False
         return (found.agreement, found.member) == (principal.agreement, principal.member)
 

@@ -106,12 +106,14 @@ def open_again(directory: Directory, place: Place, now: Micros) -> Place:
     if not directory.holds(principal, now):
         raise CredentialGone
     agreement = open_root(view, principal, place.agreement.id)
+    certificate = principal.certificate and directory.vouches(principal, now)
     principal = replace(
         principal,
         roles=agreement.members[principal.member].roles,
-        certificate=principal.certificate and directory.vouches(principal, now),
-        listed=directory.lists(view, principal),
+        certificate=certificate,
+        pin=principal.pin if certificate else "",
     )
+    principal = replace(principal, listed=directory.lists(view, principal))
     again = open_collection(view, principal, agreement.id, place.collection.id)
     return replace(again, agreement=agreement.for_request(now))
 

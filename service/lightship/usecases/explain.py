@@ -109,7 +109,7 @@ def find_asker(
     Args:
         registry: knows the credentials.
         listed: pin -> client by the rosters in force.
-        certificate: as if a pinned certificate were shown as well.
+        certificate: as if a pinned certificate were shown as well, which the member's roster lists.
 
     Raises:
         NotFound: neither.
@@ -117,7 +117,7 @@ def find_asker(
     asker = _named_asker(registry, agreement, text, now, listed or {})
     if not certificate or asker.principal.certificate:
         return asker
-    return replace(asker, principal=replace(asker.principal, certificate=True))
+    return replace(asker, principal=replace(asker.principal, certificate=True, listed=True))
 
 
 def _named_asker(
@@ -216,7 +216,7 @@ class Explain:
         """Return who may read the collection now, by name, in the agreement's order."""
         held = [one for one in self.registry.credentials(spot.agreement.id) if _void(one, now) is None]
         if spot.collection.settings.tokens == "member":
-            held = [one for one in held if one.pin or self._lists(one)]
+            held = [one for one in held if self._lists(one)]
         clients_of = Counter(one.member for one in held)
         known = {one.pin for one in self.registry.credentials()}  # they go before rosters, revoked ones too
         for pin, client in self._directory.clients(self._directory.view()).items():

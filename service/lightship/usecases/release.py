@@ -126,8 +126,10 @@ class Release:
     def _may_enter(self, spot: Spot, one: Staged) -> Decision:
         member = spot.agreement.members.get(one.owner)
         roles = member.roles if member is not None else frozenset[str]()
-        # A certificate is asked for where something comes in; this came in under the rules of its time.
-        principal = Principal(spot.agreement.id, one.owner, "", one.owner, roles, certificate=True)
+        # Whose credential or certificate counts is asked where something comes in; this came in then.
+        principal = Principal(
+            *(spot.agreement.id, one.owner, "", one.owner, roles), certificate=True, listed=True
+        )
         right = self._decisions.decide(principal, Action.PUBLISH, spot.collection, spot.agreement, spot.now)
         if right.rule == "deny-unsigned":
             return replace(right, say=f"{right.say} {_SIGN}")

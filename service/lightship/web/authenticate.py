@@ -132,6 +132,7 @@ class Authenticator:
         if held is not None and now < held[1]:
             return held[0]
         principal, until = self._look_up(view, headers, address, now, certificate)
+        principal = replace(principal, listed=self._directory.lists(view, principal))
         if len(known) >= REMEMBERED:
             known.clear()
         known[key] = (principal, until)
@@ -158,7 +159,6 @@ class Authenticator:
                 return _by_certificate(view, pinned, pin, address, now)
             credential = self._directory.credential(view, hashlib.sha256(shown.secret).digest())
             principal, until = _by_secret(view, credential, shown, address, now)
-            principal = replace(principal, listed=self._directory.lists(view, principal))
         except LoginRefused:
             self._failed(shown or Presented(b""), address)
             raise
