@@ -259,6 +259,11 @@ ROWS = [
         HONEST,
     ),
     Row("a key that no roster lists", "`unknown-key`", f"{LOG}::test_key_that_no_roster_lists"),
+    Row(
+        "stolen admin key, after it was replaced",
+        "`unknown-key`",
+        f"{LOG}::test_stolen_admin_key_after_it_was_replaced",
+    ),
     Row("a revoked key that comes back", "`revoked-key`", f"{LOG}::test_a_revoked_key_does_not_come_back"),
     Row(
         "a new entry changed after it was signed for",

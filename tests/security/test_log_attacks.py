@@ -18,6 +18,7 @@ from lightship.client.comparing import same_log
 from lightship.client.log_source import LogSource
 from lightship.core import dsse
 from lightship.core.agreement import chain
+from lightship.core.agreement.chain import key_text
 from lightship.core.collection import WithdrawReason
 from lightship.core.log import complete, leaf, ledger, roster, statement
 from lightship.core.log.findings import Failure, LogRefused
@@ -33,6 +34,13 @@ from logworld import Consumer
 from simulator import INDICATORS, SECOND, WARNINGS, Author, Simulator, add_of, indicator, withdrawal_of
 
 Patch = pytest.MonkeyPatch
+ADDRESS = {
+    "type": "ipv4-addr",
+    "spec_version": "2.1",
+    "id": "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd",
+    "value": "198.51.100.3",
+}
+"""An observable: no version, no owner."""
 
 
 @pytest.fixture(name="hub")
@@ -632,6 +640,43 @@ def test_a_revoked_key_does_not_come_back(hub: Simulator, consumer: Consumer, mo
     assert consumer.failures() == {Failure.REVOKED_KEY}
     off(monkeypatch, ledger, "_revoked")
     assert not consumer.failures()
+
+
+def test_stolen_admin_key_after_it_was_replaced(
+    hub: Simulator, consumer: Consumer, monkeypatch: Patch
+) -> None:
+    """A hub that withholds the member's next roster cannot keep one of the stolen admin key in force."""
+    thief = hub.enrol("uslgb")
+    fresh = hub.admins["uslgb"] = new_signing_key()
+    hub.written["members"]["uslgb"]["admin_key"] = key_text(fresh.public)
+    hub.agree()
+    hub.log("uslgb", thief.sign(hub, [indicator(7)]), [indicator(7)])
+    assert consumer.failures() == {Failure.UNKNOWN_KEY}
+    off(monkeypatch, Ledger, "_in_force", lambda *_: True)
+    assert not consumer.failures()
+
+
+def test_the_roster_of_a_new_admin_key_is_taken(hub: Simulator, consumer: Consumer) -> None:
+    fresh = hub.admins["uslgb"] = new_signing_key()
+    hub.written["members"]["uslgb"]["admin_key"] = key_text(fresh.public)
+    hub.agree()
+    hub.enrol("uslgb")
+    hub.publish("uslgb", indicator(7))
+    assert consumer.pull().ok
+    hub.publish("uslgb", indicator(8))
+    assert consumer.pull().ok
+
+
+def test_what_has_no_owner_and_comes_back_by_another_member_is_withdrawn_by_it(
+    hub: Simulator, consumer: Consumer
+) -> None:
+    hub.attest("uslgb", ADDRESS)
+    hub.attest("uslgb", withdraw=[withdrawal_of(ADDRESS)])
+    hub.attest("uslax", ADDRESS)
+    assert consumer.pull().ok
+    hub.attest("uslax", withdraw=[withdrawal_of(ADDRESS)])
+    assert consumer.look(fresh=True).ok
+    assert consumer.pull().ok
 
 
 # --- the agreement --------------------------------------------------------------------------------

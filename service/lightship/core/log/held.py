@@ -45,8 +45,8 @@ class Holdings:
             there.version, there.digest, there.owner = add.version, add.digest, by
             there.problem, there.withdrawn, there.gone = failure, None, -1
             self._renew(there, key, index, stamp)
-        elif held.withdrawn is not None:
-            held.withdrawn, held.gone = None, -1
+        elif held.withdrawn is not None:  # what has no owner may come back by another member
+            held.owner, held.withdrawn, held.gone = by, None, -1
             self._renew(held, key, index, stamp)
         return failure
 

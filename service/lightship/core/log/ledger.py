@@ -87,7 +87,7 @@ class Ledger:
         """
         found = problem or self._place(one, terms) or self._rights(one, terms)
         if found is None and one.statement.key:
-            found = self._signature(one) or self._sequence(one, index)
+            found = self._signature(one, terms) or self._sequence(one, index)
         findings = [] if found is None else [_finding(found, index)]
         gone: list[Gone] = []
         if found is None:
@@ -168,16 +168,23 @@ class Ledger:
             return Failure.SUSPENDED, f"{one.by} was suspended"
         return None
 
-    def _signature(self, one: Publication) -> Problem | None:
+    def _signature(self, one: Publication, terms: Terms) -> Problem | None:
         """Is the key the member's at this place of the log, and did it sign?"""
         keyid = one.statement.key
         key = self.rosters.publish_key(one.by, keyid)
+        if key is not None and not self._in_force(one.by, terms):
+            return Failure.UNKNOWN_KEY, f"the agreement names another admin key of {one.by} than its roster's"
         if key is None:
             owner = self.rosters.member_of(keyid)
             if owner and owner != one.by:
                 return Failure.IMPERSONATION, f"the key is of {owner}, the entry says {one.by}"
             return Failure.UNKNOWN_KEY, f"no roster of {one.by} lists the key {keyid}"
         return _revoked(key) or self._stopped(one) or self._signed(one, key)
+
+    def _in_force(self, member: str, terms: Terms) -> bool:
+        """A roster counts as long as the agreement names the admin key that signed it."""
+        current = self.rosters.current(member)
+        return current is not None and current.admin_key == terms.admin_keys.get(member)
 
     def _stopped(self, one: Publication) -> Problem | None:
         """From the entry of its suspension on, until the moment that ends it, a key signs nothing."""

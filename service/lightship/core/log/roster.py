@@ -182,10 +182,11 @@ def read_payload(payload: bytes) -> Roster:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """The roster of a member that is in force, and its payload's SHA-256."""
+    """The newest roster of a member, its payload's SHA-256, and the admin key that signed it."""
 
     roster: Roster
     digest: str
+    admin_key: bytes
 
 
 class Rosters:
@@ -251,7 +252,7 @@ class Rosters:
             for keyid, one in roster.keys.items()
             if one.revoked is not None and self._says_more(keyid, one.revoked)
         }
-        self._current[roster.member] = Current(roster, digest)
+        self._current[roster.member] = Current(roster, digest, admin_keys[roster.member])
         self._member_of |= dict.fromkeys(roster.keys, roster.member)
         for keyid, one in revoked.items():
             known = self._revoked.get(keyid, one)
