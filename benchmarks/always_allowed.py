@@ -25,7 +25,7 @@ class AlwaysAllowed:
     def __init__(self, rules: Any) -> None:
         self._rules = rules
 
-    def decide(self, *_: object) -> Decision:
+    def decide(self, *_: object, **__: object) -> Decision:
         """Allow."""
         return YES
 
