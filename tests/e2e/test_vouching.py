@@ -80,9 +80,14 @@ def test_what_is_wrong_beside_the_signature_or_with_a_kept_checkpoint_is_not_vou
     assert (code, said["vouched"]) == (1, False)
     edit(hub_dir, f"UPDATE statement SET by = 'uslgb' WHERE key = {pack(1, 1)}")
     edit(hub_dir, f"UPDATE statement SET at = at - 1 WHERE key = {pack(1, 0)}", again=True)
+    code, said = vouch(hub_dir, capsys)
+    assert (code, said["vouched"]) == (1, False)
+    signed_last = "the checkpoint that the hub signed last: the first 4 entries were others"
+    assert said["problems"] == [signed_last]
+    edit(hub_dir, "UPDATE log_head SET note = x''")
     code, said = vouch(hub_dir, capsys, "--since", str(kept))
     assert (code, said["vouched"]) == (1, False)
-    assert "were others" in str(said["problems"])
+    assert said["problems"] == [f"{kept}: the first 4 entries were others"]
     (tmp_path / "none").write_bytes(b"no note")
     assert vouch(hub_dir, capsys, "--since", str(tmp_path / "none"))[0] == 2
 

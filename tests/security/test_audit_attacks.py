@@ -6,14 +6,14 @@ import os
 import shutil
 from base64 import b64decode
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
-from audit_samples import MAY, event
+from audit_samples import MAY, StillClock, event
 from auditlab import ORIGIN, AuditLab, hub_events
 from lightship.client import auditing
 from lightship.core.log import audit_check, receipt
@@ -28,9 +28,11 @@ from lightship.core.log.notes import (
     parse_note,
     sign_note,
 )
+from lightship.core.log.receipt import Sealed
 from lightship.core.time import Micros
 from lightship.crypto.sign import new_signing_key, verify
 from lightship.storage.event_leaf import Salts, to_leaf
+from lightship.storage.sqlite.access_log import open_access_log
 
 COUNT = 40
 
@@ -383,3 +385,27 @@ def test_a_request_that_a_neighbour_recorded_first_still_gets_its_receipt(tmp_pa
     report = lab.verify(receipts=[(f"receipt {one.index}", one) for one in receipts])
     assert report.ok, report.verdict
     assert (report.entries, report.receipts) == (6, 4)
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_forged_entry_for_a_request_of_the_forgers_own_gets_no_signature(
+    watched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who writes the file holds the hub up, puts in another entry for his post, and asks for its receipt."""
+    lab = AuditLab(tmp_path)
+    posted = [event(number, agr="hub", act="publish") for number in range(5)]
+    lab.record(posted, together=1)
+    leaf = to_leaf(replace(posted[4], who="uslgb"), Salts(b"q" * 16, b"i" * 16))
+    change = "UPDATE event SET leaf = ?, q_salt = ?, ip_salt = ? WHERE idx = 4"
+    lab.edit(lambda db: db.execute(change, (leaf, b"q" * 16, b"i" * 16)), rebuild=True)
+    assert not lab.verify().ok
+    if not watched:
+        monkeypatch.setattr("lightship.storage.sqlite.access_writer.to_leaf", lambda *given: leaf)
+    log = open_access_log(lab.data, StillClock(MAY), sealer=lab.sealer)
+    (sealed,) = log.record_all(posted[4:]).result(60)
+    log.close()
+    assert isinstance(sealed, Sealed) is not watched
+    if isinstance(sealed, Sealed):
+        seal = (1).to_bytes(4, "big") + sealed.receipt().signature
+        lab.edit(lambda db: db.execute("UPDATE event SET seal = ? WHERE idx = 4", (seal,)))
+        assert lab.verify().ok

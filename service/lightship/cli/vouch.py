@@ -46,8 +46,9 @@ def vouch(name: str, since: tuple[Path, ...], hub_dir: Path, as_json: bool) -> i
     """Have the hub sign a collection's log as it stands, where its last signature does not fit it.
 
     Nothing can be published there until then. Everything is checked first, as `fsck` does; nothing else may
-    be wrong. But the hub cannot tell whether entries were exchanged: ask consumers what they kept, or restore
-    a backup instead. An access event says that it was done.
+    be wrong, and the log must go on from the checkpoint that the hub signed last, where that is still there.
+    Where it is not, the hub cannot tell whether entries were exchanged: ask consumers what they kept, or
+    restore a backup instead. An access event says that it was done.
     """
     from lightship.crypto.sign import verify
     from lightship.keys.hub_key import load_hub_key
@@ -56,16 +57,17 @@ def vouch(name: str, since: tuple[Path, ...], hub_dir: Path, as_json: bool) -> i
     from lightship.storage.fsck_log import HubKey
 
     data, key = data_of(hub_dir), HubKey(load_hub_key(hub_dir).public, verify)
-    kept = [(path, _checkpoint(path, key)) for path in since]
+    kept = [(str(path), _checkpoint(path, key)) for path in since]
     with hub_of(hub_dir) as hub:
         grant, logs = _grant(hub, name), hub.vouching
         if logs is None:
             raise NotFound("This hub keeps no signed logs")
         tree = logs.tree(grant)
+        kept += [("the checkpoint that the hub signed last", one) for one in _signed_last(hub, grant, key)]
         with stages() as progress:
             report = fsck(data, progress, key)
         problems = [f"{one.where}: {one.what}" for one in report.findings if CHECKPOINT_OF not in one.where]
-        problems += [one for path, point in kept if (one := _differs(logs, grant, path, point, tree))]
+        problems += [one for which, point in kept if (one := _differs(logs, grant, which, point, tree))]
         wrong = any(one.where == f"{CHECKPOINT_OF}{grant.collection.number}" for one in report.findings)
         if not problems and wrong:
             logs.vouch(grant, tree.size, tree.root, _event(hub, grant, tree))
@@ -113,26 +115,39 @@ def _event(hub: Hub, grant: Grant, tree: Frontier) -> AccessEvent:
 
 
 def _checkpoint(path: Path, key: HubKey) -> Checkpoint:
-    from lightship.core.log.notes import NoteKey, parse_checkpoint, parse_note, verify_note
-
     with path.open("rb") as file:
         data = file.read(_MAX_NOTE)
     try:
-        note = parse_note(data)
-        point = parse_checkpoint(note.text)
-        verify_note(note, [NoteKey(point.origin, key.public)], key.verify)
+        return _genuine(data, key)
     except LightshipError as error:
         raise MalformedRequest(f"{path} is no checkpoint of this hub", why=str(error)) from None
+
+
+def _signed_last(hub: Hub, grant: Grant, key: HubKey) -> list[Checkpoint]:
+    """Return the checkpoint that is stored, if this hub's key signed it for this log."""
+    try:
+        point = _genuine(hub.logs.checkpoint(grant), key)
+    except LightshipError:
+        return []
+    return [point] if point.origin.endswith(f"/c/{grant.collection.id}") else []
+
+
+def _genuine(data: bytes, key: HubKey) -> Checkpoint:
+    from lightship.core.log.notes import NoteKey, parse_checkpoint, parse_note, verify_note
+
+    note = parse_note(data)
+    point = parse_checkpoint(note.text)
+    verify_note(note, [NoteKey(point.origin, key.public)], key.verify)
     return point
 
 
-def _differs(logs: Vouches, grant: Grant, path: Path, point: Checkpoint, tree: Frontier) -> str:
+def _differs(logs: Vouches, grant: Grant, which: str, point: Checkpoint, tree: Frontier) -> str:
     """Return how a log differs from a kept checkpoint, empty if it goes on from it."""
     from lightship.core.log.merkle import root
 
     if not point.origin.endswith(f"/c/{grant.collection.id}"):
-        return f"{path}: it is of another log, {point.origin}"
+        return f"{which}: it is of another log, {point.origin}"
     if point.size > tree.size:
-        return f"{path}: it was signed over {point.size} entries, there are {tree.size}"
+        return f"{which}: it was signed over {point.size} entries, there are {tree.size}"
     found = root(lambda *at: logs.hashes(grant, *at), point.size)
-    return "" if found == point.root else f"{path}: the first {point.size} entries were others"
+    return "" if found == point.root else f"{which}: the first {point.size} entries were others"

@@ -58,9 +58,9 @@ _INSERT = (
     "INSERT INTO event(agr, idx, at, who, cred, col, act, outcome, effect, req, leaf, hash, q_salt, q,"
     " ip_salt, ip, seal) VALUES "
 )
-_RECORDED = (
-    "SELECT origin, idx, leaf, hash FROM event JOIN head ON head.agr = event.agr WHERE req = ? AND effect = 1"
-)
+_RECORDED = """
+SELECT origin, idx, leaf, hash, q_salt, ip_salt FROM event JOIN head ON head.agr = event.agr
+WHERE req = ? AND effect = 1"""
 _Leaf = tuple[AccessEvent, int, int]
 """An event, its place in the group (-1: the log's own), its turn among all that the group inserts."""
 _HASH = 11
@@ -273,11 +273,16 @@ def _sealed_again(db: apsw.Connection, event: AccessEvent, sign: Sign) -> Sealed
     """Return where an event lies that another process has recorded, as a group of its own.
 
     When a worker dies the next one records whatever is pending, also what its neighbours are about to answer.
+    Only the very leaf that would be recorded here is signed: else who can write the file, but has no key,
+    could put in another one for a request of his own, and would be given the hub's signature for it.
     """
     row = db.execute(_RECORDED, (req_key(event.req),)).fetchone()
-    if row is None or leaf_hash(row[2]) != row[3]:
+    if row is None:
         return None
-    return Sealed(Group(row[0], row[1], [row[3]], sign), 0)
+    origin, index, leaf, digest, *salts = row
+    if None in salts or to_leaf(event, Salts(*salts)) != leaf or leaf_hash(leaf) != digest:
+        return None
+    return Sealed(Group(origin, index, [digest], sign), 0)
 
 
 def _has_effect(db: apsw.Connection, req: bytes) -> bool:

@@ -27,7 +27,6 @@ from lightship.core.ports import COMMIT_MICROS, GROUP_SIZES, CommitFigures
 from lightship.storage.sqlite.connection import BUSY_MS, CHECKPOINT_PAGES, FATAL, hub_error
 from lightship.storage.sqlite.stillness import Stillness
 
-T = TypeVar("T")
 J = TypeVar("J")
 Job = Callable[[apsw.Connection], Any]
 
@@ -328,26 +327,3 @@ class GroupCommit(Generic[J]):
         if db is not None:
             with contextlib.suppress(apsw.Error):
                 db.close()
-
-
-class Committer(GroupCommit[Job]):
-    """A writer thread whose jobs are functions, each run in a savepoint of its own."""
-
-    def __init__(
-        self,
-        connect: Callable[[], apsw.Connection],
-        lock_path: Path,
-        name: str,
-        *,
-        before_commit: Callable[[apsw.Connection], None] | None = None,
-        after_commit: Callable[[], None] | None = None,
-    ) -> None:
-        super().__init__(
-            connect, lock_path, name, run=run_each, before_commit=before_commit, after_commit=after_commit
-        )
-
-    def submit(
-        self, job: Callable[[apsw.Connection], T], *, alone: bool = False, weight: int = 1
-    ) -> Future[T]:
-        """Queue a function; see `put`."""
-        return self.put(job, alone=alone, weight=weight)
