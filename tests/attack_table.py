@@ -253,6 +253,20 @@ ROWS = [
         "test_without_the_look_into_rosters_every_minted_secret_would_open_it",
     ),
     Row(
+        "client certificate that the steward pinned in a member's name",
+        "403 `deny-token-not-listed`",
+        "security/test_listed_tokens.py::"
+        "test_a_certificate_that_the_steward_pins_for_itself_in_a_members_name",
+        BESIDE,
+    ),
+    Row(
+        "rosters that a member hands in without end",
+        "429",
+        "unit/log/test_handing.py::"
+        "test_rosters_without_end_wait_and_a_stolen_credential_keeps_no_officer_from_revoking",
+        HONEST,
+    ),
+    Row(
         "one rogue officer",
         "`agreement-forged`",
         f"{CHAIN}::test_threshold_lowered_by_one_rogue_officer",
@@ -263,6 +277,18 @@ ROWS = [
         "stolen admin key, after it was replaced",
         "`unknown-key`",
         f"{LOG}::test_stolen_admin_key_after_it_was_replaced",
+    ),
+    Row(
+        "a forged entry of the access log for a request of the forger's own, to be signed by a receipt",
+        "no receipt; `verify`, `fsck`",
+        f"{AUDIT}::test_a_forged_entry_for_a_request_of_the_forgers_own_gets_no_signature",
+    ),
+    Row(
+        "a statement that is proved to its publisher, and kept out of the log that others see",
+        "`split-view` at the next `publish --sign`, with evidence",
+        "unit/client/test_signing.py::test_a_statement_that_is_proved_to_its_publisher_and_kept_from_everybody_else",
+        HONEST,
+        "unit/client/test_signing.py::test_one_statement_puts_an_object_in_anothers_place_at_once",
     ),
     Row("a revoked key that comes back", "`revoked-key`", f"{LOG}::test_a_revoked_key_does_not_come_back"),
     Row(
@@ -450,7 +476,8 @@ honestly is taken. Tests are below `tests/`; `↳` stands before the control whe
 
 Not in the table, since it is not built yet: witnesses (a split view is seen by consumers that compare
 checkpoints, not before) and agreements that two parties sign. Nobody can find an access that left no receipt
-and was never logged. The checksums in a consumer's state tell of damage, not of somebody who can write it.
+and was never logged. That what the hub took out as `expired` was due is the hub's word. The checksums
+in a consumer's state tell of damage, not of somebody who can write it.
 
 | Attack | Found as | Test | Control |
 |---|---|---|---|

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lightship.client import comparing, following, verifying
+from lightship.client import comparing, following, receiving, verifying
 from lightship.client.comparing import same_log
 from lightship.client.log_source import LogSource
 from lightship.core import dsse
@@ -24,10 +24,11 @@ from lightship.core.log import complete, leaf, ledger, roster, statement
 from lightship.core.log.findings import Failure, LogRefused
 from lightship.core.log.held import Holdings
 from lightship.core.log.ledger import Ledger
+from lightship.core.log.look import Applied
 from lightship.core.log.record import BadRecord
 from lightship.core.log.roster import PublishKey, Revoked, Rosters
 from lightship.core.log.statement import Statement
-from lightship.core.log.trusted import Applied, TrustedLog
+from lightship.core.log.trusted import TrustedLog
 from lightship.core.stix.json import Decoded, canonical
 from lightship.crypto.sign import new_signing_key, verify
 from logworld import Consumer
@@ -197,7 +198,7 @@ def test_duplicate_json_members(hub: Simulator, consumer: Consumer, monkeypatch:
         items = [Decoded(one, canonical(one)) for one in value.pop(member, [])]
         return SimpleNamespace(members=value, items=items, is_object=True, is_array=True)
 
-    off(monkeypatch, verifying, "decode_listing", lenient)
+    off(monkeypatch, receiving, "decode_listing", lenient)
     assert not consumer.failures()
 
 
@@ -363,6 +364,31 @@ def test_backdating(hub: Simulator, consumer: Consumer, monkeypatch: Patch) -> N
     assert consumer.failures() == {Failure.BACKDATED}
     off(monkeypatch, TrustedLog, "_time")
     assert not consumer.failures()
+
+
+def test_what_came_while_the_clock_here_was_wrong_comes_once_it_is_right(
+    hub: Simulator, consumer: Consumer
+) -> None:
+    hub.publish("uslgb", indicator(7))
+    right, hub.now = hub.now, hub.now - 7200 * SECOND
+    with pytest.raises(LogRefused, match="is the clock here right"):
+        consumer.pull()
+    hub.now = right
+    report = consumer.pull()
+    assert report.ok
+    assert [one.id for one in report.delivered] == [indicator(7)["id"]]
+
+
+def test_a_look_with_a_clock_that_was_ahead_accuses_nobody_afterwards(
+    hub: Simulator, consumer: Consumer
+) -> None:
+    right, hub.now = hub.now, hub.now + 86_400 * SECOND
+    consumer.pull()
+    hub.now = right
+    hub.publish("uslgb", indicator(7))
+    report = consumer.pull()
+    assert report.ok
+    assert [one.id for one in report.delivered] == [indicator(7)["id"]]
 
 
 def test_a_time_far_ahead(hub: Simulator, consumer: Consumer, monkeypatch: Patch) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from lightship.client import bounded, connection, following, log_source, verifying
+from lightship.client import bounded, connection, following, log_source, receiving, verifying
 from lightship.client.bounded import BadPacking, TooMuch, TooSlow
 from lightship.client.errors import NotTaxii
 from lightship.client.kept_log import Kept, load
@@ -376,7 +376,7 @@ def test_a_note_that_is_no_checkpoint_at_the_first_look(hub: Simulator, consumer
 
 
 def test_pages_of_objects_without_end(hub: Simulator, consumer: Consumer, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(verifying, "MARGIN", 500)
+    monkeypatch.setattr(receiving, "MARGIN", 500)
     pages = count()
 
     def page(request: httpx2.Request) -> httpx2.Response:

@@ -1,6 +1,6 @@
 """The files of an outbox: what waits, is under way, was delivered or refused; looked at and taken out here.
 
-Numbers are given once and rise. A file is written in one step and is durable before its writer goes on. Each
+Numbers rise. A file is written in one step and is durable before its writer goes on. Each
 change holds a lock of the operating system, so tools can run side by side. Nothing here signs or sends.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,14 @@ from typing import Any
 
 import orjson
 
+from lightship.core.collection import WithdrawReason
 from lightship.core.errors import BadFile
 from lightship.core.time import Micros
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_NAMED = re.compile(r"([0-9]{1,9})-([0-9]{1,9})-([0-9a-f]{64})")
+"""`seq`, number, SHA-256 of the payload."""
+_REASONS = frozenset(WithdrawReason)
 QUEUE, SENDING, DELIVERED, REFUSED = "queue", "sending.json", "delivered", "refused"
 
 
@@ -46,7 +52,7 @@ class Box:
 
     def waiting(self) -> list[tuple[int, Micros]]:
         """Return what is not answered yet: number, and the moment before which it is not sent."""
-        return [(number, Micros(read(self.queued(number))["not_before"])) for number in self.queue()]
+        return [(number, Micros(waiting(self.queued(number))["not_before"])) for number in self.queue()]
 
     def drop(self, number: int) -> bool:
         """Take out what waits and was never sent, or was refused; False if there is no such thing."""
@@ -69,23 +75,22 @@ class Box:
             if not path.exists():
                 return 0
             again = max(self.numbers()) + 1
-            write(self.queued(again), read(path)["content"])
+            write(self.queued(again), refused(path)["content"])
             path.unlink()
             sync(path.parent)
             return again
 
     def entries(self) -> list[Entry]:
         """Return what waits, is under way or was refused, by number."""
-        sending = self.directory / SENDING
-        number = (_look(sending) or {}).get("number", 0)
-        queued = [(one, _look(self.queued(one))) for one in self.queue()]
+        number = (_look(self.directory / SENDING, sending) or {}).get("number", 0)
+        queued = [(one, _look(self.queued(one), waiting)) for one in self.queue()]
         found = [
             _entry(one, "sending" if one == number else "waiting", content)
             for one, content in queued
             if content is not None
         ]
         for one in sorted(names(self.directory / REFUSED)):
-            if (kept := _look(self.refused(one))) is not None:
+            if (kept := _look(self.refused(one), refused)) is not None:
                 failures = tuple((each[0], each[1], each[2]) for each in kept["failures"])
                 found.append(_entry(one, "refused", kept["content"], kept["why"], failures))
         return found
@@ -95,7 +100,7 @@ class Box:
         path = self.directory / SENDING
         if not path.exists():
             return None
-        under_way = read(path)
+        under_way = sending(path)
         number = under_way["number"]
         answered = {number for _, number, _ in self.delivered()} | set(names(self.directory / REFUSED))
         if number in answered:
@@ -115,11 +120,21 @@ class Box:
         seq, _, digest = max(self.delivered(), default=(0, 0, ""))
         return seq, digest
 
+    def promise(self) -> bytes:
+        """Return the checkpoint that proves the last logged statement, empty before the first."""
+        name = max(self.delivered(), default=None)
+        if name is None:
+            return b""
+        path = self.directory / DELIVERED / "{:09d}-{:09d}-{}.json".format(*name)
+        return str(_checked(path, _read(path), {"checkpoint": str})["checkpoint"]).encode()
+
     def delivered(self) -> Iterator[tuple[int, int, str]]:
         """Yield `seq`, number and payload SHA-256 of what was proved logged, in any order."""
         for path in (self.directory / DELIVERED).glob("*-*-*.json"):
-            seq, number, digest = path.stem.split("-")
-            yield int(seq), int(number), digest
+            named = _NAMED.fullmatch(path.stem)
+            if named is None:
+                raise _bad(path, "its name is none that an outbox gives: move it away")
+            yield int(named[1]), int(named[2]), named[3]
 
     def queue(self) -> list[int]:
         """Return the numbers of what waits or is under way."""
@@ -163,21 +178,70 @@ def _entry(
 
 def names(folder: Path) -> list[int]:
     """Return the numbers that the files of a folder are called by."""
-    return [int(path.stem) for path in folder.glob("[0-9]*.json")]
+    return [int(path.stem) for path in folder.glob("[0-9]*.json") if _NUMBER.fullmatch(path.stem)]
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return what a file holds; one that was moved away in between counts as unreadable."""
-    try:
-        value = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise BadFile("A file of the outbox cannot be read", path=str(path), why=str(error)) from None
-    if not isinstance(value, dict):
-        raise BadFile("A file of the outbox cannot be read", path=str(path), why="it is no object")
+def waiting(path: Path) -> dict[str, Any]:
+    """Return what a file of the queue holds.
+
+    Raises:
+        BadFile: it holds something else, or was moved away in between.
+    """
+    return _content(path, _read(path))
+
+
+def sending(path: Path) -> dict[str, Any]:
+    """Return what is under way: `number` and `body`. Raises as `waiting`."""
+    return _checked(path, _read(path), {"number": int, "body": str})
+
+
+def refused(path: Path) -> dict[str, Any]:
+    """Return what was refused: `content` as in the queue, `why` and `failures`. Raises as `waiting`."""
+    value = _checked(path, _read(path), {"content": dict, "why": str, "failures": list})
+    _content(path, value["content"])
+    _texts(path, "failures", value["failures"])
     return value
 
 
-def _look(path: Path) -> dict[str, Any] | None:
+def _content(path: Path, value: dict[str, Any]) -> dict[str, Any]:
+    _checked(path, value, {"add": list, "withdraw": list, "objects": list, "not_before": int})
+    for name in ("add", "withdraw"):
+        _texts(path, name, value[name])
+    if not all(isinstance(one, str) for one in value["objects"]):
+        raise _bad(path, "`objects` are no texts")
+    if any(one[2] not in _REASONS for one in value["withdraw"]):
+        raise _bad(path, "`withdraw` has a reason that is none")
+    return value
+
+
+def _checked(path: Path, value: dict[str, Any], members: Mapping[str, type]) -> dict[str, Any]:
+    for name, kind in members.items():
+        if not isinstance(value.get(name), kind):
+            raise _bad(path, f"`{name}` is not there, or of another type")
+    return value
+
+
+def _texts(path: Path, name: str, value: list[Any]) -> None:
+    """Each must be three texts."""
+    if not all(isinstance(one, list) and [type(each) for each in one] == [str] * 3 for one in value):
+        raise _bad(path, f"`{name}` is no list of three texts each")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise _bad(path, str(error)) from None
+    if not isinstance(value, dict):
+        raise _bad(path, "it is no object")
+    return value
+
+
+def _bad(path: Path, why: str) -> BadFile:
+    return BadFile("A file of the outbox cannot be read", path=str(path), why=why)
+
+
+def _look(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any] | None:
     """Return what a file holds, None if a tool beside this one has just moved it away."""
     try:
         return read(path)

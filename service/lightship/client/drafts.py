@@ -58,9 +58,10 @@ def draft_of(text: bytes) -> Draft:
 
 def version_of(value: dict[str, Any]) -> Any:
     """Return an object's version as written: `modified`, else `created`, empty for observables."""
-    if value.get("type") in SCO or declares(value, "new-sco"):
+    stix_type = value.get("type")
+    if (isinstance(stix_type, str) and stix_type in SCO) or declares(value, "new-sco"):
         return ""
-    if value.get("type") != "marking-definition" and "modified" in value:
+    if stix_type != "marking-definition" and "modified" in value:
         return value["modified"]
     return value.get("created", "")
 

@@ -18,8 +18,9 @@ from lightship.core.agreement.chain import Verify
 from lightship.core.errors import CallerError
 from lightship.core.log.findings import Failure, LogRefused
 from lightship.core.log.leaf import AgreementChange
+from lightship.core.log.look import Applied
 from lightship.core.log.notes import BadNote
-from lightship.core.log.trusted import Applied, TrustedLog
+from lightship.core.log.trusted import TrustedLog
 from lightship.core.time import Micros
 
 MOST = 100_000_000

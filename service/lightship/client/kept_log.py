@@ -28,7 +28,8 @@ from lightship.core.log import merkle, notes
 from lightship.core.log.findings import Failure, Finding
 from lightship.core.log.leaf import SUSPENSION_TYPE
 from lightship.core.log.ledger import Gone
-from lightship.core.log.trusted import Aim, TrustedLog
+from lightship.core.log.look import Aim
+from lightship.core.log.trusted import TrustedLog
 from lightship.core.time import Micros
 
 

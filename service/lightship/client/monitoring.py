@@ -16,10 +16,11 @@ from lightship.client.hub import Client
 from lightship.client.outbox import DELIVERED, SENDING, sent_payload
 from lightship.client.verified import machine_clock, opened
 from lightship.core.collection import WithdrawReason
+from lightship.core.errors import BadFile
 from lightship.core.log.findings import Finding
 from lightship.core.log.leaf import Publication, RosterChange
+from lightship.core.log.look import Applied
 from lightship.core.log.statement import digest_of
-from lightship.core.log.trusted import Applied
 from lightship.core.time import Micros
 
 
@@ -143,6 +144,15 @@ class Distrusted:
 
 
 def known_payloads(outboxes: Path) -> set[str]:
-    """Return the SHA-256 of every payload that outboxes below a directory sent, answered or not."""
-    found = {path.stem.rpartition("-")[2] for path in outboxes.rglob(f"{DELIVERED}/*-*-*.json")}
-    return found | {sent_payload(path) for path in outboxes.rglob(SENDING)}
+    """Return the SHA-256 of every payload that outboxes below a directory sent, answered or not.
+
+    What is under way is looked at first: it stands below `delivered/` before it goes from there.
+    """
+    found = set()
+    for path in outboxes.rglob(SENDING):
+        try:
+            found.add(sent_payload(path))
+        except BadFile:
+            if path.exists():
+                raise
+    return found | {path.stem.rpartition("-")[2] for path in outboxes.rglob(f"{DELIVERED}/*-*-*.json")}

@@ -23,8 +23,9 @@ from lightship.client.box import SENDING as SENDING
 from lightship.client.drafts import Draft
 from lightship.core import dsse
 from lightship.core.collection import WithdrawReason
-from lightship.core.errors import Conflict
+from lightship.core.errors import BadFile, Conflict
 from lightship.core.log import statement
+from lightship.core.log.record import BadRecord
 from lightship.core.log.statement import Add, Statement, Withdrawal
 from lightship.core.time import Micros
 from lightship.crypto.sign import SigningKey
@@ -136,7 +137,7 @@ class Outbox(Box):
                 if under_way is None:
                     return
                 body = under_way["body"].encode()
-                envelope, found = statement.read_envelope(orjson.loads(body)["publication"], signed=True)
+                envelope, found = _statement(self.directory / SENDING, body)
                 answer = submit(body, envelope)
                 if isinstance(answer, Refusal) and not answer.final:
                     _settle(answer, found, envelope, resumed is not None, logged)
@@ -147,7 +148,7 @@ class Outbox(Box):
     def _next(self, now: Micros) -> dict[str, Any] | None:
         """Sign the first statement whose time has come, and put it under way."""
         for number in self.queue():
-            content = box.read(self.queued(number))
+            content = box.waiting(self.queued(number))
             if content["not_before"] > now:
                 continue
             seq, prev = self.head()
@@ -186,7 +187,7 @@ class Outbox(Box):
             }
             box.write(self.directory / DELIVERED / name, content)
         else:
-            kept = box.read(self.queued(number))
+            kept = box.waiting(self.queued(number))
             content = {"why": answer.why, "failures": answer.failures, "content": kept}
             box.write(self.refused(number), content)
         self.forget(number)
@@ -214,5 +215,12 @@ def _settle(
 
 def sent_payload(path: Path) -> str:
     """Return the SHA-256 of the payload in a file of what is under way."""
-    envelope, _ = statement.read_envelope(orjson.loads(box.read(path)["body"])["publication"], signed=True)
+    envelope, _ = _statement(path, box.sending(path)["body"].encode())
     return statement.digest_of(envelope.payload)
+
+
+def _statement(path: Path, body: bytes) -> tuple[dsse.Envelope, Statement]:
+    try:
+        return statement.read_envelope(orjson.loads(body)["publication"], signed=True)
+    except (BadRecord, KeyError, TypeError, ValueError) as error:
+        raise BadFile("What is under way cannot be read", path=str(path), why=str(error)) from None

@@ -15,6 +15,7 @@ from typing import Self
 
 from lightship.client.box import QUEUE, Box
 from lightship.client.drafts import draft_of, statements
+from lightship.client.evidence import Keeper
 from lightship.client.following import bring_up
 from lightship.client.hub import Client
 from lightship.client.outbox import Outbox, Sent
@@ -24,6 +25,7 @@ from lightship.client.verified import opened
 from lightship.core.collection import WithdrawReason
 from lightship.core.errors import MalformedRequest, NotFound
 from lightship.core.ids import is_stix_id
+from lightship.core.log.findings import Failure, LogRefused
 from lightship.core.log.statement import Statement, Withdrawal
 from lightship.core.time import Micros, parse_instant
 from lightship.crypto.sign import SigningKey
@@ -48,7 +50,9 @@ class SignedPublisher:
         now: the clock, microseconds.
 
     Raises:
-        LogRefused: the hub's log does not verify.  LightshipError: the hub refuses, or cannot be reached.
+        LogRefused: the hub's log does not verify, or lacks what the hub proved to be in it; evidence is kept
+            beside the outbox.
+        LightshipError: the hub refuses, or cannot be reached.
     """
 
     def __init__(
@@ -59,16 +63,15 @@ class SignedPublisher:
         folder = outboxes / key.keyid / target.id
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / NAME).write_text(target.name + "\n")
-        self._open = ExitStack()
-        self._open.enter_context(Box(folder).locked("desk"))
-        try:
-            state = opened(client, target.name, folder / STATE, now=now)
-            self._kept, self._source, _ = self._open.enter_context(state)
+        keeper = Keeper(folder / STATE)
+        with ExitStack() as stack:
+            stack.enter_context(Box(folder).locked("desk"))
+            state = opened(client, target.name, folder / STATE, now=now, keeper=keeper)
+            self._kept, self._source, _ = stack.enter_context(state)
             self._follow()
-        except BaseException:
-            self._open.close()
-            raise
-        self.outbox = Outbox(folder, key, target.id, self._kept.log.chain.hub)
+            self.outbox = Outbox(folder, key, target.id, self._kept.log.chain.hub)
+            self._promised(keeper)
+            self._open = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +79,7 @@ class SignedPublisher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._open.__exit__(kind, error, trace)  # what is raised tells what evidence is kept of
 
     def close(self) -> None:
         """Let go of the verified log; what is in the outbox stays."""
@@ -147,6 +150,15 @@ class SignedPublisher:
         bring_up(self._source, self._kept, self._now(), clock=time.monotonic, tell=False)
         self._kept.commit()
 
+    def _promised(self, keeper: Keeper) -> None:
+        """What the hub proved of the last statement must stand in the log that it shows to everybody."""
+        seq, digest = self.outbox.head()
+        if not seq or logged_digest(self._kept.log, self.outbox.key.keyid, seq) == digest:
+            return
+        keeper.compared(self._source, self._kept.log, self.outbox.promise())
+        why = f"the hub proved that statement {seq} of the key is logged; in the log that it shows it is not"
+        raise LogRefused(Failure.SPLIT_VIEW, why)
+
     def _logged(self, found: Statement, digest: str) -> bool:
         self._follow()
         return logged_digest(self._kept.log, found.key, found.seq) == digest
@@ -157,7 +169,7 @@ def outboxes_below(folder: Path) -> Iterator[tuple[str, str, str, Box]]:
     for path in sorted(folder.glob("*/*")):
         if (path / QUEUE).is_dir():
             named = path / NAME
-            name = named.read_text().strip() if named.exists() else path.name
+            name = named.read_text(errors="replace").strip() if named.exists() else path.name
             yield path.parent.name, path.name, name, Box(path)
 
 

@@ -11,29 +11,24 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
-from lightship.client.connection import ACCEPT, Connection
+from lightship.client.connection import Connection
 from lightship.client.errors import NotTaxii
 from lightship.client.following import MOST, Progress, bring_up, first_look, follow
-from lightship.client.kept_log import Kept, Told, digest_of
+from lightship.client.kept_log import Kept, Told
 from lightship.client.log_source import LogSource
-from lightship.client.pulling import LAST
-from lightship.core.ids import UNKNOWN_ID
-from lightship.core.log.complete import Came, Completeness, Outcome, compare, found
+from lightship.client.receiving import Received, receive
+from lightship.core.log.complete import Completeness, Outcome, compare
 from lightship.core.log.findings import Failure, Finding
 from lightship.core.log.ledger import Gone
-from lightship.core.log.shelf import Held, Shelf
-from lightship.core.stix.json import Decoded, decode_listing
+from lightship.core.log.shelf import Held
 from lightship.core.time import Micros, format_stamp
 
-__all__ = ["Part", "Report", "VerifiedPull", "first_look", "follow", "pull", "pull_parts"]
+__all__ = ["Report", "VerifiedPull", "first_look", "follow", "pull", "pull_parts"]
 
-SPEC_VERSIONS = "2.0,2.1"
-MARGIN = 20_000
-"""Objects beyond those in the log that a hub may send before it is thought to go on for ever."""
 PART = 20_000
 """Objects of one part of a pull, and withdrawals and findings that are handed on with it."""
 EVERYTHING = 1 << 62
@@ -69,35 +64,6 @@ class Report:
     def ok(self) -> bool:
         """True if nothing is wrong; warnings aside."""
         return not (self.failures or self.missing or self.findings)
-
-
-@dataclass(slots=True)
-class Received:
-    """Objects as they came, spooled to a file that goes away with it."""
-
-    spool: IO[bytes]
-    came: list[Came] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    unreadable: list[Outcome] = field(default_factory=list)
-    dates: list[tuple[int, str]] = field(default_factory=list)
-    there: dict[int, int] = field(default_factory=dict)
-    """What the log had as it came: place on the shelf -> stamp."""
-    strange: int = 0
-    """Objects that the log did not have as they came."""
-    all: bool = False
-
-    @property
-    def count(self) -> int:
-        """Objects that came, usable or not."""
-        return len(self.came) + len(self.unreadable)
-
-    def bodies(self, wanted: Sequence[bool]) -> Iterator[bytes]:
-        """Yield the canonical bytes of the objects that are wanted."""
-        self.spool.seek(0)
-        for size, want in zip(self.sizes, wanted, strict=True):
-            body = self.spool.read(size)
-            if want:
-                yield body
 
 
 class VerifiedPull:
@@ -138,9 +104,6 @@ class VerifiedPull:
         self.kept.forget(self.told)
         self.kept.handed += 1
         self.kept.commit()
-
-
-Part = VerifiedPull
 
 
 def pull(
@@ -251,7 +214,7 @@ class _Pull:
         log, kept = self.kept.log, self.kept
         shelf = log.ledger.held.shelf
         before, upto = log.size, log.last_at
-        _receive(self.connection, self.path, start, self.size, received, shelf)
+        receive(self.connection, self.path, start, self.size, received, shelf)
         bring_up(self.source, kept, self.now(), most=self.most)
         if not received.all:
             upto = Micros(min(upto, max([start, *received.there.values()])))
@@ -331,55 +294,6 @@ def _wanted(outcomes: Sequence[Outcome], kept: Kept) -> list[bool]:
             want = held.owed or (held.stamp > kept.reached and kept.early.get(held.place) != held.stamp)
         wanted.append(want)
     return wanted
-
-
-def _receive(
-    connection: Connection, path: str, after: Micros, enough: int, received: Received, shelf: Shelf
-) -> None:
-    """Fetch every version after a stamp, page by page, until there are enough or no more."""
-    params = {"match[version]": "all", "match[spec_version]": SPEC_VERSIONS}
-    if after > 0:
-        params["added_after"] = format_stamp(after)
-    seen: set[str] = set()
-    while received.count < enough:
-        answer = connection.fetch(f"{path}objects/", params, accept=ACCEPT)
-        had = len(received.came)
-        token = _page(answer.content, received)
-        for held in (found(shelf, one) for one in received.came[had:]):
-            if held is None:
-                received.strange += 1
-            else:
-                received.there[held.place] = held.stamp
-        received.dates.append((len(received.came) - 1, answer.headers.get(LAST, "")))
-        if not token:
-            received.all = True
-            return
-        if token in seen or received.strange + len(received.unreadable) > MARGIN:
-            raise NotTaxii("The server goes on for ever", why="it sends more than its log has")
-        seen.add(token)
-        params["next"] = token
-
-
-def _page(content: bytes, received: Received) -> str:
-    """Spool one page's objects; return `next`, empty on the last page."""
-    listing = decode_listing(content or b"{}", "objects")
-    if not listing.is_object or not listing.is_array:
-        raise NotTaxii("The answer is no TAXII envelope", why="`objects` is not a list")
-    for item in listing.items or ():
-        value = item.value if isinstance(item.value, dict) else {}
-        object_id = value.get("id")
-        name = object_id if isinstance(object_id, str) else UNKNOWN_ID
-        if isinstance(item, Decoded):
-            version = value.get("modified", value.get("created", ""))
-            received.spool.write(item.canonical)
-            received.sizes.append(len(item.canonical))
-            received.came.append(
-                Came(name, version if isinstance(version, str) else "-", digest_of(item.canonical))
-            )
-        else:
-            received.unreadable.append(Outcome(name, "", Failure.UNREADABLE_OBJECT))
-    token = listing.members.get("next")
-    return token if listing.members.get("more") is True and isinstance(token, str) else ""
 
 
 def _dates(received: Received, outcomes: Sequence[Outcome], before: int) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from lightship.client.submitting import NotProved, submit
 from lightship.client.verifying import first_look, follow
 from lightship.core import dsse
 from lightship.core.collection import WithdrawReason
-from lightship.core.errors import Conflict, MalformedRequest, Unavailable
+from lightship.core.errors import BadFile, Conflict, MalformedRequest, Unavailable
 from lightship.core.log import leaf
 from lightship.core.log.statement import Statement, Withdrawal
 from lightship.core.time import Micros
@@ -223,6 +223,50 @@ def test_what_waits_can_be_dropped_and_what_was_sent_cannot(desk: Desk) -> None:
     assert box.drop(2)
     assert not box.drop(2)
     assert [one.number for one in desk.send()] == [1]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[]", b"{}", b'{"number":"x","body":1}', b'{"number":1,"body":"{}"}']
+)
+@pytest.mark.parametrize("name", ["queue/000000001.json", "sending.json", "refused/000000002.json"])
+def test_a_broken_file_of_the_outbox_is_named(desk: Desk, name: str, content: bytes) -> None:
+    box = desk.outbox()
+    box.put([draft(1)])
+    (desk.directory / name).write_bytes(content)
+    with pytest.raises(BadFile) as caught:
+        [look() for look in (box.entries, box.waiting, desk.send)]
+    assert caught.value.path.endswith(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("withdraw", [["indicator--x", "", "whim"]]),
+        ("add", [["indicator--x", 1, ""]]),
+        ("objects", [1]),
+        ("not_before", "now"),
+    ],
+)
+def test_what_waits_is_checked_before_it_is_signed(desk: Desk, name: str, value: Any) -> None:
+    box = desk.outbox()
+    box.put([draft(1)])
+    path = desk.directory / "queue/000000001.json"
+    path.write_bytes(json.dumps(json.loads(path.read_bytes()) | {name: value}).encode())
+    with pytest.raises(BadFile, match=name):
+        desk.send()
+
+
+def test_what_the_outbox_did_not_name_is_told_where_it_counts_and_passed_over_elsewhere(desk: Desk) -> None:
+    box = desk.outbox()
+    box.put([draft(1)])
+    desk.send()
+    (kept,) = (desk.directory / "delivered").iterdir()
+    for folder in ("queue", "refused"):
+        (desk.directory / folder / "1 (copy).json").write_bytes(b"?")
+    assert (box.waiting(), box.entries()) == ([], [])
+    kept.with_name(f"{kept.stem}-copy.json").write_bytes(kept.read_bytes())
+    with pytest.raises(BadFile, match="move it away"):
+        box.head()
 
 
 def test_a_hub_that_disagrees_about_the_chain_stops_the_outbox(desk: Desk) -> None:
@@ -458,6 +502,8 @@ def test_a_killed_tool_leaves_no_lock(desk: Desk) -> None:
 
 # --- drafts ---------------------------------------------------------------------------------------
 
+ODD = "x-y--11111111-1111-4111-8111-111111111111"
+
 
 def test_what_is_sent_are_the_canonical_bytes_that_were_signed(desk: Desk) -> None:
     text = json.dumps(indicator(1) | {"confidence": 50}, indent=2).replace(
@@ -481,11 +527,12 @@ def test_what_is_sent_are_the_canonical_bytes_that_were_signed(desk: Desk) -> No
         ),
         ({"type": "x-y", "created": "2020-01-01T00:00:00Z"}, "2020-01-01T00:00:00Z"),
         ({"type": "x-y"}, ""),
+        ({"type": ["ipv4-addr"], "id": ODD, "created": "2020-01-01T00:00:00Z"}, "2020-01-01T00:00:00Z"),
         ({"type": "x-y", "created": "a", "extensions": {"e": {"extension_type": "new-sco"}}}, ""),
     ],
 )
 def test_versions_of_objects(value: Json, version: str) -> None:
-    named = {"id": f"{value['type']}--11111111-1111-4111-8111-111111111111"} | value
+    named = {"id": f"{value['type']}--{ODD.partition('--')[2]}"} | value
     assert draft_of(json.dumps(named).encode()).add.version == version
 
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
+from hubkit import HubKit
 from lightship.client.hub import Client
 from lightship.client.outbox import Proof, Refusal
 from lightship.client.signing import SignedPublisher, outboxes_below
 from lightship.core.collection import WithdrawReason
 from lightship.core.errors import MalformedRequest, NotFound
+from lightship.core.log.evidence import decode
+from lightship.core.log.evidence_check import judge
+from lightship.core.log.findings import Failure, LogRefused
 from lightship.core.time import Micros
+from lightship.crypto.sign import verify
+from lightship.keys.hub_key import load_hub_key
 from lightship.storage.fsck import fsck
+from lightship.wiring import make_app, open_hub
 from signedhub import SignedHub, now_of, signed_hub
 from stixsamples import Stix, indicator
 
@@ -263,3 +272,36 @@ def test_two_tools_at_once_take_turns(hub: SignedHub, desk: SignedPublisher, tmp
     tool.join(60)
     assert not tool.is_alive()
     assert sent == [2]
+
+
+def test_a_statement_that_is_proved_to_its_publisher_and_kept_from_everybody_else(tmp_path: Path) -> None:
+    """The operator answers with a proof, puts the database of before back and goes on, with the hub's key."""
+    hub = signed_hub(tmp_path)
+    hub.enrol("uslgb")
+    desk = desk_of(hub, "uslgb", tmp_path)
+    assert isinstance(say(desk, indicator()), Proof)
+    desk = desk_again(hub, desk)
+    data, before = hub.kit.hub.dir / "data", tmp_path / "before.db"
+    with closing(apsw.Connection(str(data / "hub.db"))) as db:
+        db.execute("VACUUM INTO ?", (str(before),))
+    assert isinstance(say(desk, indicator()), Proof)
+    OPEN.remove(desk)
+    desk.close()
+    hub.kit.close()
+    for path in data.glob("hub.db*"):
+        path.unlink()
+    before.rename(data / "hub.db")
+    again = open_hub(hub.kit.hub.dir, clock=hub.kit.hub.clock)
+    hub.kit = HubKit(again, make_app(again), hub.kit.agreement, hub.kit.held)
+    with hub.kit:
+        place = hub.kit.path("indicators", "objects/")
+        with hub.kit.client("uslax") as client:
+            sent = client.post(place, json={"objects": [indicator()]})
+        assert sent.status_code == 202
+        with pytest.raises(LogRefused, match="statement 2 of the key") as caught:
+            desk_of(hub, "uslgb", tmp_path)
+        assert caught.value.finding.failure is Failure.SPLIT_VIEW
+        file = Path(caught.value.details["evidence"])
+        found = judge(decode(file.read_bytes()), [load_hub_key(again.dir).keyid], verify)
+        assert found.proved, found.verdict
+        assert hub.consumer().pull().ok  # who kept nothing cannot know

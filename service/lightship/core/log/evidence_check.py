@@ -207,8 +207,15 @@ class _Court:
             raise BadRecord(KIND, "entries", f"hold {'the same statement' if same else 'two statements'}")
         if again and not self._two_places():
             raise BadRecord(KIND, "entries", "are not two entries of one log")
-        what = "the hub logged one statement twice" if again else "one key signed two different statements"
-        return f"{what}: number {pair[1]} of key {pair[0]}, of {members.pop()}, {self._places()}"
+        # A key signs anew under the number of what was refused: that both are logged is the hub's doing.
+        what = (
+            "one statement twice"
+            if again
+            else "two different statements that one key signed under one number"
+        )
+        return (
+            f"the hub logged {what}: number {pair[1]} of key {pair[0]}, of {members.pop()}, {self._places()}"
+        )
 
     def _conflict(self) -> str:
         first, second = ({(a.id, a.instant): a for a in one.statement.add} for one in self._entries)

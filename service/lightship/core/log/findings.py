@@ -29,9 +29,9 @@ class Failure(StrEnum):
     REWRITTEN = "rewritten"
     UNREADABLE = "unreadable-entry"
     ENDLESS = "endless-log"
+    FROM_THE_FUTURE = "from-the-future"
     # of one entry
     BACKDATED = "backdated"
-    FROM_THE_FUTURE = "from-the-future"
     WRONG_AGREEMENT = "wrong-agreement"
     OTHER_COLLECTION = "other-collection"
     OTHER_HUB = "other-hub"
@@ -48,7 +48,6 @@ class Failure(StrEnum):
     SUSPENSION = "suspension-refused"
     SUSPENDED = "suspended-member"
     SUSPENDED_KEY = "suspended-key"
-    UNKNOWN_ENTRY = "unknown-entry"
     # of one object version
     CONFLICT = "conflict"
     ADDED_AFTER_WITHDRAWAL = "added-after-withdrawal"

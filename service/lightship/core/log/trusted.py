@@ -10,7 +10,7 @@ Knows no network and no clock. After `LogRefused` an instance must not be used a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lightship.core.agreement.chain import Chain, Link, Verify
 from lightship.core.errors import CallerError
@@ -19,6 +19,7 @@ from lightship.core.log import merkle, notes
 from lightship.core.log.findings import Failure, Finding, LogRefused
 from lightship.core.log.leaf import AgreementChange, Leaf, Publication, RosterChange, Suspension
 from lightship.core.log.ledger import Gone, Ledger, Problem
+from lightship.core.log.look import Aim, Applied, Batch
 from lightship.core.log.merkle import Frontier
 from lightship.core.log.notes import Checkpoint
 from lightship.core.log.record import BadRecord
@@ -37,47 +38,6 @@ CLOCKS = Micros(5 * 60_000_000)
 MOST_TROUBLES = 20
 MAX_ENTRIES = 1 << 52
 """No log is larger: each entry takes a microsecond of its own, until 2112."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """A checkpoint that was opened and whose entries are not all judged yet.
-
-    Args:
-        note: as it came.  at: when it was seen first.
-        versions: of the agreement that were known then.
-        proof: that what is trusted so far is the beginning of its tree.
-    """
-
-    note: bytes
-    checkpoint: Checkpoint
-    at: Micros
-    versions: int
-    proof: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Entries from what is trusted on: their bytes are verified, what they say is not."""
-
-    frontier: Frontier
-    leaves: tuple[Leaf, ...]
-    proof: tuple[bytes, ...]
-
-    @property
-    def rosters(self) -> tuple[str, ...]:
-        """SHA-256 of the payloads of the rosters that are needed to go on."""
-        return tuple(one.sha256 for one in self.leaves if isinstance(one, RosterChange))
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What a batch brought: its leaves from index `first` on, what left, what does not hold."""
-
-    first: int
-    leaves: tuple[Leaf, ...]
-    gone: tuple[Gone, ...]
-    findings: tuple[Finding, ...]
 
 
 class TrustedLog:
@@ -288,13 +248,13 @@ class TrustedLog:
             now: the consumer's clock, microseconds.
 
         Raises:
-            LogRefused: the agreement's versions in the log are not those of the chain.
+            LogRefused: the agreement's versions in the log are not those of the chain, or it is ahead of now.
         """
         findings: list[Finding] = []
         gone: list[Gone] = []
         first = self.size
         for index, one in enumerate(batch.leaves, first):
-            problem = self._time(one, now)
+            problem = self._time(one, index, now)
             self.last_at = max(self.last_at, one.at)
             if isinstance(one, AgreementChange):
                 self._agreement(one, index)
@@ -327,15 +287,21 @@ class TrustedLog:
         else:
             self.aim = replace(self.aim, proof=batch.proof)
 
-    def _time(self, one: Leaf, now: Micros) -> Problem | None:
-        """Times must rise, and what was not there at the last look cannot be older than that look."""
+    def _time(self, one: Leaf, index: int, now: Micros) -> Problem | None:
+        """Times must rise, and what was not there at the last look cannot be older than that look.
+
+        Raises:
+            LogRefused: it is in the future. That can be the fault of the clock here: nothing is kept of it.
+        """
         written = format_stamp(one.at)
         if one.at - one.size + 1 <= self.last_at:
             return Failure.BACKDATED, f"its time {written} is not after the entry before"
-        if one.at < self.seen - CLOCKS:
-            return Failure.BACKDATED, f"its time is {written}, but {format_stamp(self.seen)} it was not there"
+        seen = min(self.seen, now)  # a look in the future was one with a wrong clock here
+        if one.at < seen - CLOCKS:
+            return Failure.BACKDATED, f"its time is {written}, but {format_stamp(seen)} it was not there"
         if one.at > now + CLOCKS:
-            return Failure.FROM_THE_FUTURE, f"its time is {written}, here it is {format_stamp(now)}"
+            why = f"its time is {written}, here it is {format_stamp(now)}: is the clock here right?"
+            raise LogRefused(Failure.FROM_THE_FUTURE, why, index)
         return None
 
     def _agreement(self, one: AgreementChange, index: int) -> None:
