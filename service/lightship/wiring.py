@@ -388,9 +388,9 @@ def _signed(hub: Hub, limits: Limits, publish: Publish, new_id: Callable[[], UUI
 
 def _handed(hub: Hub, limits: Limits) -> Below:
     """Return what finds the route of rosters that members hand in, nothing over a store without them."""
-    if hub.signing is None:
+    if hub.signing is None or hub.rosters is None:
         return lambda segments: None
-    store = (hub.signing, hub.registry, hub.directory)
+    store = (hub.signing, hub.registry, hub.directory, hub.rosters)
     return RosterPosts(*store, sign.verify, limits, hub.clock, hub.executor).below_agreements
 
 

@@ -345,3 +345,19 @@ def test_a_stolen_client_key_is_refused_at_its_next_request_in_every_process(
             for thief in thieves:
                 thief.close()
     assert hub.command("fsck").startswith("clean")
+
+
+def test_a_key_that_was_replaced_is_refused_although_the_roster_still_lists_it(
+    hub: LiveHub, tool: Tool
+) -> None:
+    made = issue(hub, "uslgb/replaced", tool.home)
+    roster(hub, tool, "--client", made["certificate_file"])
+    objects = f"collections/{hub.collection('indicators')}/objects/"
+    with connected(hub, made) as thief:
+        assert thief.get(objects).status_code == 200
+        new = str(tool.home / "new.pem")
+        hub.command("credential", "rotate", "uslgb/replaced", "--issue-certificate", "--out", new)
+        assert thief.get(objects).status_code == 401
+    roster(hub, tool, "--drop-client", made["pin"])
+    with connected(hub, {"certificate_file": new, "key_file": new}) as tool_of_now:
+        assert tool_of_now.get(objects).status_code == 200

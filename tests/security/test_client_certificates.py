@@ -31,7 +31,7 @@ from clientcerts import (
     system_now,
 )
 from hubkit import Served, StoppedClock
-from lightship.core.access import ClientCertificate, Principal
+from lightship.core.access import ClientCertificate, Credential, Principal
 from lightship.core.agreement.chain import key_text
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Conflict
@@ -477,6 +477,22 @@ def test_the_hub_revokes_a_client_that_only_a_roster_lists(
         bind(hub.kit, "uslgb", "again", pair.shown)
 
 
+def test_clients_whose_pins_begin_alike_are_all_revoked(hub: SignedHub) -> None:
+    """A thief of an admin key lists decoys beside its pin, so that the wrong one is revoked, or none."""
+    pins = [f"{'ab' * 8}{each * 24}" for each in ("11", "22", "33")]
+    roster(hub, "uslgb", *pins)
+    with pytest.raises(Conflict, match="more than one"):
+        revoke(hub.kit, f"uslgb-{'ab' * 8}")
+    gone = [revoke(hub.kit, pin) for pin in pins]
+    assert [one.pin for one in gone] == pins
+    assert len({one.name for one in gone}) == 3
+    view = hub.kit.hub.directory.view()
+    for pin in pins:
+        found = hub.kit.hub.directory.pinned(view, pin)
+        assert isinstance(found, Credential)
+        assert found.revoked is not None
+
+
 def test_a_suspended_pin_is_refused_until_its_suspension_ends(
     hub: SignedHub, served: Served, pair: Pair, clock: StoppedClock
 ) -> None:
@@ -512,7 +528,7 @@ def test_a_write_under_way_whose_only_login_was_a_key_that_is_stopped_meanwhile_
     def late(request: Any) -> Any:
         if not done:
             done.append(1)
-            clock.advance(1)
+            clock.advance(600)  # a body that trickles in
             if how == "suspend":
                 suspend_pin(hub, pair.pin)
             elif how == "revoke":

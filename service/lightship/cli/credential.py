@@ -309,17 +309,28 @@ def _bind_again(
     from lightship.usecases import credentials, pins
 
     held = credentials.renewable(hub.registry, name, "certificate")
+    listed = hub.directory.clients(hub.directory.view())
     with chosen(hub, certificate, out, held.agreement, held.name, days) as taken:
         made = pins.bind_again(
             hub.registry,
             name,
             taken.shown,
-            listed=hub.directory.clients(hub.directory.view()),
+            listed=listed,
             req=new_request(),
             now=hub.clock.now(),
             days=days,
             days_max=hub.settings.credential_days_max,
         )
+    if held.pin != made.pin and listed.get(held.pin) is not None:
+        pins.revoke(
+            hub.registry,
+            held.pin,
+            listed=listed,
+            credential_id=str(uuid.uuid4()),
+            req=new_request(),
+            now=hub.clock.now(),
+        )
+        say("The member's roster lists the old key too, and would go on letting it in: it is revoked here.")
     _show_bound(made, taken, hub.clock.now(), as_json=as_json)
 
 

@@ -27,7 +27,7 @@ _REFUSALS = {
     "409": "It does not follow: deny-sequence, deny-equivocation, or something changed meanwhile",
     "413": "The body is too large",
     "415": "The body's media type or coding is not taken",
-    "429": "Too many failed logins, or a quota is full",
+    "429": "Too many failed logins, too many rosters, or a quota is full",
     "503": "For now it cannot be done",
 }
 _READING = ("401", "404", "429", "503")

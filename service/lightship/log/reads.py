@@ -134,7 +134,10 @@ class LogReads:
     async def roster(self, request: Request, principal: Principal, path: Mapping[str, str]) -> Answer:
         """A version of a member's roster, in the envelope that its admin key signed."""
         agreement = open_root(request.view, principal, path["root"])
-        stored = self._signing.rosters(agreement.id) if self._signing is not None else ()
+        if self._signing is None:
+            raise Hidden
+        loop = asyncio.get_running_loop()
+        stored = await loop.run_in_executor(self._executor, self._signing.rosters, agreement.id)
         found = next((one for one in stored if one.digest == path["digest"]), None)
         if found is None:
             raise Hidden

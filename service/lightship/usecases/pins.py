@@ -98,7 +98,7 @@ def revoke(
         registry, name, req, now, actor: see `credentials.revoke`.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none.  Conflict: the name is that of several pins.
     """
     try:
         return credentials.revoke(registry, name, req=req, now=now, actor=actor)
@@ -106,6 +106,8 @@ def revoke(
         found = _listed(name, listed, credential_id, now)
         if found is None:
             raise
+    if any(one.name == found.name for one in registry.credentials()):  # of a pin that begins alike
+        found = replace(found, name=f"{found.name[:54]}-{credential_id[:8]}")
     registry.put_credential(found, credentials.event(found, "credential-revoke", req, now, actor))
     return found
 
@@ -132,18 +134,29 @@ def _listed(
     name: str, listed: Mapping[str, Client | None], credential_id: str, now: Micros
 ) -> Credential | None:
     """Return what a roster's client is as a revoked credential, not kept yet; None if no roster lists it."""
-    for pin, client in listed.items():
-        if client is not None and name in {pin, name_of(client.member, pin)}:
-            return Credential(
-                id=credential_id,
-                agreement=client.agreement,
-                member=client.member,
-                name=name_of(client.member, pin),
-                digest=bytes.fromhex(pin),
-                created=now,
-                expires=None,
-                revoked=now,
-                note="listed by the member's roster",
-                kind="certificate",
-            )
-    return None
+    meant = [
+        (pin, client)
+        for pin, client in listed.items()
+        if client is not None and name in {pin, name_of(client.member, pin)}
+    ]
+    if not meant:
+        return None
+    if len(meant) > 1:
+        raise Conflict(
+            f"`{name}` is more than one client",
+            why="its member's roster lists pins that begin alike",
+            todo=f"Give the whole pin, as {meant[0][0]}",
+        )
+    [(pin, client)] = meant
+    return Credential(
+        id=credential_id,
+        agreement=client.agreement,
+        member=client.member,
+        name=name_of(client.member, pin),
+        digest=bytes.fromhex(pin),
+        created=now,
+        expires=None,
+        revoked=now,
+        note="listed by the member's roster",
+        kind="certificate",
+    )

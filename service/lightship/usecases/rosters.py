@@ -108,7 +108,7 @@ class RosterBook:
         self._signing, self._registry, self._verify = signing, registry, verify
         self._lock = threading.Lock()
         self._read: dict[str, tuple[int, Current]] = {}
-        self._kept: dict[str, tuple[object, Current]] = {}
+        self._kept: dict[str, tuple[object, Sequence[StoredRoster], Current]] = {}
 
     def current(self, agreement: Agreement, epoch: int) -> Current:
         """Return the rosters under the rules of an epoch.
@@ -124,21 +124,31 @@ class RosterBook:
         return found[1]
 
     def _load(self, agreement: Agreement) -> Current:
-        """Verify what is stored, unless it is what was verified last."""
+        """Verify what is stored, but for what was verified last and is the same."""
         chain = self._registry.chain(agreement.id)
         stored = tuple(self._signing.rosters(agreement.id))
-        came = [link.digest for link in chain], agreement.version, stored
-        kept = self._kept.get(agreement.id)
-        if kept is None or kept[0] != came:
-            kept = self._kept[agreement.id] = came, self._verified(agreement, chain, stored)
-        return kept[1]
+        came = [link.digest for link in chain], agreement.version
+        under, before, known = self._kept.get(agreement.id, (None, (), None))
+        if under != came or before != stored[: len(before)]:
+            before, known = (), None
+        if known is None or len(before) < len(stored):
+            known = self._verified(agreement, chain, stored[len(before) :], known)
+            self._kept[agreement.id] = came, stored, known
+        return known
 
     def _verified(
-        self, agreement: Agreement, chain: Sequence[SignedAgreement], stored: Sequence[StoredRoster]
+        self,
+        agreement: Agreement,
+        chain: Sequence[SignedAgreement],
+        stored: Sequence[StoredRoster],
+        known: Current | None,
     ) -> Current:
+        """Return what these rosters come to, after those that are known."""
         admin_keys = [_admin_keys(link.payload) for link in chain]
-        rosters = Rosters(agreement.id, agreement.hub, self._verify)
-        newest: dict[str, StoredRoster] = {}
+        if known is None:
+            rosters, newest = Rosters(agreement.id, agreement.hub, self._verify), dict[str, StoredRoster]()
+        else:
+            rosters, newest = known.rosters.copy(), dict(known.newest)
         for one in stored:
             named = admin_keys[one.agreement_version - 1].get(one.member, "")
             public = read_key_text(named)
@@ -168,6 +178,7 @@ def apply_roster(
     req: str,
     now: Micros,
     by: AccessEvent | None = None,
+    book: RosterBook | None = None,
 ) -> AppliedRoster:
     """Put a member's next roster in force; its digest is in every log of the agreement when this returns.
 
@@ -177,6 +188,7 @@ def apply_roster(
         envelope: the file, DSSE.
         req: a fresh request id for the access event.  now: microseconds.
         by: the event of the request that brings it; the steward's own without one.
+        book: rosters that were verified already; without it all are verified now.
 
     Raises:
         BadRecord, MalformedRequest: it is no roster.
@@ -184,7 +196,8 @@ def apply_roster(
             it lists a client pin that is another's.
         NotFound: no such agreement here.  Conflict: something changed meanwhile.
     """
-    checked = _check(signing, registry, view, envelope, verify)
+    book = book or RosterBook(signing, registry, verify)
+    checked = _check(registry, view, envelope, book)
     stored, found = checked.stored, checked.roster
     steward = AccessEvent(
         req=req, at=now, act=ACT, agr=found.agreement, who=found.member, cred=STEWARD, why=STEWARD
@@ -199,7 +212,7 @@ def preview_roster(
     signing: Signing, registry: Registry, view: HubView, envelope: bytes, *, verify: Verify
 ) -> AppliedRoster:
     """Return what `apply_roster` would do now; nothing is changed. Raises as it does."""
-    checked = _check(signing, registry, view, envelope, verify)
+    checked = _check(registry, view, envelope, RosterBook(signing, registry, verify))
     return AppliedRoster(checked.roster, checked.revoked, _going(signing, registry, view, checked, None))
 
 
@@ -247,17 +260,16 @@ class _Checked:
         return {keyid: one for keyid, one in self.revoked.items() if one.distrust_from}
 
 
-def _check(signing: Signing, registry: Registry, view: HubView, envelope: bytes, verify: Verify) -> _Checked:
+def _check(registry: Registry, view: HubView, envelope: bytes, book: RosterBook) -> _Checked:
     opened, wanted = roster.read(envelope)
     agreement = view.agreements.get(wanted.agreement)
     if agreement is None:
         raise _no_agreement(view, wanted.agreement)
-    book = RosterBook(signing, registry, verify)
     listed = Clients(book.current)(view)
     current = book.current(agreement, view.epoch)
     named = current.admin_keys.get(wanted.member, "")
     public = read_key_text(named)
-    found, revoked = current.rosters.apply(envelope, {} if public is None else {wanted.member: public})
+    found, revoked = current.rosters.copy().apply(envelope, {} if public is None else {wanted.member: public})
     mine = Client(found.agreement, found.member)
     if taken := others_pin(found.clients, mine, listed, registry.credentials()):
         raise BadRoster(

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from hubkit import StoppedClock
 from lightship.client.outbox import Proof, Refusal
 from lightship.core import dsse
 from lightship.core.log import roster
 from lightship.core.log.roster import MAX_ROSTER, PublishKey, Revoked, Roster
 from lightship.crypto.sign import SigningKey, new_signing_key
+from lightship.log import handing
 from lightship.storage.fsck import fsck
 from signedhub import SignedHub, signed_hub
 from stixsamples import indicator
@@ -105,6 +107,30 @@ def test_a_roster_counts_by_its_admin_key_and_its_place_not_by_who_brings_it(hub
     again = hand_in(hub, sealed(hub, made))
     assert again.status_code == 400, "one version once"
     assert hub.consumer().pull().ok
+
+
+def test_rosters_without_end_wait_and_a_stolen_credential_keeps_no_officer_from_revoking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handing, "MOST", 3)
+    clock = StoppedClock()
+    hub = signed_hub(tmp_path, clock=clock)
+
+    def next_one(member: str = "uslgb", signer: SigningKey | None = None) -> Any:
+        _, made = with_key(hub, member)
+        answer = hand_in(hub, sealed(hub, made, signer), by=member)
+        if answer.status_code == 200:
+            hub.last[member] = made
+        return answer
+
+    with hub.kit:
+        assert {next_one(signer=new_signing_key()).status_code for _ in range(5)} == {400}
+        assert [next_one().status_code for _ in range(4)] == [200, 200, 200, 429]
+        refused = next_one()
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "3600")
+        assert next_one("uslax").status_code == 200
+        clock.advance(3_600)
+        assert next_one().status_code == 200
 
 
 @pytest.mark.parametrize(

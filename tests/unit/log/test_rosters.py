@@ -11,11 +11,12 @@ import pytest
 from lightship.client.verifying import follow
 from lightship.core.access import Action, Grant, System
 from lightship.core.agreement.chain import key_text
-from lightship.core.errors import Conflict, NotFound
+from lightship.core.errors import Conflict, Damaged, NotFound
 from lightship.core.log import leaf
 from lightship.core.log.roster import BadRoster, PublishKey
 from lightship.core.ports import StoredRoster
-from lightship.crypto.sign import new_signing_key
+from lightship.crypto.sign import new_signing_key, verify
+from lightship.usecases.rosters import Current, RosterBook
 from signedhub import SignedHub, signed_hub
 from storekit import event
 
@@ -51,6 +52,38 @@ def test_a_second_roster_follows_the_first(hub: SignedHub) -> None:
     hub.enrol("uslgb")
     hub.enrol("uslax")
     assert [member for member, _ in rosters_in_log(hub)] == ["uslgb", "uslgb", "uslax"]
+
+
+def test_a_roster_is_verified_once_and_those_before_it_again_only_where_they_changed(
+    hub: SignedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified = list[bytes]()
+
+    def counting(public: bytes, signature: bytes, message: bytes) -> bool:
+        verified.append(message)
+        return verify(public, signature, message)
+
+    held = hub.kit.hub
+    assert held.signing is not None
+    book = RosterBook(held.signing, held.registry, counting)
+
+    def look() -> Current:
+        view = held.directory.view()
+        return book.current(view.agreements[hub.kit.agreement], view.epoch)
+
+    for _ in range(3):
+        hub.enrol("uslgb")
+    first = look()
+    assert len(verified) == 3
+    key = hub.enrol("uslgb")
+    assert look().publish_key("uslgb", key.keyid) is not None
+    assert first.publish_key("uslgb", key.keyid) is None, "whoever holds it keeps what it was"
+    assert len(verified) == 4
+    stored = tuple(held.signing.rosters(hub.kit.agreement))
+    monkeypatch.setattr(held.signing, "rosters", lambda agreement: stored[1:])
+    hub.kit.mint("uslgb", "another-epoch")
+    with pytest.raises(Damaged):
+        look()
 
 
 def _apply_bad(hub: SignedHub, case: str) -> None:

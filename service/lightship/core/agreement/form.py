@@ -238,7 +238,7 @@ def notes(payload: Mapping[str, Any]) -> list[Note]:
             said.append(
                 Note(
                     ("collections", alias, "tokens"),
-                    "a secret counts there only if its member's roster lists it",
+                    "a secret or certificate counts there only if its member's roster lists it",
                 )
             )
     return said

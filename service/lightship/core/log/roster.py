@@ -206,6 +206,13 @@ class Rosters:
         self._member_of: dict[str, str] = {}
         self._revoked: dict[str, Revoked] = {}
 
+    def copy(self) -> Rosters:
+        """Return the same ones, which take the next without these."""
+        made = Rosters(self.agreement, self.hub, self._verify, anywhere=self._anywhere)
+        made._current, made._member_of = dict(self._current), dict(self._member_of)
+        made._revoked = dict(self._revoked)
+        return made
+
     def current(self, member: str) -> Current | None:
         """Return a member's roster, None before the first."""
         return self._current.get(member)
