@@ -42,13 +42,13 @@ _SOME = """
 SELECT o.key, o.collection, o.class, t.name, o.owner, o.id, o.digest, o.body
 FROM object AS o CROSS JOIN type AS t ON t.number = o.type WHERE o.key > ? ORDER BY o.key LIMIT ?"""
 _DEFINITIONS = """
-SELECT c.agreement, o.id, o.digest, o.body, o.owner, o.collection FROM object AS o
+SELECT 0 AS waits, c.agreement, o.id, o.digest, o.body, o.owner, o.collection FROM object AS o
 JOIN type AS t ON t.number = o.type JOIN collection AS c ON c.number = o.collection
 WHERE t.name = 'marking-definition'
 UNION ALL
-SELECT c.agreement, s.id, s.digest, s.body, s.owner, s.collection FROM staged AS s
+SELECT 1, c.agreement, s.id, s.digest, s.body, s.owner, s.collection FROM staged AS s
 JOIN type AS t ON t.number = s.type JOIN collection AS c ON c.number = s.collection
-WHERE t.name = 'marking-definition'"""
+WHERE t.name = 'marking-definition' ORDER BY waits"""
 _COUNT = """
 INSERT INTO held_set (collection, marks, owner, live, staged) VALUES (?, ?, ?, ?, 0)
 ON CONFLICT DO UPDATE SET live = live + excluded.live"""
@@ -90,9 +90,9 @@ def sets_of(db: apsw.Connection) -> SetOf:
         for number, uuid, agreement in select(db, "SELECT number, id, agreement FROM collection")
     }
     held: dict[str, dict[str, Definition]] = {}
-    for agreement, *values in select(db, _DEFINITIONS):
+    for _, agreement, *values in select(db, _DEFINITIONS):
         one = Definition(*values)
-        held.setdefault(agreement, {})[one.id] = one
+        held.setdefault(agreement, {}).setdefault(one.id, one)  # what waits may have lost its id to another
     plain: dict[tuple[Level | None, bool], MarkingSet] = {}
 
     def set_of(

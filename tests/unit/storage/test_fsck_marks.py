@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from fsckhub import DiskHub, damage, findings, stix
+from hubkit import StoppedClock, make_hub
 from lightship.core.collection import Candidate, Level
 from lightship.core.marks import Cited, MarkingSet
 from lightship.core.stix.json import canonical, decode
 from lightship.core.stix.markings import TLP2_IDS
 from lightship.core.time import Micros
+from lightship.storage.fsck import fsck
+from stixsamples import indicator, sharing_terms
 from storekit import SECOND, START, object_id
+from upkeeplab import look, moment, post, staged
 
 TERMS = object_id(50, "marking-definition")
 ENDS = Micros(START + 90 * SECOND)
@@ -137,3 +141,16 @@ def test_damage_is_found_and_named(hub: Path, name: str) -> None:
     damage(hub / "hub.db", sql)
     found = findings(hub)
     assert any(where in one and what in one for one in found), found
+
+
+def test_a_definition_that_waits_and_has_lost_its_id_to_another_is_no_damage(tmp_path: Path) -> None:
+    """Two members hold the same id back: the first one released has it, the other one keeps waiting."""
+    clock = StoppedClock()
+    with make_hub(tmp_path, "sqlite", clock=clock) as kit:
+        first = sharing_terms(kit.agreement, release_at=moment(clock, 60))
+        for member, terms in (("uslax", first), ("uslgb", {**first, "name": "Others"})):
+            post(kit, terms, indicator(object_marking_refs=[terms["id"]]), member=member)
+        clock.advance(120)
+        look(kit)
+        assert (len(staged(kit, member="uslax")), len(staged(kit, member="uslgb"))) == (0, 2)
+        assert fsck(kit.hub.dir / "data").findings == ()
