@@ -35,10 +35,10 @@ from lightship.data import policies_dir
 from lightship.policy.engine import CedarRules
 from lightship.policy.files import load_rules
 from lightship.storage.sqlite.store import SqliteStore, open_store
+from lightship.system_clock import SystemClock
 from lightship.usecases import agreements
 from lightship.usecases.directory import Directory
 from lightship.usecases.draft import Draft, Ground
-from lightship.wiring import SystemClock
 
 AGREEMENT = "bench"
 BATCH = 1_000

@@ -22,7 +22,7 @@ from lightship.crypto.sign import new_signing_key
 from lightship.storage.audit_export import ExportRequest, export_log
 from lightship.storage.sqlite.access_log import open_access_log
 from lightship.storage.sqlite.access_tree import Sealer
-from lightship.wiring import SystemClock
+from lightship.system_clock import SystemClock
 
 GROUPS = (1, 4, 32, 128)
 BATCH = 2_000

@@ -54,13 +54,14 @@ from lightship.storage.memory_access import MemoryAccessLog
 from lightship.storage.sqlite.access_log import open_access_log
 from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.store import open_store
+from lightship.system_clock import SystemClock
 from lightship.usecases import agreements, credentials
 from lightship.usecases.directory import Directory
 from lightship.usecases.draft import Draft, Ground
 from lightship.usecases.initialise import init_hub
 from lightship.web.limits import Bounds
 from lightship.web.server import HubServer
-from lightship.wiring import Hub, SystemClock, make_app
+from lightship.wiring import Hub, make_app
 from policy_rules import cedar_rules
 
 TAXII = "application/taxii+json;version=2.1"

@@ -15,7 +15,8 @@ import pytest
 from hubkit import HubKit, StoppedClock, make_hub
 from lightship.core.time import format_stamp
 from lightship.storage.fsck import fsck
-from lightship.wiring import SystemClock, make_app, open_hub
+from lightship.system_clock import SystemClock
+from lightship.wiring import make_app, open_hub
 from stixsamples import indicator
 
 HOUR = 3600 * 1_000_000

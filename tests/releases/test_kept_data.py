@@ -29,9 +29,10 @@ from lightship.data import cert_profile
 from lightship.keys.authority import KeyMaker
 from lightship.storage.fsck import fsck
 from lightship.storage.migrate import Kind, check, load
+from lightship.system_clock import SystemClock
 from lightship.usecases.directory import Directory
 from lightship.usecases.initialise import init_hub
-from lightship.wiring import Hub, SystemClock, make_app, open_hub
+from lightship.wiring import Hub, make_app, open_hub
 from livehub import LIGHTSHIP
 from stixsamples import indicator
 

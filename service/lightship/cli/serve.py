@@ -109,7 +109,7 @@ def _supervise(
 ) -> int:
     """Serve by several processes; return the exit code."""
     from lightship.cli.workers import Supervisor, serve_figures, worker_command
-    from lightship.wiring import SystemClock
+    from lightship.system_clock import SystemClock
 
     if not plain:
         _renew(hub_dir, settings, SystemClock().now())

@@ -17,7 +17,8 @@ from lightship.api import health
 from lightship.api.health import Readiness
 from lightship.core.time import Micros
 from lightship.storage.sqlite.probe import probe
-from lightship.wiring import SystemClock, make_app, open_hub
+from lightship.system_clock import SystemClock
+from lightship.wiring import make_app, open_hub
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def test_a_hub_with_a_broken_rule_does_not_open_and_says_where(
     with (tmp_path / "base" / "access.cedar").open("a") as file:
         file.write('\n@id("deny-x") @say("No.")\nforbid (principal is Membr, action, resource);\n')
     line = (tmp_path / "base" / "access.cedar").read_text().count("\n") - 1
-    monkeypatch.setattr("lightship.wiring.policies_dir", lambda: tmp_path)
+    monkeypatch.setattr("lightship.wiring.hub.policies_dir", lambda: tmp_path)
     _, out, err = run("why", "uslax", "read", f"{MOU}/indicators", code=2)
     assert out == ""
     assert f"access.cedar:{line}: The rule does not fit the schema" in err

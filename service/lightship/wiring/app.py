@@ -1,8 +1,4 @@
-"""The composition root: which driver stands behind which port, and how the application is put together.
-
-Nothing is decided here and nothing is computed. `open_hub` opens a hub directory for a command or a server;
-`make_app` makes the ASGI application of an open hub.
-"""
+"""The application of an open hub: use cases and faces, put together. Nothing is decided or computed here."""
 
 from __future__ import annotations
 
@@ -10,11 +6,8 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from isal import isal_zlib
@@ -31,157 +24,40 @@ from lightship.api.staged import StagedFace, with_staged
 from lightship.api.why import Whys
 from lightship.bounds import limits_of
 from lightship.core.errors import Unavailable
-from lightship.core.ports import (
-    Access,
-    Clock,
-    CommitFigures,
-    Decisions,
-    Logs,
-    Reader,
-    Registry,
-    Signing,
-    Statuses,
-    Vouches,
-    Writer,
-)
 from lightship.core.query import Endpoint
-from lightship.core.stix.ingest import Ingest
 from lightship.crypto import sign
 from lightship.crypto.certificates import check_pair
-from lightship.data import extension_definitions, extension_schemas, policies_dir, stix_schemas
-from lightship.keys.hub_key import load_cursor_key, load_hub_key
+from lightship.data import extension_definitions, extension_schemas
 from lightship.log.handing import RosterPosts
 from lightship.log.openapi import with_logs
 from lightship.log.reads import LogReads
 from lightship.log.writes import LogWrites
-from lightship.policy.engine import CedarRules
-from lightship.policy.files import load_policy
-from lightship.settings import Settings, load_settings
-from lightship.storage.sqlite.access_log import audit_files, open_access_log
-from lightship.storage.sqlite.access_tree import Sealer
-from lightship.storage.sqlite.probe import probe, probe_access_log
-from lightship.storage.sqlite.store import open_store
-from lightship.system_clock import SystemClock as SystemClock
+from lightship.storage.sqlite.access_log import audit_files
 from lightship.taxii import resources
 from lightship.taxii.openapi import taxii_fragment
 from lightship.taxii.reads import About, Reads
 from lightship.taxii.routes import Below, taxii_router
 from lightship.taxii.writes import Writes
-from lightship.usecases.clients import Clients, Tokens
-from lightship.usecases.directory import Directory
-from lightship.usecases.draft import ReadRules
 from lightship.usecases.explain import Explain
 from lightship.usecases.pages import Pages
 from lightship.usecases.publish import Publish
 from lightship.usecases.publish_signed import PublishSigned
 from lightship.usecases.pull import PageLimits, Pull
 from lightship.usecases.recover import choose_unlogged, recover
-from lightship.usecases.rosters import RosterBook
 from lightship.usecases.staged import StagedObjects
 from lightship.usecases.upkeep import Upkeep
 from lightship.usecases.withdraw import Withdraw
 from lightship.web.authenticate import Authenticator
 from lightship.web.exchange import Exchange
-from lightship.web.floods import Floods, record
 from lightship.web.limits import Limits
 from lightship.web.throttle import Throttle
-from lightship.web.traffic import Traffic
+from lightship.wiring.hub import Hub
 
 _log = logging.getLogger("lightship")
-THREADS = 3
-"""Threads for large cold reads and large bodies."""
 ASKING_AT_ONCE = 2
 """Explanations that are made at the same time; more wait their turn."""
 PAGE_CACHE_BYTES = 128 * 1024 * 1024
 _GZIP_LEVEL, _GZIP_WRAPPER = 2, 31
-
-
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """An open hub: its parts behind their ports."""
-
-    dir: Path
-    settings: Settings
-    clock: Clock
-    reader: Reader
-    writer: Writer
-    statuses: Statuses
-    registry: Registry
-    logs: Logs
-    access: Access
-    directory: Directory
-    decisions: Decisions
-    ingest: Ingest
-    cursor_key: bytes = field(repr=False)
-    read_rules: ReadRules
-    executor: ThreadPoolExecutor
-    signing: Signing | None = None
-    vouching: Vouches | None = None
-    checks: Mapping[str, Callable[[], object]] = field(default_factory=dict)
-    commits: Callable[[], Mapping[str, CommitFigures]] = dict
-    traffic: Traffic = field(default_factory=Traffic)
-    floods: Floods = field(default_factory=Floods)
-    closing: tuple[Callable[[], None], ...] = ()
-    rosters: RosterBook | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
-        if self.signing is not None:
-            object.__setattr__(self, "rosters", book := RosterBook(self.signing, self.registry, sign.verify))
-            self.directory.clients, self.directory.tokens = Clients(book.current), Tokens(book.current)
-
-    def close(self) -> None:
-        """Finish what is queued and let go of every file."""
-        self.executor.shutdown()
-        record(self.floods.take(None), self.access, uuid4)
-        for close in self.closing:
-            close()
-
-
-def open_hub(hub_dir: Path, *, settings: Settings | None = None, clock: Clock | None = None) -> Hub:
-    """Open a hub directory; several processes may have it open at once.
-
-    Raises:
-        StewardError: there is no hub in it, or a file of it cannot be used (BadFile, NewerStore).
-    """
-    settings = settings or load_settings(hub_dir)
-    clock = clock or SystemClock()
-    hub_key, cursor_key = load_hub_key(hub_dir), load_cursor_key(hub_dir)
-    sealer = sealer_of(settings, hub_key)
-    store = open_store(hub_dir / "data", clock, sealer=sealer)
-    access = open_access_log(hub_dir / "data", clock, sealer=sealer)
-    rules = CedarRules(load_policy(policies_dir()))
-    return Hub(
-        dir=hub_dir,
-        settings=settings,
-        clock=clock,
-        reader=store,
-        writer=store,
-        statuses=store,
-        registry=store,
-        logs=store,
-        signing=store,
-        vouching=store,
-        access=access,
-        directory=Directory(store, sign.verify, pinned_key=hub_key.keyid),
-        decisions=rules,
-        ingest=Ingest(stix_schemas(), extension_schemas()),
-        cursor_key=cursor_key,
-        read_rules=rules.read_agreement_rules,
-        executor=ThreadPoolExecutor(THREADS, "lightship"),
-        checks={
-            "store": partial(probe, hub_dir / "data" / "hub.db", hub_dir / "data" / "write.lock"),
-            "access_log": partial(probe_access_log, hub_dir / "data"),
-        },
-        commits=lambda: (
-            {"store": store.figures()} | ({"access_log": one} if (one := access.figures()) else {})
-        ),
-        closing=(store.close, access.close),
-    )
-
-
-def sealer_of(settings: Settings, hub_key: sign.SigningKey) -> Sealer:
-    """Return what signs the hub's logs: its key, under the host and port that members know it by."""
-    return Sealer(urlsplit(settings.public_url).netloc, hub_key.public, hub_key.sign)
 
 
 def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid4) -> HostApp:
