@@ -191,12 +191,12 @@ ROWS = [
         f"{LOG}::test_stolen_publish_key_before_and_after_distrust_from",
     ),
     Row(
-        "stolen publish key suspended at 02:00, and a hub that takes its statements all the same",
+        "stolen publish key that was suspended, at a hub that takes its statements all the same",
         "`suspended-key`",
         f"{KEYS}::test_a_verifier_names_what_a_dishonest_hub_takes_from_a_suspended_key",
     ),
     Row(
-        "stolen publish key suspended at 02:00, at the hub",
+        "stolen publish key that was suspended, at an honest hub",
         "403 `deny-suspended`",
         f"{KEYS}::test_stolen_publish_key_suspended_at_02_00",
         BESIDE,
