@@ -27,10 +27,11 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 from lightship.client.connection import Connection, Limits
+from lightship.client.following import first_look
 from lightship.client.kept_log import load
 from lightship.client.log_source import LogSource
 from lightship.client.verified import machine_clock as now
-from lightship.client.verifying import first_look, pull_parts
+from lightship.client.verifying import pull_parts
 from lightship.core import dsse
 from lightship.core.agreement.chain import PAYLOAD_TYPE
 from lightship.core.log import leaf, merkle, notes, statement, tiles

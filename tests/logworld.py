@@ -9,9 +9,10 @@ from pathlib import Path
 import httpx2
 
 from lightship.client.connection import Connection, Limits
+from lightship.client.following import first_look
 from lightship.client.kept_log import Kept, load
 from lightship.client.log_source import LogSource
-from lightship.client.verifying import Report, VerifiedPull, first_look, pull
+from lightship.client.verifying import Report, VerifiedPull, pull
 from lightship.core.log.findings import Failure, LogRefused
 from lightship.crypto.sign import verify
 from simulator import AGREEMENT, Simulator

@@ -18,11 +18,12 @@ import httpx2
 from hubkit import HubKit, InProcess, Store, make_hub
 from lightship.client.connection import Connection
 from lightship.client.drafts import Draft, draft_of, statements
+from lightship.client.following import first_look, follow
 from lightship.client.kept_log import Kept
 from lightship.client.log_source import LogSource
 from lightship.client.outbox import Outbox, Proof, Refusal, Sent
 from lightship.client.submitting import submit
-from lightship.client.verifying import Report, first_look, follow, pull
+from lightship.client.verifying import Report, pull
 from lightship.core import dsse
 from lightship.core.agreement.chain import key_text
 from lightship.core.collection import WithdrawReason

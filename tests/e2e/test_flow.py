@@ -286,7 +286,8 @@ def test_the_doctor_finds_nothing_wrong(published: Desk, los_angeles: Desk) -> N
     said = los_angeles.json("doctor")
     checks = {one["check"]: one["verdict"] for one in said["findings"]}
     assert checks == dict.fromkeys(
-        ["address", "tls", "certificate", "clock", "credential", "accept", "rights", "paging"], "ok"
+        ["address", "tls", "certificate", "clock", "credential", "accept", "rights", "paging", "agreement"],
+        "ok",
     )
     local = los_angeles.json("doctor", "--hub", str(los_angeles.hub.dir))
     assert local["ok"] is True

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from lightship.client import Client, Connection
+from lightship.client.following import first_look
 from lightship.client.kept_log import Kept, load
 from lightship.client.kept_shelf import FileShelf
 from lightship.client.log_source import LogSource
-from lightship.client.verifying import first_look, pull
+from lightship.client.verifying import pull
 from lightship.core.time import Micros
 from lightship.crypto.sign import verify
 from livehub import TAXII, LiveHub, live_hub

@@ -26,7 +26,7 @@ from lightship.core.log.evidence_check import Judgement, judge
 from lightship.core.log.findings import Failure, LogRefused
 from lightship.crypto.sign import new_signing_key, verify
 from logworld import connect
-from simulator import AGREEMENT, Author, Simulator, indicator
+from simulator import AGREEMENT, Author, Simulator, inclusion_path, indicator
 
 
 @pytest.fixture(name="hub")
@@ -221,12 +221,11 @@ def test_what_an_outbox_keeps_proves_that_the_hub_accepted_a_statement(
     hub: Simulator, tmp_path: Path
 ) -> None:
     index = hub.publish("uslgb", indicator(7))
-    hashes = [merkle.leaf_hash(one) for one in hub.entries]
     proof = {
         "publication": {},
         "index": index,
         "leaf": b64encode(hub.entries[index]).decode(),
-        "proof": [b64encode(one).decode() for one in merkle.root_and_paths(hashes)[1][index]],
+        "proof": [b64encode(one).decode() for one in inclusion_path(hub.entries, index)],
         "checkpoint": hub.sign_note().decode(),
     }
     path = tmp_path / "proof.json"

@@ -282,7 +282,7 @@ def test_split_view(hub: Simulator, consumer: Consumer) -> None:
 def compared(consumer: Consumer, note: bytes) -> str:
     """Compare a checkpoint that another consumer verified; return what is wrong, empty if nothing is."""
     with consumer.kept() as kept:
-        verifying.follow(consumer.source, kept.log, consumer.hub.clock())
+        following.follow(consumer.source, kept.log, consumer.hub.clock())
         try:
             same_log(consumer.source, kept.log, note)
         except LogRefused as error:
@@ -759,6 +759,6 @@ def test_a_whole_other_hub_in_its_place(hub: Simulator, consumer: Consumer) -> N
     hub.publish("uslgb", indicator(7))
     assert consumer.failures() == {Failure.CHECKPOINT_FORGED}
     assert not consumer.failures(fresh=True)
-    kept = verifying.first_look(consumer.source, verify, pinned_key=pinned)
+    kept = following.first_look(consumer.source, verify, pinned_key=pinned)
     with pytest.raises(LogRefused, match="the pinned key did not sign it"):
-        verifying.follow(consumer.source, kept.log, hub.clock())
+        following.follow(consumer.source, kept.log, hub.clock())

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightship.cli import exits
+from lightship.cli.agreement_show import show
 from lightship.cli.command import Command, Group, hub_option, json_option
 from lightship.cli.local import hub_of, new_request
-from lightship.cli.output import listing, print_json, print_rows, say
-from lightship.cli.remote import asked_profile, remote_options
-from lightship.cli.standing import show_remote, suspended
+from lightship.cli.output import print_json, say
 from lightship.cli.suspension import resume, suspend
 from lightship.core.errors import BadFile, Conflict, MalformedRequest, NotFound
 from lightship.core.ids import is_slug
-from lightship.core.time import Micros, format_stamp
+from lightship.core.time import format_stamp
 
 if TYPE_CHECKING:
-    from lightship.core.agreement import Agreement
     from lightship.usecases.agreements import Applied, Report
     from lightship.usecases.draft import Draft, Ground
     from lightship.wiring import Hub
@@ -159,81 +157,7 @@ def apply(name: str, hub_dir: Path, as_json: bool) -> None:
     _say_report(applied.report, as_json=as_json, applied=applied.changed)
 
 
-@agreement.command(
-    cls=Command,
-    examples="""
-    lightship agreement show
-    lightship agreement show la-lb-mou --json
-    lightship agreement show la-lb-mou --remote
-    """,
-)
-@click.argument("name", default="", metavar="[ID]")
-@hub_option
-@remote_options
-@json_option
-def show(name: str, hub_dir: Path, remote: bool, profile_name: str, as_json: bool) -> None:
-    """Show the agreements of a hub, or one with its members, collections and versions.
-
-    A remote hub tells its members how the agreement stands now: status, versions, what is suspended, and
-    whose roster lists which publish keys.
-    """
-    profile = asked_profile(remote, profile_name)
-    if profile is not None:
-        show_remote(name, profile, as_json=as_json)
-        return
-    from lightship.usecases import agreements
-
-    with hub_of(hub_dir) as hub:
-        now, view = hub.clock.now(), hub.directory.view()
-        if name:
-            shown = agreements.show(hub.registry, view, name, now)
-            value = shape(shown.agreement, now)
-            value["versions"] = [
-                {"version": one.version, "sha256": one.digest, "activated": format_stamp(one.activated)}
-                for one in shown.chain
-            ]
-            value["rules"] = shown.agreement.rules
-        else:
-            values = [shape(one, now) for one in view.agreements.values()]
-            damaged = dict(view.damaged)
-    if not name:
-        for broken, why in damaged.items():
-            say(f"{broken} is not served: {why}")
-        if as_json:
-            for one in values:
-                print_json(one)
-            return
-        rows = [
-            (
-                one["id"],
-                one["status"],
-                str(one["version"]),
-                one["authority"],
-                ", ".join(one["members"]),
-                one["title"],
-            )
-            for one in values
-        ]
-        print_rows(rows, ("AGREEMENT", "STATUS", "VERSION", "AUTHORITY", "MEMBERS", "TITLE"))
-        return
-    if as_json:
-        print_json(value)
-        return
-    rules = value.pop("rules")
-    listing({key: str(one) for key, one in value.items() if not isinstance(one, dict | list)})
-    for slug, one in value["members"].items():
-        click.echo(f"member {slug}: {one['name']} ({', '.join(one['roles'])})")
-    for one in value["suspensions"]:
-        click.echo(suspended(one))
-    for one in value["collections"]:
-        click.echo(f"collection {one['alias']}: {one['title']}, up to TLP:{one['ceiling'].upper()}")
-    for one in value["versions"]:
-        click.echo(f"version {one['version']}: in force since {one['activated']}, sha256 {one['sha256']}")
-    if rules:
-        click.echo(f"own rules, signed with version {value['version']}:")
-        click.echo(rules, nl=not rules.endswith("\n"))
-
-
+agreement.add_command(show)
 agreement.add_command(suspend)
 agreement.add_command(resume)
 
@@ -306,30 +230,6 @@ def draft_of(path: Path) -> Draft:
         raise BadFile("The agreement file is not UTF-8", path=str(path), why=error.reason) from None
     rules = _read(beside) if beside.exists() else b""
     return Draft(text, str(path), rules, str(beside))
-
-
-def shape(one: Agreement, now: Micros) -> dict[str, Any]:
-    """Return an agreement as `--json` prints it."""
-    return {
-        "id": one.id,
-        "title": one.title,
-        "status": one.status(now).value,
-        "version": one.version,
-        "authority": one.authority,
-        "legal_basis": one.legal_basis,
-        "not_before": format_stamp(one.not_before) if one.not_before is not None else None,
-        "not_after": format_stamp(one.not_after) if one.not_after is not None else None,
-        "sha256": one.digest,
-        "members": {
-            slug: {"name": member.name, "unlocode": member.unlocode, "roles": sorted(member.roles)}
-            for slug, member in one.members.items()
-        },
-        "collections": [
-            {"alias": held.alias, "id": held.id, "title": held.title, "ceiling": held.ceiling.value}
-            for held in one.collections
-        ],
-        "suspensions": [stop.shape() for stop in one.stops(now)],
-    }
 
 
 def _read(path: Path) -> bytes:

@@ -10,14 +10,17 @@ import click
 
 from lightship.cli import exits
 from lightship.cli.command import Command, hub_option, json_option
-from lightship.cli.local import data_of, hub_of, new_request, wall_clock
+from lightship.cli.local import data_of, hub_of, note, wall_clock
 from lightship.cli.output import print_json, say, stages
-from lightship.core.errors import Damaged
+from lightship.core.errors import Damaged, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lightship.core.log.notes import Checkpoint
+    from lightship.core.ports import SignedAgreement
+    from lightship.storage.audit_export import Exported
+    from lightship.wiring import Hub
 
 
 @click.command(
@@ -62,8 +65,6 @@ def export(
     cannot vouch for all entries, since some are not what it signed at their time: the export says so too.
     """
     from lightship.core.agreement.chain import key_text
-    from lightship.core.audit import HUB_SCOPE, AccessEvent
-    from lightship.core.errors import NotFound
     from lightship.keys.hub_key import load_hub_key
     from lightship.storage.audit_export import ExportRequest, export_log
     from lightship.wiring import sealer_of
@@ -72,31 +73,13 @@ def export(
     key = load_hub_key(hub_dir)
     since = {point.origin: point for point in map(_checkpoint, older)}
     with hub_of(hub_dir) as hub:
-        if agreement != HUB_SCOPE and agreement not in hub.registry.agreement_ids():
-            raise NotFound(f"There is no agreement `{agreement}`", todo="See `lightship collection list`")
-        chain = hub.registry.chain(agreement) if agreement != HUB_SCOPE else ()
-        members = _members([one.payload for one in chain]) if member else set()
-        if member and member not in members:
-            raise NotFound(
-                f"`{agreement}` never had a member `{member}`",
-                todo=f"There are: {', '.join(sorted(members)) or 'none'}",
-            )
-        made = wall_clock()
-        done_by = AccessEvent(
-            req=new_request(),
-            at=made,
-            act="audit-export",
-            agr=agreement,
-            cred="steward",
-            q=member,
-            why="steward",
-        )
-        hub.access.record(done_by).result()  # so it is in what is exported
+        chain = _chain(hub, agreement, member)
+        note(hub, "audit-export", agreement, member)  # so it is in what is exported
         request = ExportRequest(
             scope=agreement,
             envelopes=[one.envelope for one in chain],
             key_text=key_text(key.public),
-            made=made,
+            made=wall_clock(),
             years=years,
             member=member,
             since=since,
@@ -119,17 +102,41 @@ def export(
                 "unvouched": list(done.unvouched),
             }
         )
-        return exits.FAILED if done.unvouched else exits.OK
+    else:
+        _tell(out, done, key_text(key.public))
+    return exits.FAILED if done.unvouched else exits.OK
+
+
+def _tell(out: Path, done: Exported, key: str) -> None:
     for year, count in done.entries.items():
         click.echo(f"{out}/{year}: {count:,} entries")
-    say(f"The hub's key, to be told to the auditor by another way: {key_text(key.public)}")
+    say(f"The hub's key, to be told to the auditor by another way: {key}")
     say(f"Verify it anywhere: lightship verify {out} --root KEYS (a file with that key)")
     for year in done.unvouched:
         say(
             f"The hub does not vouch for {year}: not all entries are what it signed at their time, and its "
             "checkpoint says so. See: lightship fsck"
         )
-    return exits.FAILED if done.unvouched else exits.OK
+
+
+def _chain(hub: Hub, agreement: str, member: str) -> Sequence[SignedAgreement]:
+    """Return all versions of an agreement, none of what lies outside any.
+
+    Raises:
+        NotFound: no such agreement, or it never had this member.
+    """
+    from lightship.core.audit import HUB_SCOPE
+
+    if agreement != HUB_SCOPE and agreement not in hub.registry.agreement_ids():
+        raise NotFound(f"There is no agreement `{agreement}`", todo="See `lightship collection list`")
+    chain = hub.registry.chain(agreement) if agreement != HUB_SCOPE else ()
+    members = _members([one.payload for one in chain]) if member else set()
+    if member and member not in members:
+        raise NotFound(
+            f"`{agreement}` never had a member `{member}`",
+            todo=f"There are: {', '.join(sorted(members)) or 'none'}",
+        )
+    return chain
 
 
 def _members(payloads: Sequence[bytes]) -> set[str]:

@@ -28,7 +28,7 @@ def retire(year: int, delete: bool, hub_dir: Path, as_json: bool) -> None:
     Export it first (`lightship audit export AGREEMENT --year YEAR`). Without --delete nothing is deleted.
     """
     from lightship.core.agreement import AUDIT_RETENTION_DAYS
-    from lightship.core.audit import HUB_SCOPE, AccessEvent
+    from lightship.core.audit import HUB_SCOPE, STEWARD, AccessEvent
     from lightship.storage.audit_retire import delete_year, events_of, kept_until
 
     data = data_of(hub_dir)
@@ -44,9 +44,9 @@ def retire(year: int, delete: bool, hub_dir: Path, as_json: bool) -> None:
                     at=now,
                     act="audit-retire",
                     agr=scope,
-                    cred="steward",
+                    cred=STEWARD,
                     q=str(year),
-                    why="steward",
+                    why=STEWARD,
                     n=count if scope == HUB_SCOPE else 0,
                 )
                 hub.access.record(done_by).result()

@@ -30,6 +30,17 @@ if TYPE_CHECKING:
 PRODUCTS = ("splunk", "opencti", "sentinel", "misp", "taxii2-client", "curl")
 
 
+_product_option = click.option(
+    "--for", "product", type=click.Choice(PRODUCTS), help="Print settings under its field names."
+)
+_out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout; an issued "
+    "certificate and its key, mode 0400, to this new file or as two into this directory.",
+)
+
+
 @click.group(cls=Group, examples="lightship credential mint la-lb-mou uslax/splunk --for splunk")
 def credential() -> None:
     """Mint, list, rotate and revoke the credentials of members."""
@@ -47,7 +58,7 @@ def credential() -> None:
 )
 @click.argument("agreement")
 @click.argument("name", metavar="MEMBER/NAME")
-@click.option("--for", "product", type=click.Choice(PRODUCTS), help="Print settings under its field names.")
+@_product_option
 @click.option("--days", type=click.IntRange(1), help="How long it lasts; else `credential_days` of the hub.")
 @click.option("--allow", "allowed", multiple=True, metavar="NETWORK", help="Only from here; may be repeated.")
 @click.option(
@@ -58,12 +69,7 @@ def credential() -> None:
     help="`empty-list` sends `objects: []` on empty pages (Elastic needs it).",
 )
 @click.option("--note", default="", help="What it is for.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout; an issued "
-    "certificate and its key, mode 0400, to this new file or as two into this directory.",
-)
+@_out_option
 @certificate_options
 @hub_option
 @json_option
@@ -163,14 +169,9 @@ def list_(agreement: str, hub_dir: Path, as_json: bool) -> None:
     """,
 )
 @click.argument("name")
-@click.option("--for", "product", type=click.Choice(PRODUCTS), help="Print settings under its field names.")
+@_product_option
 @click.option("--days", type=click.IntRange(1), help="How long the new one lasts; else as long as the old.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Write the secret (with --for: the settings) to this new file, mode 0600, not to stdout; an issued "
-    "certificate and its key, mode 0400, to this new file or as two into this directory.",
-)
+@_out_option
 @certificate_options
 @hub_option
 @json_option

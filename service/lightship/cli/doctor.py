@@ -243,7 +243,7 @@ def _unsigned(hub: Hub, view: HubView) -> Iterator[Finding]:
             if member in asked and not good:
                 text = f"{member} must sign in {one.id}, and no roster in force lists a key of it"
                 yield Finding("rosters", "warning", text, "lightship roster sign, then roster apply")
-            elif keys and not any(current.publish_key(member, key) for key in keys):
+            elif keys and current.in_force(member) is None:
                 text = f"the roster of {member} in {one.id} is not in force: its admin key was replaced"
                 yield Finding("rosters", "warning", text, "Have the member sign its next roster")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lightship.cli.command import Command, Group, json_option
+from lightship.cli.local import wall_clock
 from lightship.cli.output import print_json
 
 
@@ -80,7 +81,7 @@ def pin(file: Path, as_json: bool) -> None:
     from lightship.client.certificate import read
     from lightship.core.time import format_stamp
 
-    found = read(file)
+    found = read(file, wall_clock())
     ends = format_stamp(found.not_after) if found.not_after is not None else None
     if as_json:
         print_json({"file": str(file), "pin": found.pin, "subject": found.subject, "not_after": ends})

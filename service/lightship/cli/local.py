@@ -1,4 +1,4 @@
-"""What the commands share that act on a hub's directory, also while it serves."""
+"""What commands share: a hub's directory opened, also while it serves; the time, and times that are typed."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ def note(hub: Hub, act: str, agreement: str = "", asked: str = "") -> None:
     Raises:
         Unavailable: the access log cannot be written.
     """
-    from lightship.core.audit import HUB_SCOPE, AccessEvent
-    from lightship.usecases.credentials import STEWARD
+    from lightship.core.audit import HUB_SCOPE, STEWARD, AccessEvent
 
     event = AccessEvent(
         req=new_request(),

@@ -14,9 +14,9 @@ import click
 
 from lightship.cli import exits
 from lightship.cli.command import Command, json_option, profile_option
+from lightship.cli.local import wall_clock
 from lightship.cli.output import counting, dumps, explain, say
 from lightship.cli.remote import client_of
-from lightship.cli.verified import now
 from lightship.core.time import format_stamp
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def monitor(
             size = look(
                 *(client, collection, member, state, outboxes, found),
                 pinned_key=pinned,
-                now=now,
+                now=wall_clock,
                 progress=progress,
                 clock=time.monotonic,
                 keeper=keeper,

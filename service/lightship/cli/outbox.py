@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightship.cli.command import Command, Group, json_option
-from lightship.cli.output import print_json, print_rows
+from lightship.cli.output import named, print_json, print_rows
 from lightship.core.errors import NotFound
 from lightship.core.time import format_stamp
 
@@ -50,7 +50,7 @@ def list_(collection: str | None, as_json: bool) -> None:
                 "added": [f"{i}@{v}" for i, v in one.add],
                 "withdrawn": [f"{i}@{v}" for i, v in one.withdraw],
                 "why": one.why,
-                "failures": [{"id": i, "version": v, "message": m} for i, v, m in one.failures],
+                "failures": named(one.failures),
             }
             if as_json:
                 print_json(shape)
@@ -63,10 +63,15 @@ def list_(collection: str | None, as_json: bool) -> None:
         print_rows(rows, ("COLLECTION", "KEY", "STATEMENT", "STATE", "OBJECTS", "UNTIL OR WHY"))
 
 
+_key_option = click.option(
+    "--key-id", "keyid", default="", help="Of this key, if several have an outbox there."
+)
+
+
 @outbox.command(cls=Command, examples="lightship outbox drop la-lb-mou/indicators 7")
 @click.argument("collection")
 @click.argument("number", type=click.IntRange(1))
-@click.option("--key-id", "keyid", default="", help="Of this key, if several have an outbox there.")
+@_key_option
 @json_option
 def drop(collection: str, number: int, keyid: str, as_json: bool) -> None:
     """Take out what waits or was refused. What is under way may be logged: it stays until it is answered."""
@@ -79,7 +84,7 @@ def drop(collection: str, number: int, keyid: str, as_json: bool) -> None:
 @outbox.command(cls=Command, examples="lightship outbox retry la-lb-mou/indicators 7")
 @click.argument("collection")
 @click.argument("number", type=click.IntRange(1))
-@click.option("--key-id", "keyid", default="", help="Of this key, if several have an outbox there.")
+@_key_option
 @json_option
 def retry(collection: str, number: int, keyid: str, as_json: bool) -> None:
     """Let what was refused wait again, as it is; `lightship publish --to COLLECTION --sign` sends it."""

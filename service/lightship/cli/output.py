@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,11 @@ def dumps(value: object) -> str:
 def print_json(value: object) -> None:
     """Print one JSON document on one line, so that lists of documents are NDJSON."""
     click.echo(dumps(value))
+
+
+def named(versions: Iterable[tuple[str, str, str]]) -> list[dict[str, str]]:
+    """Return (id, version, message) of objects as every command prints them with `--json`."""
+    return [{"id": one, "version": version, "message": message} for one, version, message in versions]
 
 
 def print_rows(rows: Sequence[Sequence[str]], head: Sequence[str]) -> None:

@@ -11,9 +11,9 @@ import click
 
 from lightship.cli import exits
 from lightship.cli.command import REPORTING, Command, json_option, profile_option
-from lightship.cli.local import Time
-from lightship.cli.output import print_json, progress, say
+from lightship.cli.output import named, print_json, progress, say
 from lightship.cli.remote import client_of
+from lightship.cli.signed import Order, publish_signed, signing_options
 from lightship.core.errors import BadFile
 from lightship.core.time import Micros
 
@@ -42,14 +42,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Objects in one request at most.",
 )
-@click.option("--sign", is_flag=True, help="Sign with this machine's key, through its outbox.")
-@click.option(
-    "--key-file",
-    "key_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Sign with the key in this file; else the one of `lightship keys generate`.",
-)
-@click.option("--at", type=Time(), default=None, help="With --sign: keep it here, unsigned, until then.")
+@signing_options
 @click.option(
     "--withdraw",
     "withdrawn",
@@ -88,8 +81,6 @@ def publish(
     say(REPORTING)
     chosen: Callable[[str], FeedIn] = (lambda _: feed(feed_name)) if feed_name else feed_for
     if sign:
-        from lightship.cli.signed import Order, publish_signed
-
         objects = _objects(files, chosen, lambda size: None)
         order = Order(target, key_file, objects, withdrawn, at=at or Micros(0))
         return publish_signed(order, profile_name, as_json=as_json)
@@ -113,13 +104,9 @@ def publish(
                 "total": report.total,
                 "success": report.success,
                 "pending": report.pending,
-                "failures": [
-                    {"id": one.id, "version": one.version, "message": one.message} for one in report.failures
-                ],
+                "failures": named((one.id, one.version, one.message) for one in report.failures),
                 "statuses": list(report.statuses),
-                "notes": [
-                    {"id": one.id, "version": one.version, "message": one.message} for one in report.notes
-                ],
+                "notes": named((one.id, one.version, one.message) for one in report.notes),
             }
         )
     else:

@@ -1,10 +1,11 @@
-"""`lightship roster sign|apply|trace`: a member says with its admin key which publish keys and clients are
-its own."""
+"""`lightship roster sign|apply|trace`: a member says with its admin key what comes from it.
+
+Its publish keys, its client certificates, and the credentials that it lists.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightship.cli.command import Command, Group, hub_option, json_option
-from lightship.cli.local import Time, hub_of, new_request
+from lightship.cli.local import Time, hub_of, new_request, wall_clock
 from lightship.cli.output import print_json
 from lightship.cli.remote import asked_profile, client_of, remote_options
 from lightship.core.errors import BadFile, MalformedRequest
+from lightship.core.ids import is_sha256
 from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
-    from lightship.core.log.roster import Roster
+    from collections.abc import Mapping
+
+    from lightship.core.log.roster import PublishKey, Roster
 
 _JSON = "application/json"
-_PIN = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _File = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -98,43 +101,15 @@ def sign(
     """
     from lightship.client import publish_key
     from lightship.core import dsse
-    from lightship.core.agreement.chain import read_key_text
     from lightship.core.log import roster as form
-    from lightship.core.log.roster import PublishKey, Revoked, Roster
 
     key = publish_key.load(admin_key)
-    if previous is not None:
-        if agreement or hub or member:
-            raise click.UsageError("--agreement, --first and --member are those of --previous")
-        opened, last = form.read(_read(previous))
-        prev = hashlib.sha256(opened.payload).hexdigest()
-        made = replace(last, version=last.version + 1, prev=prev)
-    elif agreement and hub and member:
-        made = Roster(agreement, hub, member, 1, "", {})
-    else:
-        raise click.UsageError("Give --previous, or --agreement, --first and --member for the first roster")
-    listed = dict(made.keys)
-    for text in added:
-        public = read_key_text(text)
-        if public is None:
-            raise MalformedRequest(f"{text!r} is no key", todo="Write it as `lightship keys show` prints it")
-        listed.setdefault(dsse.key_id(public), PublishKey(public))
-    since = _distrusted(distrust)
-    for keyid in revoked:
-        known = listed[keyid].revoked if keyid in listed else None
-        if keyid not in listed or not (reason or known):
-            raise click.UsageError(f"--revoke {keyid}: it is not in the roster, or --reason is missing")
-        why = Revoked(reason) if known is None else known
-        why = Revoked(why.reason, {**why.distrust_from, **since})
-        listed[keyid] = PublishKey(listed[keyid].public, why)
-    if unknown := set(cast_off) - set(made.tokens):
-        raise click.UsageError(f"--unlist {min(unknown)}: the roster lists no such credential")
-    kept = [one for one in (*made.tokens, *tokens) if one not in cast_off]
+    made = _begun(previous, agreement, hub, member)
     made = replace(
         made,
-        keys=listed,
+        keys=_revoked(_added(made.keys, added), revoked, reason, _distrusted(distrust)),
         clients=_clients(made.clients, clients, dropped),
-        tokens=tuple(dict.fromkeys(kept)),
+        tokens=_tokens(made.tokens, tokens, cast_off),
     )
     envelope = dsse.encode(form.sign(made, key.keyid, key.sign))
     try:
@@ -256,6 +231,58 @@ def trace(agreement: str, key: str, since: Micros | None, hub_dir: Path, as_json
         click.echo("The key has logged nothing there")
 
 
+def _begun(previous: Path | None, agreement: str, hub: str, member: str) -> Roster:
+    """Return the roster that follows a member's last one, or its first, listing what that listed."""
+    from lightship.core.log import roster as form
+    from lightship.core.log.roster import Roster
+
+    if previous is not None:
+        if agreement or hub or member:
+            raise click.UsageError("--agreement, --first and --member are those of --previous")
+        opened, last = form.read(_read(previous))
+        return replace(last, version=last.version + 1, prev=hashlib.sha256(opened.payload).hexdigest())
+    if not (agreement and hub and member):
+        raise click.UsageError("Give --previous, or --agreement, --first and --member for the first roster")
+    return Roster(agreement, hub, member, 1, "", {})
+
+
+def _added(last: Mapping[str, PublishKey], added: tuple[str, ...]) -> dict[str, PublishKey]:
+    """Return the publish keys of the next roster, by key id."""
+    from lightship.core import dsse
+    from lightship.core.agreement.chain import read_key_text
+    from lightship.core.log.roster import PublishKey
+
+    keys = dict(last)
+    for text in added:
+        public = read_key_text(text)
+        if public is None:
+            raise MalformedRequest(f"{text!r} is no key", todo="Write it as `lightship keys show` prints it")
+        keys.setdefault(dsse.key_id(public), PublishKey(public))
+    return keys
+
+
+def _revoked(
+    keys: dict[str, PublishKey], revoked: tuple[str, ...], reason: str, since: dict[str, int]
+) -> dict[str, PublishKey]:
+    """Return the publish keys, these revoked, and distrusted from these entries of logs on."""
+    from lightship.core.log.roster import PublishKey, Revoked
+
+    for keyid in revoked:
+        known = keys[keyid].revoked if keyid in keys else None
+        if keyid not in keys or not (reason or known):
+            raise click.UsageError(f"--revoke {keyid}: it is not in the roster, or --reason is missing")
+        why = Revoked(reason) if known is None else known
+        keys[keyid] = PublishKey(keys[keyid].public, Revoked(why.reason, {**why.distrust_from, **since}))
+    return keys
+
+
+def _tokens(last: tuple[str, ...], added: tuple[str, ...], dropped: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the credential ids of the next roster."""
+    if unknown := set(dropped) - set(last):
+        raise click.UsageError(f"--unlist {min(unknown)}: the roster lists no such credential")
+    return tuple(dict.fromkeys(one for one in (*last, *added) if one not in dropped))
+
+
 def _distrusted(listed: tuple[str, ...]) -> dict[str, int]:
     """Return what `--distrust-from` says: log to entry."""
     from lightship.core.log.roster import EVERYWHERE
@@ -282,7 +309,7 @@ def _clients(last: tuple[str, ...], added: tuple[str, ...], dropped: tuple[str, 
             raise click.UsageError(f"--drop-client {pin}: the roster lists no such pin")
         del pins[pin]
     for text in added:
-        pins[text if _PIN.fullmatch(text) else read(Path(text)).pin] = None
+        pins[text if is_sha256(text) else read(Path(text), wall_clock()).pin] = None
     return tuple(pins)
 
 
@@ -302,6 +329,7 @@ def _shape(made: Roster, file: str) -> dict[str, Any]:
         "keys": [keyid for keyid, one in made.keys.items() if one.revoked is None],
         "revoked": [keyid for keyid, one in made.keys.items() if one.revoked is not None],
         "clients": list(made.clients),
+        "tokens": list(made.tokens),
     }
 
 
@@ -310,5 +338,6 @@ def _tell(made: Roster, file: str, *, as_json: bool) -> None:
     if as_json:
         print_json(shape)
     else:
-        counts = f"keys: {len(shape['keys'])}, revoked: {len(shape['revoked'])}, clients: {len(made.clients)}"
+        names = ("keys", "revoked", "clients", "tokens")
+        counts = ", ".join(f"{name}: {len(shape[name])}" for name in names)
         click.echo(f"{made.agreement}: roster {made.version} of {made.member}, {counts}")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from lightship.cli import exits
-from lightship.cli.output import print_json, say
+from lightship.cli.local import Time, wall_clock
+from lightship.cli.output import named, print_json, say
 from lightship.cli.remote import client_of
-from lightship.cli.verified import now
 from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
@@ -22,6 +22,20 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Objects of a refused statement that are named; JSON has all of them."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def signing_options(function: F) -> F:
+    """Add what `publish` and `withdraw` take to sign: `--sign`, `--key-file`, `--at`."""
+    sign = click.option("--sign", is_flag=True, help="Sign with this machine's key, through its outbox.")
+    key_file = click.option(
+        "--key-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="With --sign: the key in this file; else the one of `lightship keys generate`.",
+    )
+    at = click.option("--at", type=Time(), help="With --sign: keep it here, unsigned, until then.")
+    return sign(key_file(at(function)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +69,7 @@ def publish_signed(order: Order, profile_name: str, *, as_json: bool) -> int:
     objects = list(order.objects)
     with client_of(profile_name) as client:
         outboxes = config_dir(os.environ) / "outbox"
-        with SignedPublisher(client, order.collection, key, outboxes, now) as desk:
+        with SignedPublisher(client, order.collection, key, outboxes, wall_clock) as desk:
             gone = desk.named(order.withdraw, WithdrawReason(order.reason))
             numbers = desk.put(objects, withdraw=gone, at=order.at)
             if gone and len(numbers) > 1:
@@ -79,7 +93,7 @@ def _tell(target: str, done: list[Sent], desk: SignedPublisher, *, as_json: bool
                     {
                         "statement": one.number,
                         "why": answer.why,
-                        "failures": [{"id": i, "version": v, "message": m} for i, v, m in answer.failures],
+                        "failures": named(answer.failures),
                     }
                     for one, answer in refused
                 ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from lightship.cli import exits
+from lightship.cli.agreement_show import suspended
+from lightship.cli.local import wall_clock
 from lightship.cli.output import counting, dumps, say
 from lightship.cli.remote import client_of
-from lightship.cli.standing import suspended
-from lightship.core.time import Micros, format_stamp
+from lightship.core.time import format_stamp
 
 if TYPE_CHECKING:
     from lightship.client.verifying import Report
@@ -29,11 +29,6 @@ SHOWN = 20
 """Lines that are printed; JSON has more."""
 NAMED = 10_000
 """Objects or entries of each kind of trouble that JSON names; the rest is counted."""
-
-
-def now() -> Micros:
-    """Return this machine's time."""
-    return Micros(time.time_ns() // 1000)
 
 
 def pull_verified(
@@ -62,7 +57,7 @@ def pull_verified(
             *(client, collection, state),
             pinned_key=pinned,
             strict=strict,
-            now=now,
+            now=wall_clock,
             progress=progress,
             keeper=keeper,
             compare=[path.read_bytes() for path in compare],
@@ -77,7 +72,7 @@ def pull_verified(
             _write(out, (body + b"\n" for body in part.bodies()), append=not begins)
             part.keep()
             total.add(report)
-            total.stops = [one for one in kept.log.ledger.suspensions.stops if one.holds(now())]
+            total.stops = [one for one in kept.log.ledger.suspensions.stops if one.holds(wall_clock())]
             if checkpoint is not None:
                 checkpoint.write_bytes(kept.log.note)
             if fresh and not pinned:

@@ -99,8 +99,7 @@ def _grant(hub: Hub, name: str) -> Grant:
 
 
 def _event(hub: Hub, grant: Grant, tree: Frontier) -> AccessEvent:
-    from lightship.core.audit import AccessEvent
-    from lightship.usecases.credentials import STEWARD
+    from lightship.core.audit import STEWARD, AccessEvent
 
     return AccessEvent(
         req=new_request(),

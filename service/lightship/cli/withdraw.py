@@ -8,9 +8,9 @@ import click
 
 from lightship.cli import exits
 from lightship.cli.command import Command, json_option, profile_option
-from lightship.cli.local import Time
-from lightship.cli.output import print_json, say
+from lightship.cli.output import named, print_json, say
 from lightship.cli.remote import client_of
+from lightship.cli.signed import Order, publish_signed, signing_options
 from lightship.core.errors import Conflict, LightshipError, NotFound, Refused
 from lightship.core.time import Micros
 
@@ -27,13 +27,7 @@ REASONS = ("publisher", "expired")
 )
 @click.argument("names", nargs=-1, required=True, metavar="ID[@VERSION]...")
 @click.option("--from", "target", required=True, help="The collection: AGREEMENT/ALIAS, or its id or title.")
-@click.option("--sign", is_flag=True, help="Sign with this machine's key, through its outbox.")
-@click.option(
-    "--key-file",
-    "key_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="With --sign: the key in this file; else the one of `lightship keys generate`.",
-)
+@signing_options
 @click.option(
     "--reason",
     type=click.Choice(REASONS),
@@ -41,7 +35,6 @@ REASONS = ("publisher", "expired")
     show_default=True,
     help="With --sign: taken back (it may be published again), or out of date (it may not).",
 )
-@click.option("--at", type=Time(), default=None, help="With --sign: keep it here, unsigned, until then.")
 @profile_option
 @json_option
 def withdraw(
@@ -61,8 +54,6 @@ def withdraw(
     verify know that it was you. Else each ID is a TAXII DELETE of its own. Ends with 3 if any was refused.
     """
     if sign:
-        from lightship.cli.signed import Order, publish_signed
-
         order = Order(target, key_file, (), names, reason, at or Micros(0))
         return publish_signed(order, profile_name, as_json=as_json)
     if key_file is not None or at is not None or reason != REASONS[0]:
@@ -78,8 +69,7 @@ def withdraw(
             else:
                 done.append({"id": object_id, "version": version})
     if as_json:
-        listed = [{"id": one, "version": text, "message": why} for one, text, why in failures]
-        print_json({"collection": target, "withdrawn": done, "failures": listed})
+        print_json({"collection": target, "withdrawn": done, "failures": named(failures)})
     else:
         for object_id, version, why in failures:
             say(f"refused {object_id} {version}: {why}")

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from lightship.client.durable import replace_file, sync_folder
 from lightship.core.collection import WithdrawReason
 from lightship.core.errors import BadFile
 from lightship.core.time import Micros
@@ -65,7 +66,7 @@ class Box:
             if not path.exists():
                 return False
             path.unlink()
-            sync(path.parent)
+            sync_folder(path.parent)
             return True
 
     def retry(self, number: int) -> int:
@@ -77,7 +78,7 @@ class Box:
             again = max(self.numbers()) + 1
             write(self.queued(again), refused(path)["content"])
             path.unlink()
-            sync(path.parent)
+            sync_folder(path.parent)
             return again
 
     def entries(self) -> list[Entry]:
@@ -111,9 +112,9 @@ class Box:
     def forget(self, number: int) -> None:
         """Take an answered statement out of the queue and from under way, in this order."""
         self.queued(number).unlink(missing_ok=True)
-        sync(self.directory / QUEUE)
+        sync_folder(self.directory / QUEUE)
         (self.directory / SENDING).unlink(missing_ok=True)
-        sync(self.directory)
+        sync_folder(self.directory)
 
     def head(self) -> tuple[int, str]:
         """Return `seq` and payload SHA-256 of the last logged statement; 0 and empty before the first."""
@@ -253,20 +254,4 @@ def _look(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any] 
 
 def write(path: Path, content: object) -> None:
     """Write a file in one step; it and its name are durable when this returns."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(orjson.dumps(content))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync(path.parent)
-
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(path, orjson.dumps(content))

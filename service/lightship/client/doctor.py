@@ -18,6 +18,7 @@ from lightship.client.connection import ACCEPT, Look
 from lightship.client.errors import Unreachable
 from lightship.client.hub import Client, RemoteCollection
 from lightship.core.errors import LightshipError
+from lightship.core.time import Micros
 
 Verdict = Literal["ok", "warning", "failed"]
 SKEW_S = 60
@@ -90,10 +91,11 @@ def _tls(look: Look, now: datetime) -> Iterator[Finding]:
 
 def _certificate(path: Path, now: datetime) -> Finding:
     """The client certificate of the profile; that the hub's TLS took it is seen, not whose client it is."""
-    found = read(path)
+    at = Micros(int(now.timestamp() * 1_000_000))
+    found = read(path, at)
     if found.not_after is None:
         return Finding("client", "failed", f"{path} holds no certificate", "Give --client-cert a certificate")
-    days = (found.not_after - int(now.timestamp() * 1_000_000)) // (86_400 * 1_000_000)
+    days = (found.not_after - at) // (86_400 * 1_000_000)
     near = days < CERTIFICATE_DAYS
     text = f"certificate {found.subject}, pin {found.pin}, valid for {days} more days"
     return Finding("client", "warning" if near else "ok", text, "Have it renewed" if near else "")

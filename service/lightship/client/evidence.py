@@ -8,7 +8,6 @@ object version. Hash tiles give the proofs (C2SP tlog-tiles). Judging is `core.l
 from __future__ import annotations
 
 import hashlib
-import os
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +17,7 @@ from typing import Any
 import orjson
 
 from lightship.client.bounded import TooMuch
+from lightship.client.durable import SHARED, replace_file
 from lightship.client.log_source import LogSource
 from lightship.core.errors import BadFile, CallerError, LightshipError
 from lightship.core.log import evidence, leaf, merkle, notes, roster, tiles
@@ -228,12 +228,7 @@ def keep(folder: Path, one: Evidence) -> Path:
     data = evidence.encode(one)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{one.kind}-{hashlib.sha256(data).hexdigest()[:16]}.json"
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    replace_file(path, data, SHARED)
     return path
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from lightship.client.durable import sync_folder
 from lightship.core.errors import BadFile, StewardError
 
 VERSION = 2
@@ -89,7 +90,7 @@ class KeptFile:
         self._db = sqlite3.connect(":memory:")
         try:
             self._open(self._beside or path)
-            with self._told():
+            with self._translated():
                 self._make() if make else self._take()
         except BaseException:
             self.close()
@@ -109,7 +110,7 @@ class KeptFile:
 
     def _open(self, path: Path) -> None:
         self._db.close()
-        with self._told():
+        with self._translated():
             self._db = sqlite3.connect(path, timeout=0, isolation_level=None, cached_statements=64)
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -142,7 +143,7 @@ class KeptFile:
         if self.rows > SMALL and 0 <= now - self.checked < CHECK_EVERY:
             return
         total = rows = 0
-        with self._told():
+        with self._translated():
             for table, columns in _TABLES.items():
                 for *row, kept in self._db.execute(f"SELECT {columns}, sum FROM {table}"):  # noqa: S608 -- names from above
                     self.same(tuple(row), kept)
@@ -213,7 +214,7 @@ class KeptFile:
         }
         data = orjson.dumps(self.head)
         self.write("INSERT OR REPLACE INTO head VALUES(1, ?, ?)", (data, sha256(data).digest()))
-        with self._told():
+        with self._translated():
             self._db.execute("COMMIT")
         if self._beside is not None:
             self._appear(self._beside)
@@ -230,11 +231,7 @@ class KeptFile:
         finally:
             beside.unlink(missing_ok=True)
         self._beside = None
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
         self._open(self.path)
 
     def close(self) -> None:
@@ -252,7 +249,8 @@ class KeptFile:
         return BadFile("The state of verified pulls cannot be used", path=str(self.path), why=why, todo=_TODO)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
+        """Raise what SQLite or the content says as errors of the one tree."""
         try:
             yield
         except sqlite3.Error as error:

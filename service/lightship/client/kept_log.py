@@ -177,7 +177,7 @@ class Kept:
             "where": self.where,
         }
 
-    def restore(self, verify: Verify) -> None:
+    def restore(self) -> None:
         """Verify what the file holds and stand where it stood. Called by `load` only."""
         file = self.file
         if file is None:
@@ -238,7 +238,7 @@ def _loaded(file: KeptFile, verify: Verify, now: int) -> Kept:
     try:
         kept = Kept(_log_of(file, file.head, verify), file)
         kept.check(now)
-        kept.restore(verify)
+        kept.restore()
     except (CallerError, KeyError, TypeError, ValueError, AttributeError, IndexError, Base64Error) as error:
         raise file.bad(f"{type(error).__name__}: {error}") from None
     return kept

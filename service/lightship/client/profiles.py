@@ -7,13 +7,13 @@ into `secrets/<profile>`.
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightship.client.connection import ClientFiles
+from lightship.client.durable import replace_file
 from lightship.client.errors import NoProfile
 from lightship.core.errors import BadFile, MalformedRequest
 from lightship.core.ids import is_slug
@@ -149,13 +149,7 @@ def save_profile(directory: Path, profile: Profile, secret: str | None, *, make_
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    beside.unlink(missing_ok=True)
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    replace_file(path, text.encode())
 
 
 def _profile(name: str, kept: Mapping[str, str]) -> Profile:

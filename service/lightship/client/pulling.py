@@ -7,7 +7,6 @@ pull can also go on in the middle of a page.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from typing import Any
 import orjson
 
 from lightship.client.connection import Answer, Connection
+from lightship.client.durable import SHARED, replace_file
 from lightship.client.errors import NotTaxii
 from lightship.core.errors import BadFile, MalformedRequest
 from lightship.core.time import parse_added_after
@@ -170,7 +170,7 @@ def load_cursor(path: Path, source: str) -> Cursor:
 
 
 def save_cursor(path: Path, source: str, cursor: Cursor) -> None:
-    """Keep a cursor: written beside, synced, renamed, so that a crash leaves the old one or the new one."""
+    """Keep a cursor; a crash leaves the old one or the new one."""
     kept = {
         "v": 1,
         "source": source,
@@ -178,9 +178,4 @@ def save_cursor(path: Path, source: str, cursor: Cursor) -> None:
         "next": cursor.next,
         "handled": sorted(cursor.handled),
     }
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with beside.open("wb") as file:
-        file.write(orjson.dumps(kept, option=orjson.OPT_INDENT_2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    replace_file(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2) + b"\n", SHARED)

@@ -19,7 +19,6 @@ from lightship.client.evidence import Keeper
 from lightship.client.following import bring_up
 from lightship.client.hub import Client
 from lightship.client.outbox import Outbox, Sent
-from lightship.client.own_log import live_versions, logged_digest
 from lightship.client.submitting import submit
 from lightship.client.verified import opened
 from lightship.core.collection import WithdrawReason
@@ -100,7 +99,7 @@ class SignedPublisher:
         for name in names:
             object_id, at, text = name.partition("@")
             instant = _checked(object_id, text)
-            live = live_versions(self._kept.log, object_id)
+            live = [one for one in self._kept.log.ledger.held.shelf.of(object_id) if one.live]
             if not at and not live:
                 missing.append(object_id)
             elif not at:
@@ -153,7 +152,7 @@ class SignedPublisher:
     def _promised(self, keeper: Keeper) -> None:
         """What the hub proved of the last statement must stand in the log that it shows to everybody."""
         seq, digest = self.outbox.head()
-        if not seq or logged_digest(self._kept.log, self.outbox.key.keyid, seq) == digest:
+        if not seq or self._holds(self.outbox.key.keyid, seq, digest):
             return
         keeper.compared(self._source, self._kept.log, self.outbox.promise())
         why = f"the hub proved that statement {seq} of the key is logged; in the log that it shows it is not"
@@ -161,7 +160,12 @@ class SignedPublisher:
 
     def _logged(self, found: Statement, digest: str) -> bool:
         self._follow()
-        return logged_digest(self._kept.log, found.key, found.seq) == digest
+        return self._holds(found.key, found.seq, digest)
+
+    def _holds(self, key: str, seq: int, digest: str) -> bool:
+        """True if the log as it was followed last has this payload under the key's number."""
+        there = self._kept.log.ledger.held.shelf.statement(key, seq)
+        return there is not None and there[0] == digest
 
 
 def outboxes_below(folder: Path) -> Iterator[tuple[str, str, str, Box]]:

@@ -17,7 +17,7 @@ from typing import Self
 
 from lightship.client.connection import Connection
 from lightship.client.errors import NotTaxii
-from lightship.client.following import MOST, Progress, bring_up, first_look, follow
+from lightship.client.following import MOST, Progress, bring_up
 from lightship.client.kept_log import Kept, Told
 from lightship.client.log_source import LogSource
 from lightship.client.receiving import Received, receive
@@ -26,8 +26,6 @@ from lightship.core.log.findings import Failure, Finding
 from lightship.core.log.ledger import Gone
 from lightship.core.log.shelf import Held
 from lightship.core.time import Micros, format_stamp
-
-__all__ = ["Report", "VerifiedPull", "first_look", "follow", "pull", "pull_parts"]
 
 PART = 20_000
 """Objects of one part of a pull, and withdrawals and findings that are handed on with it."""

@@ -12,7 +12,6 @@ from typing import Literal
 from lightship.core.collection import Collection
 from lightship.core.time import Micros
 
-Role = Literal["publisher", "consumer", "auditor", "joint-auditor", "approver"]
 Profile = Literal["standard", "empty-list"]
 CredentialKind = Literal["secret", "certificate"]
 
@@ -62,6 +61,10 @@ class Credential:
     def holds(self, now: Micros) -> bool:
         """True if it is neither revoked nor expired."""
         return self.revoked is None and (self.expires is None or self.expires > now)
+
+    def goes_by(self, text: str) -> bool:
+        """True if people mean it by this: its name, `member/name`, its id or its pin."""
+        return text in {self.id, self.pin or self.id} or text.replace("/", "-", 1) == self.name
 
     @property
     def pin(self) -> str:

@@ -1,7 +1,7 @@
 """Access events: one for every request, with the deciding rule; of a flood without a credential one for many.
 
-`q` and `ip` are personal or sensitive; the store keeps them beside the leaf as salted digests with salt
-and value erasable, so that "Provable" can turn events into leaves without changing their meaning.
+`q` and `ip` are personal or sensitive: the leaf of an event holds salted digests of them, and the store keeps
+the values and the salts beside it, where they can be erased.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from lightship.core.time import Micros
 
 HUB_SCOPE = "hub"
 """The log of what lies outside any agreement."""
+STEWARD = "steward"
+"""Who acted, and the rule that allowed it, in events of commands on a hub's directory."""
 
 Outcome = Literal["ok", "refused", "failed"]
 

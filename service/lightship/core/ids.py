@@ -14,6 +14,7 @@ _HEX = "[0-9a-f]"
 _UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
 _UUID4 = re.compile(f"{_HEX}{{8}}-{_HEX}{{4}}-4{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}", re.ASCII)
 _STIX_ID = re.compile(rf"[a-z0-9][a-z0-9-]{{1,248}}[a-z0-9]--{_UUID}", re.ASCII)
+_SHA256 = re.compile(f"{_HEX}{{64}}", re.ASCII)
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 RESERVED_SLUGS = frozenset(
@@ -34,6 +35,11 @@ def is_uuid4(text: str) -> bool:
 def is_stix_id(text: str) -> bool:
     """True for `type--uuid` with a UUID of any version, lower case, at most 250 + 38 characters."""
     return len(text) <= 300 and _STIX_ID.fullmatch(text) is not None
+
+
+def is_sha256(text: str) -> bool:
+    """True for a SHA-256 in lower-case hex: a digest, a key's id, a pin."""
+    return _SHA256.fullmatch(text) is not None
 
 
 def is_slug(text: str) -> bool:

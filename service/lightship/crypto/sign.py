@@ -1,4 +1,4 @@
-"""Ed25519 (RFC 8032) signing and verifying, and SPKI pins (RFC 7469 section 2.4, as hex).
+"""Ed25519 (RFC 8032) signing and verifying.
 
 Keys come and go as PEM (PKCS #8) or raw public bytes. A private key never appears in a repr, an error or
 a log line. Touches no files.
@@ -6,9 +6,6 @@ a log line. Touches no files.
 
 from __future__ import annotations
 
-import hashlib
-
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -72,14 +69,3 @@ def verify(public: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
-
-
-def spki_pin(certificate_pem: bytes) -> str:
-    """Return the hex SHA-256 of a certificate's SubjectPublicKeyInfo.
-
-    Raises:
-        ValueError: no certificate.
-    """
-    key = x509.load_pem_x509_certificate(certificate_pem).public_key()
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(spki).hexdigest()

@@ -125,7 +125,7 @@ def publish(state: MemoryState, request: PublishRequest) -> Published:
     if request.status_id in state.statuses:
         raise Conflict("This status id is taken")
     # From here on nothing fails.
-    _let_in(state, held, entering, new, rows)
+    _let_in(held, entering, new, rows)
     for one, marks in entering.staged:
         state.numbers += 1
         plain = one._replace(position=0, warnings=())
@@ -165,7 +165,7 @@ def release(state: MemoryState, request: ReleaseRequest) -> Released:
             entering.added.append((one.candidate, one.marks))
     new, rows, outcome = _stamped(state, held, request.owner, entering, told)
     event = request.render_event(outcome, failed) if found else None
-    _let_in(state, held, entering, new, rows)
+    _let_in(held, entering, new, rows)
     by_number = {one.number: one for one in failed}
     held.staged = [by_number.get(one.number, one) for one in held.staged]
     if event is not None:
@@ -278,7 +278,6 @@ def _stamped(
 
 
 def _let_in(
-    state: MemoryState,
     held: MemoryCollection,
     entering: Entering,
     new: Sequence[MemoryObject],

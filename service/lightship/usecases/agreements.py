@@ -30,7 +30,7 @@ from lightship.core.agreement.chain import HUB_PARTY, Link, key_text, make_root
 from lightship.core.agreement.form import notes
 from lightship.core.agreement.load import POLICY, as_written, replay, rules_digest
 from lightship.core.agreement.problems import Problem
-from lightship.core.audit import AccessEvent
+from lightship.core.audit import STEWARD, AccessEvent
 from lightship.core.errors import Conflict, Damaged, NotFound, Refused
 from lightship.core.ports import InUse, Registry, SignedAgreement, WouldBreak
 from lightship.core.time import Micros
@@ -160,9 +160,9 @@ def apply(
         at=now,
         act="agreement-apply",
         agr=signed.agreement,
-        cred="steward",
+        cred=STEWARD,
         q=f"version {signed.version} sha256 {signed.digest}",
-        why="steward",
+        why=STEWARD,
         n=len(report.agreement.collections),
     )
     try:

@@ -17,8 +17,8 @@ def search(access: Access, registry: Registry, query: AuditQuery) -> Iterator[Ac
 def named(registry: Registry, query: AuditQuery) -> AuditQuery:
     """Return the query with a credential's id for its name.
 
-    `query.principal` may be a credential's id, its name (`uslax-splunk`), `member/name` as it was minted, or
-    who acts without a credential (`steward`); what is no credential is looked for as it stands.
+    `query.principal` may be whatever a credential goes by (`uslax-splunk`, `uslax/splunk`, its id or pin), or
+    what stands in events without one: `steward`, or the pin of a client that only its member's roster names.
     """
     return replace(query, principal=_principal(registry, query.principal))
 
@@ -26,8 +26,4 @@ def named(registry: Registry, query: AuditQuery) -> AuditQuery:
 def _principal(registry: Registry, text: str) -> str:
     if not text:
         return ""
-    credentials = registry.credentials()
-    if any(one.id == text for one in credentials):
-        return text
-    name = text.replace("/", "-", 1)
-    return next((one.id for one in credentials if one.name == name), text)
+    return next((one.id for one in registry.credentials() if one.goes_by(text)), text)

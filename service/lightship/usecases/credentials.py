@@ -16,7 +16,7 @@ from ipaddress import ip_network
 from typing import get_args
 
 from lightship.core.access import Credential, CredentialKind, Profile
-from lightship.core.audit import AccessEvent
+from lightship.core.audit import STEWARD, AccessEvent
 from lightship.core.errors import Conflict, MalformedRequest, NotFound
 from lightship.core.ids import is_slug
 from lightship.core.ports import Registry
@@ -28,7 +28,6 @@ ENTROPY = 32
 DAY = 86_400 * 1_000_000
 DAYS, DAYS_MAX = 365, 1095
 MAX_NETWORKS = 64
-STEWARD = "steward"
 
 
 class Secret:
@@ -206,9 +205,8 @@ def find(registry: Registry, name: str) -> Credential:
     Raises:
         NotFound: there is none.
     """
-    wanted = {name, name.replace("/", "-", 1)}
     for one in registry.credentials():
-        if one.name in wanted or name in {one.id, one.pin or one.id}:
+        if one.goes_by(name):
             return one
     raise NotFound(f"There is no credential `{name}`", todo="`lightship credential list` shows them")
 
@@ -322,6 +320,6 @@ def event(credential: Credential, act: str, req: str, now: Micros, actor: str) -
         who=credential.member,
         cred=actor,
         q=credential.name,
-        why="steward" if actor == STEWARD else "",
+        why=STEWARD if actor == STEWARD else "",
         n=1,
     )

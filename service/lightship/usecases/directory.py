@@ -66,7 +66,6 @@ class Directory:
         """Called when another policy epoch was loaded, in the thread that noticed it."""
         self.clients: Callable[[HubView], Mapping[str, Client | None]] = lambda view: {}
         """Pin -> whose client it is by the rosters in force; None where several claim it (`Clients`)."""
-
         self.tokens: Callable[[HubView], Container[tuple[str, str, str]]] = lambda view: ()
         """(agreement, member, credential id) of each credential that a roster in force lists (`Tokens`)."""
 

@@ -126,7 +126,7 @@ def _named_asker(
     if text in agreement.members:
         return Asker(Principal(agreement.id, text, "", text))
     for one in registry.credentials():
-        if _named(one, text):
+        if one.goes_by(text):
             return _asker(one, now)
     for pin, client in listed.items():
         if client is not None and text in {pin, name_of(client.member, pin)}:
@@ -159,7 +159,7 @@ def find_asked(decisions: Decisions, registry: Registry, place: Place, text: str
     if text in agreement.members and scope.covers(text):
         return Asker(Principal(agreement.id, text, "", text), rule=scope.rule)
     for one in registry.credentials(agreement.id):
-        if _named(one, text) and scope.covers(one.member):
+        if one.goes_by(text) and scope.covers(one.member):
             return replace(_asker(one, now), rule=scope.rule)
     raise Hidden
 
@@ -334,10 +334,6 @@ class _NothingHeld:
 
 def _refused(decision: Decision) -> Explanation:
     return Explanation(decision, (Reason(decision.rule, decision.say),), ())
-
-
-def _named(one: Credential, text: str) -> bool:
-    return text in {one.id, one.pin or one.id} or text.replace("/", "-", 1) == one.name
 
 
 def _asker(one: Credential, now: Micros) -> Asker:

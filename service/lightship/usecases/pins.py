@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from lightship.core.access import Client, ClientCertificate, Credential
+from lightship.core.audit import STEWARD
 from lightship.core.errors import Conflict, MalformedRequest, NotFound
 from lightship.core.ports import Registry
 from lightship.core.time import Micros
 from lightship.usecases import credentials
 from lightship.usecases.clients import name_of, others_pin
-from lightship.usecases.credentials import DAYS_MAX, STEWARD, Order
+from lightship.usecases.credentials import DAYS_MAX, Order
 from lightship.usecases.directory import HubView
 
 

@@ -152,7 +152,7 @@ class PublishSigned:
     # --- before the write ---------------------------------------------------------------------------
 
     def _prepare(self, post: Post, grant: Grant) -> Logged | tuple[SignedRequest, Prepared]:
-        read = _read(post.body, grant)
+        read = _read(post.body)
         known = self._signing.logged(grant, read.digest)
         if known is not None and self._is_mine(post, grant, known):
             return known
@@ -242,7 +242,7 @@ class PublishSigned:
         return Proven(logged, entries[0], tuple(merkle.inclusion(hashes, logged.index, size)), note)
 
 
-def _read(body: bytes, grant: Grant) -> _Read:
+def _read(body: bytes) -> _Read:
     """Return what a body says.
 
     Raises:

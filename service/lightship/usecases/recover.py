@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import wait
 
-from lightship.core.audit import HUB_SCOPE, AccessEvent
+from lightship.core.audit import HUB_SCOPE, STEWARD, AccessEvent
 from lightship.core.ports import Access, Writer
 from lightship.core.time import Micros
-from lightship.usecases.credentials import STEWARD
 
 
 def recover(writer: Writer, access: Access) -> int:

@@ -12,15 +12,14 @@ from dataclasses import dataclass, replace
 
 from lightship.core.access import Action, Grant, Principal
 from lightship.core.agreement import Agreement
-from lightship.core.audit import AccessEvent, AuditQuery
+from lightship.core.audit import STEWARD, AccessEvent, AuditQuery
 from lightship.core.collection import MAX_BACKLOG
 from lightship.core.cursor import read_token
 from lightship.core.errors import MalformedRequest, Refused
-from lightship.core.ids import type_of
+from lightship.core.ids import is_sha256, type_of
 from lightship.core.ports import Access, Decisions, Reader, Registry
 from lightship.core.query import Endpoint, Filters, read_query
 from lightship.core.time import Micros
-from lightship.usecases.credentials import STEWARD
 
 SCOPE_RULE = "deny-audit-scope"
 SCANNED = 10_000
@@ -99,8 +98,8 @@ def scope_of(decisions: Decisions, principal: Principal, agreement: Agreement, n
 def within(scope: Scope, query: AuditQuery, registry: Registry) -> AuditQuery | None:
     """Return a search cut down to what the scope covers, None if nothing can match.
 
-    `query.principal` may be a credential's id, its name, or `member/name`; a credential outside the scope is
-    like one that does not exist.
+    `query.principal` may be whatever a credential goes by, or the pin of a client that only its member's
+    roster names; a credential outside the scope is like one that does not exist.
 
     Raises:
         Refused: another member was named than the scope covers.
@@ -114,14 +113,13 @@ def within(scope: Scope, query: AuditQuery, registry: Registry) -> AuditQuery | 
         )
     principal = query.principal
     if principal:
-        name = principal.replace("/", "-", 1)
         principal = next(
             (
                 one.id
                 for one in registry.credentials(scope.agreement)
-                if scope.covers(one.member) and (one.id == principal or one.name == name)
+                if scope.covers(one.member) and one.goes_by(principal)
             ),
-            STEWARD if principal == STEWARD else "",
+            principal if principal == STEWARD or is_sha256(principal) else "",
         )
         if not principal:
             return None

@@ -18,14 +18,13 @@ from lightship.core import dsse
 from lightship.core.access import Client
 from lightship.core.agreement import Agreement, Verify
 from lightship.core.agreement.chain import read_key_text
-from lightship.core.audit import AccessEvent
+from lightship.core.audit import STEWARD, AccessEvent
 from lightship.core.errors import CallerError, Damaged, NotFound
 from lightship.core.log import roster
 from lightship.core.log.roster import BadRoster, PublishKey, Revoked, Roster, Rosters
 from lightship.core.ports import Registry, SignedAgreement, Signing, StoredRoster
 from lightship.core.time import Micros
 from lightship.usecases.clients import Clients, others_pin
-from lightship.usecases.credentials import STEWARD
 from lightship.usecases.directory import HubView
 
 ACT = "apply-roster"
@@ -77,28 +76,37 @@ class Current:
     newest: Mapping[str, StoredRoster]
     admin_keys: Mapping[str, str]
 
+    def in_force(self, member: str) -> Roster | None:
+        """Return a member's roster; None without one, or if the agreement names another admin key by now."""
+        last, held = self.newest.get(member), self.rosters.current(member)
+        if last is None or held is None or self.admin_keys.get(member) != last.admin_key:
+            return None
+        return held.roster
+
     def publish_key(self, member: str, keyid: str) -> PublishKey | None:
         """Return a member's key; None if no roster in force lists it."""
-        last = self.newest.get(member)
-        if last is None or self.admin_keys.get(member) != last.admin_key:
-            return None
-        return self.rosters.publish_key(member, keyid)
+        return None if self.in_force(member) is None else self.rosters.publish_key(member, keyid)
 
     def clients(self) -> Iterator[tuple[str, str]]:
         """Yield (pin, member) for each client certificate that a roster in force lists."""
-        for member, one in self._in_force():
+        for member, one in self._all_in_force():
             yield from ((pin, member) for pin in one.clients)
 
     def tokens(self) -> Iterator[tuple[str, str]]:
         """Yield (credential id, member) for each credential that a roster in force lists."""
-        for member, one in self._in_force():
+        for member, one in self._all_in_force():
             yield from ((token, member) for token in one.tokens)
 
-    def _in_force(self) -> Iterator[tuple[str, Roster]]:
-        for member, last in self.newest.items():
-            listed = self.rosters.current(member)
-            if listed is not None and self.admin_keys.get(member) == last.admin_key:
-                yield member, listed.roster
+    def owner(self, key: str) -> str:
+        """Return the member whose roster in force lists a publish key or a client pin, empty if none does."""
+        return next(
+            (member for member, one in self._all_in_force() if key in one.keys or key in one.clients), ""
+        )
+
+    def _all_in_force(self) -> Iterator[tuple[str, Roster]]:
+        for member in self.newest:
+            if (found := self.in_force(member)) is not None:
+                yield member, found
 
 
 class RosterBook:
@@ -204,7 +212,7 @@ def apply_roster(
     )
     event = replace(by or steward, q=stored.digest, n=len(found.keys))
     gone = signing.apply_roster(stored, event, checked.distrust)
-    going = _going(signing, registry, view, checked, gone)
+    going = _going(signing, view, checked, gone)
     return AppliedRoster(found, checked.revoked, going, event)
 
 
@@ -213,7 +221,7 @@ def preview_roster(
 ) -> AppliedRoster:
     """Return what `apply_roster` would do now; nothing is changed. Raises as it does."""
     checked = _check(registry, view, envelope, RosterBook(signing, registry, verify))
-    return AppliedRoster(checked.roster, checked.revoked, _going(signing, registry, view, checked, None))
+    return AppliedRoster(checked.roster, checked.revoked, _going(signing, view, checked, None))
 
 
 def trace_key(signing: Signing, view: HubView, agreement: str, key: str, since: Micros) -> list[Logged]:
@@ -290,11 +298,7 @@ def _check(registry: Registry, view: HubView, envelope: bytes, book: RosterBook)
 
 
 def _going(
-    signing: Signing,
-    registry: Registry,
-    view: HubView,
-    checked: _Checked,
-    gone: Mapping[str, int] | None,
+    signing: Signing, view: HubView, checked: _Checked, gone: Mapping[str, int] | None
 ) -> tuple[Going, ...]:
     """Return what leaves by collection: what left, or else what is live now."""
     agreement, found = checked.roster.agreement, dict[str, Going]()

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from lightship.core.access import Action, Grant, Principal, System
-from lightship.core.audit import AccessEvent
+from lightship.core.audit import STEWARD, AccessEvent
 from lightship.core.collection import Collection, WithdrawReason
 from lightship.core.errors import Conflict, NotFound, Unavailable
 from lightship.core.ports import (
@@ -26,7 +26,6 @@ from lightship.core.ports import (
 )
 from lightship.core.query import SPEC_VERSIONS, Filters, Versions
 from lightship.core.time import Micros
-from lightship.usecases.credentials import STEWARD
 from lightship.usecases.directory import Directory
 from lightship.usecases.entry import Place, permit
 from lightship.usecases.explain import find_spot

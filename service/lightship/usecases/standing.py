@@ -66,7 +66,7 @@ def _rosters(current: Current, agreement: Agreement, now: Micros) -> list[Shape]
                 "member": member,
                 "version": one.version,
                 "sha256": one.digest,
-                "in_force": current.admin_keys.get(member) == one.admin_key,
+                "in_force": current.in_force(member) is not None,
                 "keys": [
                     {
                         "id": keyid,

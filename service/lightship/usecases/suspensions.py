@@ -15,12 +15,12 @@ from lightship.core.agreement import Agreement, Verify
 from lightship.core.agreement import suspension as orders
 from lightship.core.agreement.load import replay, replay_suspensions
 from lightship.core.agreement.suspension import LONGEST, Order
-from lightship.core.audit import AccessEvent
+from lightship.core.audit import STEWARD, AccessEvent
 from lightship.core.errors import Damaged, NotFound
 from lightship.core.ports import Registry, SignedSuspension, Signing
 from lightship.core.time import Micros, format_stamp
 from lightship.usecases.directory import Directory
-from lightship.usecases.rosters import Current, RosterBook
+from lightship.usecases.rosters import RosterBook
 
 BEFORE = Micros(60_000_000)
 """A suspension is dated this long back, so that no process of the hub has a clock that is not there yet."""
@@ -102,7 +102,7 @@ class Suspending:
         owner = ""
         if found is not None and self.signing is not None:
             current = RosterBook(self.signing, self.registry, self.verify).current(found, view.epoch)
-            owner = next((one for one in sorted(current.newest) if _lists(current, one, key)), "")
+            owner = current.owner(key)
         if not owner:
             raise NotFound(
                 "There is no such key",
@@ -152,13 +152,6 @@ class Suspending:
         return Taken(order, signed, in_force, target[2])
 
 
-def _lists(current: Current, member: str, key: str) -> bool:
-    """True if a member's roster lists a publish key, or a client, of this id."""
-    held = current.rosters.current(member)
-    listed = held is not None and key in held.roster.clients
-    return listed or current.publish_key(member, key) is not None
-
-
 def _event(order: Order, digest: str, req: str, now: Micros) -> AccessEvent:
     until = "" if order.until is None else f" until {format_stamp(order.until)}"
     who = f"key {order.key}" if order.key else order.member or "all members"
@@ -167,7 +160,7 @@ def _event(order: Order, digest: str, req: str, now: Micros) -> AccessEvent:
         at=now,
         act="resume" if order.until is None else "suspend",
         agr=order.agreement,
-        cred="steward",
+        cred=STEWARD,
         q=f"{who}{until}, number {order.number} sha256 {digest}: {order.reason}",
-        why="steward",
+        why=STEWARD,
     )

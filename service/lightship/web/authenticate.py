@@ -35,7 +35,6 @@ REMEMBERED = 10_000
 """Logins that are remembered within a policy epoch: as digests of what was sent, only those that hold."""
 _Shown = tuple[bytes, bytes, str, str]
 _SHOW = "Send Authorization: Basic with the credential's name and secret, or Bearer with the secret"
-
 _ANEW = "Connect again with a certificate that holds"
 _NEW_KEY = "Ask the hub's steward for a certificate with a new key"
 _LATER = "Ask the hub's steward until when"

@@ -15,12 +15,12 @@ import pytest
 from lightship.client import box as module
 from lightship.client.drafts import Draft, draft_of, statements
 from lightship.client.errors import Unreachable
+from lightship.client.following import first_look, follow
 from lightship.client.kept_log import Kept
 from lightship.client.log_source import LogSource
 from lightship.client.monitoring import Outboxes, foreign, known_payloads
 from lightship.client.outbox import Outbox, Proof, Refusal, Sent, Unsettled
 from lightship.client.submitting import NotProved, submit
-from lightship.client.verifying import first_look, follow
 from lightship.core import dsse
 from lightship.core.collection import WithdrawReason
 from lightship.core.errors import BadFile, Conflict, MalformedRequest, Unavailable

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lightship import data
 from lightship.core.time import Micros
 from lightship.crypto import certificates
-from lightship.crypto.sign import SigningKey, new_signing_key, read_signing_key, spki_pin, verify
+from lightship.crypto.client_certificates import read_pin
+from lightship.crypto.sign import SigningKey, new_signing_key, read_signing_key, verify
 
 # RFC 8032 section 7.1, test 2
 SECRET = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
@@ -78,10 +79,10 @@ def test_a_pin_is_of_the_public_key_not_of_the_certificate() -> None:
     first = certificates.issue(profile, ["soc"], now)
     again = certificates.issue(profile, ["soc"], Micros(now + 10**12), key=first.key)
     assert first.certificate != again.certificate
-    assert spki_pin(first.certificate) == spki_pin(again.certificate)
+    assert read_pin(first.certificate, now).pin == read_pin(again.certificate, now).pin
     spki = (
         x509.load_pem_x509_certificate(first.certificate)
         .public_key()
         .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
-    assert spki_pin(first.certificate) == hashlib.sha256(spki).hexdigest()
+    assert read_pin(first.certificate, now).pin == hashlib.sha256(spki).hexdigest()

@@ -10,7 +10,7 @@ from lightship import data
 from lightship.core.errors import BadFile
 from lightship.core.time import Micros
 from lightship.crypto import certificates
-from lightship.crypto.sign import spki_pin
+from lightship.crypto.client_certificates import read_pin
 from lightship.keys.authority import KeyMaker, names_for, renew_if_due
 from lightship.usecases.initialise import init_hub
 
@@ -38,14 +38,14 @@ def test_nothing_is_renewed_before_it_is_due(hub: Path) -> None:
 
 
 def test_a_renewal_keeps_the_key_so_that_pair_and_pin_stay(hub: Path) -> None:
-    pin = spki_pin((hub / "tls/server.pem").read_bytes())
+    pin = read_pin((hub / "tls/server.pem").read_bytes(), Micros(NOW)).pin
     key = (hub / "tls/server.key").read_bytes()
     done = renew_if_due(hub, "hub.example", data.cert_profile, Micros(NOW + 368 * DAY))
     assert done is not None
     assert done.not_after > NOW + 760 * DAY
     certificate = (hub / "tls/server.pem").read_bytes()
     certificates.check_pair(certificate, key, Micros(NOW + 700 * DAY))
-    assert spki_pin(certificate) == pin
+    assert read_pin(certificate, Micros(NOW)).pin == pin
     assert (hub / "tls/server.key").read_bytes() == key
     assert renew(hub, 369) is None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lightship.client.verifying import follow
+from lightship.client.following import follow
 from lightship.core.access import Action, Grant, System
 from lightship.core.agreement.chain import key_text
 from lightship.core.errors import Conflict, Damaged, NotFound

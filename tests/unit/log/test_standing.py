@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from hubkit import StoppedClock
-from lightship.cli import standing as command
+from lightship.cli import agreement_show as command
 from lightship.client.hub import Client
 from lightship.core.time import format_stamp
 from lightship.crypto import sign

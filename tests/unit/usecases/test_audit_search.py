@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from audit_samples import event
@@ -9,7 +11,8 @@ from lightship.core.audit import AuditQuery
 from lightship.storage.memory import MemoryStore
 from lightship.storage.memory_access import MemoryAccessLog
 from lightship.usecases.audit import search
-from storekit import HandClock, activate, credential
+from lightship.usecases.review import Scope, within
+from storekit import ALICE, HandClock, activate, credential
 from storekit import event as any_event
 
 
@@ -22,6 +25,23 @@ def test_a_principal_is_found_by_name_by_member_and_name_and_by_id(text: str) ->
     access.record(event(1, cred=credential().id))
     access.record(event(2, cred=credential("uslax-other", 2).id))
     assert list(search(access, store, AuditQuery(principal=text))) == [event(1, cred=credential().id)]
+
+
+@pytest.mark.parametrize("minted", [True, False])
+def test_a_client_is_found_by_its_pin_whether_the_steward_or_a_roster_lists_it(minted: bool) -> None:
+    store, access = MemoryStore(HandClock()), MemoryAccessLog()
+    activate(store, 1)
+    client = replace(credential("uslax-siem"), kind="certificate")
+    if minted:
+        store.put_credential(client, any_event())
+    mine = event(1, cred=client.id if minted else client.pin, agr="exercise", who=ALICE)
+    access.record(mine)
+    access.record(event(2, cred="another", agr="exercise", who=ALICE))
+    asked = AuditQuery(principal=client.pin)
+    assert list(search(access, store, asked)) == [mine]
+    narrowed = within(Scope("exercise", ALICE, False, "allow-own-audit"), asked, store)
+    assert narrowed is not None
+    assert list(access.search(narrowed)) == [mine]
 
 
 def test_who_acts_without_a_credential_is_found_as_it_stands() -> None:

@@ -91,21 +91,6 @@ def root_of(hashes: Sequence[bytes]) -> bytes:
     return row[0]
 
 
-def root_and_paths(hashes: Sequence[bytes]) -> tuple[bytes, list[list[bytes]]]:
-    """Return the root over a few leaf hashes and the inclusion proof of each (RFC 9162 section 2.1.3.1)."""
-    paths: list[list[bytes]] = [[] for _ in hashes]
-    row, level = list(hashes), 0
-    while len(row) > 1:
-        last = len(row) - 1
-        for leaf, path in enumerate(paths):
-            beside = (leaf >> level) ^ 1
-            if beside <= last:
-                path.append(row[beside])
-        row = _above(row)
-        level += 1
-    return (row[0] if row else EMPTY_ROOT), paths
-
-
 def root(read: Hashes, size: int) -> bytes:
     """Return the root of the first `size` leaves of a tree."""
     return _range_root(read, 0, size) if size else EMPTY_ROOT

@@ -33,9 +33,8 @@ _OTHERS = (
 )
 CLOCKS = Micros(5 * 60_000_000)
 """How far the hub's clock and the consumer's may differ before times are called wrong."""
-
-
 MOST_TROUBLES = 20
+"""Entries that contradict others, of which evidence can be made, that are remembered."""
 MAX_ENTRIES = 1 << 52
 """No log is larger: each entry takes a microsecond of its own, until 2112."""
 

@@ -57,15 +57,12 @@ _ADDED = """
 SELECT date_added, NULL, id FROM object INDEXED BY object_id WHERE idhash = ?1 AND key > ?2 AND key <= ?3
 UNION ALL SELECT added, at, id FROM withdrawn WHERE idhash = ?1 AND collection = ?4
 ORDER BY 1"""
-
-
 _HELD_OF = """
 SELECT o.id, o.version, o.digest, o.owner, NULL FROM carray(?1) AS c
 CROSS JOIN object AS o INDEXED BY object_id ON o.idhash = c.value WHERE o.key > ?2 AND o.key <= ?3
 UNION ALL
 SELECT w.id, w.version, w.digest, w.owner, w.reason FROM carray(?1) AS c
 CROSS JOIN withdrawn AS w INDEXED BY withdrawn_id ON w.idhash = c.value WHERE w.collection = ?4"""
-
 
 Wanted = Mapping[tuple[int, str], HeldSet]
 """Sets by (number, owner)."""

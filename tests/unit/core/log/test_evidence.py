@@ -25,7 +25,7 @@ from lightship.core.log.evidence import (
 from lightship.core.log.evidence_check import Judgement, judge
 from lightship.core.log.record import BadRecord
 from lightship.crypto.sign import new_signing_key, verify
-from simulator import AGREEMENT, Author, Simulator, indicator
+from simulator import AGREEMENT, Author, Simulator, inclusion_path, indicator
 
 
 @pytest.fixture(name="hub", scope="module")
@@ -37,9 +37,8 @@ def _hub() -> Simulator:
 
 
 def under(hub: Simulator, *indexes: int, size: int | None = None) -> tuple[Entry, ...]:
-    hashes = [merkle.leaf_hash(one) for one in hub.entries[:size]]
-    paths = merkle.root_and_paths(hashes)[1]
-    return tuple(Entry(at, hub.entries[at], tuple(paths[at])) for at in indexes)
+    entries = hub.entries[:size]
+    return tuple(Entry(at, entries[at], tuple(inclusion_path(entries, at))) for at in indexes)
 
 
 def case(hub: Simulator, kind: str, *indexes: int) -> Evidence:

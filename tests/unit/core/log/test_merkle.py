@@ -27,7 +27,6 @@ from lightship.core.log.merkle import (
     leaf_hash,
     node_hash,
     root,
-    root_and_paths,
     root_from_inclusion,
     root_of,
     verify_consistency,
@@ -128,15 +127,6 @@ def test_roots_and_proofs_equal_those_of_pymerkle(size: int) -> None:
         assert theirs.get_root(old) == root(read, old)
         # it shows consistency in its own way, which has to hold for our roots
         their_check(root(read, old), root(read, size), theirs.prove_consistency(old, size))
-
-
-@given(st.integers(0, 200))
-def test_the_paths_of_a_group_are_its_inclusion_proofs(size: int) -> None:
-    hashes = leaves(size)
-    top, paths = root_and_paths(hashes)
-    assert top == root_of(hashes)
-    read = kept(hashes)
-    assert paths == [inclusion(read, index, size) for index in range(size)]
 
 
 @given(st.integers(0, 700), st.integers(1, 40))
