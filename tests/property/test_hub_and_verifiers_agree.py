@@ -23,9 +23,10 @@ import pytest
 from hubkit import StoppedClock
 from lightship.client.connection import Connection
 from lightship.client.drafts import version_of
+from lightship.client.following import first_look
 from lightship.client.kept_log import Kept, load
 from lightship.client.log_source import LogSource
-from lightship.client.verifying import Report, first_look, pull
+from lightship.client.verifying import Report, pull
 from lightship.core.access import Action, Grant, System
 from lightship.core.agreement.chain import key_text
 from lightship.core.collection import WithdrawReason
