@@ -55,7 +55,7 @@ CREATE TABLE statement(key BLOB NOT NULL, seq INTEGER NOT NULL, digest BLOB NOT 
   sum INTEGER NOT NULL, PRIMARY KEY(key, seq)) WITHOUT ROWID;
 CREATE TABLE told(n INTEGER PRIMARY KEY, kind TEXT NOT NULL, data BLOB NOT NULL, sum INTEGER NOT NULL);
 """
-_TODO = (
+_REMEDY = (
     "Restore it from a backup. Without it the log is verified from its beginning, but what the hub showed "
     "before is not compared"
 )
@@ -246,7 +246,7 @@ class KeptFile:
 
     def bad(self, why: str) -> BadFile:
         """Return the error that the file cannot be used."""
-        return BadFile("The state of verified pulls cannot be used", path=str(self.path), why=why, todo=_TODO)
+        return BadFile("The state of verified pulls cannot be used", path=str(self.path), why=why, todo=_REMEDY)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ from lightship.usecases.directory import Directory, HubView
 T = TypeVar("T")
 
 EPOCH_TRIES = 5
-_TODO = {
+_REMEDY = {
     "deny-unsigned": "Use `lightship publish --sign`, with a publish key that your member's roster lists",
     "deny-token-not-listed": "Have your member's officer list the credential: lightship roster sign --list",
     "deny-no-certificate": "Connect with your member's client certificate; the hub's steward can tell of one",
@@ -193,7 +193,7 @@ def _refused(decision: Decision) -> Refused:
         "This is not allowed here",
         rule=decision.rule,
         why=f"{decision.say} ({decision.rule})",
-        todo=_TODO.get(
+        todo=_REMEDY.get(
             decision.rule, "Ask the hub's steward for the right, or use a collection that allows it"
         ),
     )
