@@ -12,7 +12,6 @@ import stat
 import subprocess
 from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ import requests
 from taxii2client.v21 import Server
 
 from clientcerts import hub_authority, make_pair, other_authority
-from livehub import LIGHTSHIP, TAXII, LiveHub, live_hub
+from livehub import TAXII, LiveHub, live_hub
+from machine import Machine
 from reference_docs import documented
 from stixsamples import indicator
 
@@ -31,34 +31,16 @@ GUARDED, OPEN = "exercise/indicators", "exercise/sightings"
 SAY = "certificate"
 
 
-@dataclass
-class Tool:
-    """A member's machine, with the profile of its last login."""
+class Tool(Machine):
+    """A member's machine, with the profile of its last login; its commands answer in JSON."""
 
-    hub: LiveHub
-    home: Path
-
-    def run(self, *arguments: str, code: int = 0, stdin: str = "") -> Any:
-        """Run a command and return what it printed as JSON, errors too."""
-        done = subprocess.run(
-            [LIGHTSHIP, *arguments, "--json"],
-            env={**os.environ, "XDG_CONFIG_HOME": str(self.home), "NO_COLOR": "1"},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            cwd=self.home,
-        )
-        assert done.returncode == code, (arguments, done.stdout, done.stderr)
-        return json.loads(done.stdout or done.stderr.splitlines()[-1])
+    run = Machine.ask
 
     def login(self, *options: str, stdin: str = "") -> Any:
         return self.run("login", self.hub.url, "--ca-file", self.hub.ca, *options, stdin=stdin)
 
     def publish(self, target: str, *objects: Any, code: int = 0, options: tuple[str, ...] = ()) -> Any:
-        (self.home / "o.ndjson").write_text("".join(json.dumps(one) + "\n" for one in objects))
-        return self.run("publish", "o.ndjson", "--to", target, *options, code=code)
+        return self.run("publish", self.write(*objects), "--to", target, *options, code=code)
 
 
 def marked(**over: Any) -> dict[str, Any]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import subprocess
 import time
 from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from livehub import LIGHTSHIP, LiveHub, live_hub
+from machine import Machine
 from reference_docs import documented
 from stixsamples import indicator
 
@@ -24,49 +23,19 @@ AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
 TO = "exercise/indicators"
 
 
-@dataclass
-class Port:
-    """A member's machine."""
-
-    hub: LiveHub
-    home: Path
+class Port(Machine):
+    """A member's machine, whose commands answer in JSON."""
 
     def run(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.run_text(*arguments, code=code))
+        found: dict[str, Any] = self.ask(*arguments, code=code)
         return found
 
     def run_text(self, *arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [LIGHTSHIP, *arguments, "--json"],
-            env={**os.environ, "XDG_CONFIG_HOME": str(self.home), "NO_COLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            cwd=self.home,
-        )
-        assert done.returncode == code, (done.stdout, done.stderr)
+        done = self.call(*arguments, "--json", code=code)
         return done.stdout or done.stderr
 
-    def login(self, member: str) -> None:
-        user, secret = self.hub.secrets[member]
-        file = self.home / "secret"
-        file.touch(0o600)
-        file.write_text(secret)
-        arguments = ("--user", user, "--ca-file", self.hub.ca, "--secret-file", str(file))
-        done = subprocess.run(
-            [LIGHTSHIP, "login", self.hub.url, *arguments],
-            env={**os.environ, "XDG_CONFIG_HOME": str(self.home)},
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-
     def publish(self, *objects: Any, options: tuple[str, ...] = (), code: int = 0) -> dict[str, Any]:
-        (self.home / "o.ndjson").write_text("".join(json.dumps(one) + "\n" for one in objects))
-        return self.run("publish", "o.ndjson", "--to", TO, "--sign", *options, code=code)
+        return self.run("publish", self.write(*objects), "--to", TO, "--sign", *options, code=code)
 
     def pull(self) -> dict[str, int]:
         found = self.run("pull", TO, "--verify", "--state", "state", "--out", "got.ndjson")
@@ -93,7 +62,7 @@ def _ports(tmp_path: Path) -> Iterator[tuple[Port, Port]]:
             home = tmp_path / member
             home.mkdir()
             made.append(Port(hub, home))
-            made[-1].login(member)
+            made[-1].log_in(member)
         yield made[0], made[1]
 
 
@@ -211,7 +180,7 @@ def kill_loop(lax: Port, lgb: Port, rounds: int, objects: int) -> int:
         leaving = ["--withdraw", "@".join(old)] if old else []
         sending = subprocess.Popen(
             [LIGHTSHIP, "publish", "o.ndjson", "--to", TO, "--sign", *leaving],
-            env={**os.environ, "XDG_CONFIG_HOME": str(lgb.home), "NO_COLOR": "1"},
+            env=lgb.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sqlite3
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from livehub import LIGHTSHIP, LiveHub, live_hub
+from livehub import live_hub
+from machine import Machine
 from stixsamples import indicator
 
 AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
@@ -25,57 +23,17 @@ def marked(name: str) -> dict[str, Any]:
     return indicator(name=name, object_marking_refs=[AMBER_STRICT])
 
 
-@dataclass
-class Port:
-    """A member's machine: its profile of the hub, its files."""
-
-    hub: LiveHub
-    member: str
-    home: Path
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [LIGHTSHIP, *arguments],
-            env={**os.environ, "XDG_CONFIG_HOME": str(self.home), "NO_COLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            cwd=self.home,
-        )
-
-    def login(self) -> None:
-        user, secret = self.hub.secrets[self.member]
-        file = self.home / "secret"
-        file.touch(0o600)
-        file.write_text(secret)
-        done = self.run(
-            *("login", self.hub.url, "--user", user, "--ca-file", self.hub.ca, "--secret-file", str(file))
-        )
-        assert done.returncode == 0, done.stderr
+class Port(Machine):
+    """A member's machine, whose pulls are verified."""
 
     def publish(self, *objects: Any) -> None:
-        file = self.home / "objects.ndjson"
-        file.write_text("".join(json.dumps(one) + "\n" for one in objects))
-        done = self.run("publish", str(file), "--to", f"{self.hub.agreement}/indicators")
-        assert done.returncode == 0, done.stderr
+        self.call("publish", self.write(*objects), "--to", f"{self.hub.agreement}/indicators")
 
     def pull(self, *more: str, code: int = 0) -> dict[str, Any]:
-        done = self.run(
-            *(
-                "pull",
-                f"{self.hub.agreement}/indicators",
-                "--verify",
-                "--state",
-                "state",
-                "--out",
-                "got.ndjson",
-            ),
-            *("--deletions", "gone.ndjson", "--json", *more),
+        files = ("--state", "state", "--out", "got.ndjson", "--deletions", "gone.ndjson")
+        report: dict[str, Any] = self.ask(
+            "pull", f"{self.hub.agreement}/indicators", "--verify", *files, *more, code=code
         )
-        assert done.returncode == code, (done.stdout, done.stderr)
-        report: dict[str, Any] = json.loads(done.stdout or done.stderr)
         return report
 
     def lines(self, name: str) -> list[dict[str, Any]]:
@@ -90,8 +48,8 @@ def _ports(tmp_path: Path) -> Iterator[tuple[Port, Port]]:
         for member in ("uslax", "uslgb"):
             home = tmp_path / member
             home.mkdir()
-            made.append(Port(hub, member, home))
-            made[-1].login()
+            made.append(Port(hub, home))
+            made[-1].log_in(member)
         yield made[0], made[1]
 
 
@@ -180,8 +138,7 @@ def test_a_log_that_was_restored_from_an_old_backup_is_seen(ports: tuple[Port, P
         r'keys.hub = "(.*)"', (lax.hub.dir / "agreements/exercise/agreement.toml").read_text()
     )
     keys.write_text(key)
-    done = lax.run("evidence", "verify", said["evidence"], "--root", str(keys), "--json")
-    assert (done.returncode, json.loads(done.stdout)["kind"]) == (0, "two-logs"), done.stdout
+    assert lax.ask("evidence", "verify", said["evidence"], "--root", str(keys))["kind"] == "two-logs"
 
 
 def test_another_key_than_the_pinned_one_is_refused(ports: tuple[Port, Port]) -> None:
@@ -196,9 +153,8 @@ def test_another_key_than_the_pinned_one_is_refused(ports: tuple[Port, Port]) ->
 )
 def test_what_cannot_be_verified_is_wrong_use(ports: tuple[Port, Port], wrong: list[str]) -> None:
     lax, _ = ports
-    done = lax.run("pull", "exercise/indicators", "--verify", "--state", "state", *wrong)
-    assert done.returncode == 2
-    assert lax.run("pull", "exercise/indicators", "--strict").returncode == 2
+    lax.call("pull", "exercise/indicators", "--verify", "--state", "state", *wrong, code=2)
+    lax.call("pull", "exercise/indicators", "--strict", code=2)
 
 
 def test_a_member_sees_what_the_log_says_in_its_name(ports: tuple[Port, Port]) -> None:
@@ -206,9 +162,7 @@ def test_a_member_sees_what_the_log_says_in_its_name(ports: tuple[Port, Port]) -
     lgb.publish(marked(name="ours"))
     lax.publish(marked(name="theirs"))
     command = ("monitor", "exercise/indicators", "--member", "uslgb", "--state", "monitor.state", "--json")
-    done = lgb.run(*command)
-    assert done.returncode == 1, done.stderr
+    done = lgb.call(*command, code=1)
     (seen,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert (seen["proof"], len(seen["added"]), seen["entry"]) == ("hub-attested", 1, 1)
-    again = lgb.run(*command)
-    assert (again.returncode, again.stdout) == (0, "")
+    assert lgb.call(*command).stdout == ""

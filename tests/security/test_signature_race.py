@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,16 @@ def blind() -> Callable[[Transaction, Grant], Head]:
     return anyway
 
 
+@contextmanager
+def holding(tmp_path: Path, clock: StoppedClock) -> Iterator[tuple[HubKit, Stix]]:
+    """A hub that holds an object, and others whose release waits for a minute."""
+    with make_hub(tmp_path, "sqlite", clock=clock) as kit:
+        held = indicator()
+        post(kit, held)
+        post(kit, *under(kit, release_at=moment(clock, 60)))
+        yield kit, held
+
+
 def between(kit: HubKit, monkeypatch: Patch, write: str) -> None:
     """Change the agreement once a write has been decided and before the store has it."""
     held: Any = kit.hub.writer
@@ -95,10 +106,7 @@ def test_a_write_decided_before_the_switch_is_decided_anew(
     tmp_path: Path, monkeypatch: Patch, write: str
 ) -> None:
     clock = StoppedClock()
-    with make_hub(tmp_path, "sqlite", clock=clock) as kit:
-        held = indicator()
-        post(kit, held)
-        post(kit, *under(kit, release_at=moment(clock, 60)))
+    with holding(tmp_path, clock) as (kit, held):
         between(kit, monkeypatch, write)
         assert act(kit, clock, write, held) in {0, 403}
         assert unsigned_behind(kit) == []
@@ -112,10 +120,7 @@ def test_without_the_comparison_of_epochs_it_would_stand_behind_the_switch(
     tmp_path: Path, monkeypatch: Patch, write: str
 ) -> None:
     clock = StoppedClock()
-    with make_hub(tmp_path, "sqlite", clock=clock) as kit:
-        held = indicator()
-        post(kit, held)
-        post(kit, *under(kit, release_at=moment(clock, 60)))
+    with holding(tmp_path, clock) as (kit, held):
         monkeypatch.setattr(Transaction, "enter", blind())
         between(kit, monkeypatch, write)
         act(kit, clock, write, held)

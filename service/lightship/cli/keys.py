@@ -11,6 +11,8 @@ from lightship.cli.command import Command, Group, json_option
 from lightship.cli.local import wall_clock
 from lightship.cli.output import print_json
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 def default_key() -> Path:
     """Return where this user's publish key is kept."""
@@ -32,7 +34,7 @@ def keys() -> None:
     lightship keys generate admin.key --json
     """,
 )
-@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", required=False, type=_FILE)
 @json_option
 def generate(file: Path | None, as_json: bool) -> None:
     """Make an Ed25519 key in a new file, mode 0400; print what of it is public.
@@ -53,7 +55,7 @@ def generate(file: Path | None, as_json: bool) -> None:
     lightship keys show admin.key --json
     """,
 )
-@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", required=False, type=_FILE)
 @json_option
 def show(file: Path | None, as_json: bool) -> None:
     """Print what is public of a key: its id, and its text for agreements and rosters."""
@@ -70,7 +72,7 @@ def show(file: Path | None, as_json: bool) -> None:
     lightship keys pin siem.pem --json
     """,
 )
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=_FILE)
 @json_option
 def pin(file: Path, as_json: bool) -> None:
     """Print the pin of a client certificate, or of a public key, PEM: what rosters and credentials name.

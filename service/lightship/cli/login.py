@@ -12,6 +12,8 @@ from lightship.cli.command import Command, json_option
 from lightship.cli.output import ask_secret, print_json, say
 from lightship.core.errors import MalformedRequest
 
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True)
+
 
 @click.command(
     cls=Command,
@@ -26,23 +28,23 @@ from lightship.core.errors import MalformedRequest
 @click.option("--user", default="", help="The credential's name, e.g. uslax-splunk.")
 @click.option(
     "--ca-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
+    type=_FILE,
     help="CA to trust; without it the system's certificates.",
 )
 @click.option(
     "--secret-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
+    type=_FILE,
     help="Read the secret from this file each time (mode 0600).",
 )
 @click.option("--secret-env", default="", help="Read the secret from this environment variable each time.")
 @click.option(
     "--client-cert",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
+    type=_FILE,
     help="Show this certificate (PEM); without --user it alone says who it is.",
 )
 @click.option(
     "--client-key",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
+    type=_FILE,
     help="Its key (PEM, mode 0400), unless it is in the same file.",
 )
 @click.option("--profile", "name", default="", help="Name of the profile; else the hub's host name.")

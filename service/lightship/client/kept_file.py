@@ -246,7 +246,9 @@ class KeptFile:
 
     def bad(self, why: str) -> BadFile:
         """Return the error that the file cannot be used."""
-        return BadFile("The state of verified pulls cannot be used", path=str(self.path), why=why, todo=_REMEDY)
+        return BadFile(
+            "The state of verified pulls cannot be used", path=str(self.path), why=why, todo=_REMEDY
+        )
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

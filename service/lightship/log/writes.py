@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 import orjson
 
 from lightship.core.access import Principal
-from lightship.core.audit import AccessEvent
-from lightship.core.collection import Verdict
 from lightship.core.ids import is_uuid4
-from lightship.core.ports import PublishOutcome
 from lightship.usecases.publish import Post
 from lightship.usecases.publish_signed import Declined, Proven, PublishSigned
 from lightship.web.limits import Limits, read_body
@@ -54,11 +51,7 @@ class LogWrites:
         body_is_gzip(request.headers.get(b"content-encoding"))
         body = await read_body(request, self._limits)
         request.why = grant.decision.rule
-
-        def event_of(outcome: PublishOutcome) -> AccessEvent:
-            added = sum(item.verdict is Verdict.ADD for item in outcome.items)
-            return replace(request.event(200), n=added, first=outcome.added_first, last=outcome.added_last)
-
+        event_of = partial(request.publish_event, 200)
         post = Post(place, body, str(self._new_id()), request.at, event_of)
         done = await self._publish(post)
         if isinstance(done, Declined):

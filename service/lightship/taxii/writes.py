@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from lightship.core.access import Principal
 from lightship.core.audit import AccessEvent
-from lightship.core.collection import Verdict, stamp_of
-from lightship.core.ports import PublishOutcome, Row
+from lightship.core.collection import stamp_of
+from lightship.core.ports import Row
 from lightship.core.query import Endpoint, read_query
 from lightship.usecases.publish import Post, Publish
 from lightship.usecases.withdraw import Withdraw
@@ -43,11 +44,7 @@ class Writes:
         body_is_gzip(request.headers.get(b"content-encoding"))
         body = await read_body(request, self._limits)
         request.why = grant.decision.rule
-
-        def event_of(outcome: PublishOutcome) -> AccessEvent:
-            added = sum(item.verdict is Verdict.ADD for item in outcome.items)
-            return replace(request.event(202), n=added, first=outcome.added_first, last=outcome.added_last)
-
+        event_of = partial(request.publish_event, 202)
         post = Post(place, body, str(self._new_id()), request.at, event_of)
         published = await self._publish(post)
         request.written = published.event

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from lightship.core.access import ClientCertificate, Principal
 from lightship.core.audit import HUB_SCOPE, AccessEvent
+from lightship.core.collection import Verdict
+from lightship.core.ports import PublishOutcome
 from lightship.core.time import Micros
 from lightship.usecases.directory import HubView
 
@@ -98,6 +100,11 @@ class Request:
             first=self.first,
             last=self.last,
         )
+
+    def publish_event(self, status: int, outcome: PublishOutcome) -> AccessEvent:
+        """Return the access event of a request that published: what it added, between which stamps."""
+        added = sum(item.verdict is Verdict.ADD for item in outcome.items)
+        return replace(self.event(status), n=added, first=outcome.added_first, last=outcome.added_last)
 
 
 WHOLE = "lightship.whole"

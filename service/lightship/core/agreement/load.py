@@ -73,11 +73,7 @@ def replay_suspensions(
             opened = dsse.decode(envelope, payload_type=SUSPENSION_TYPE)
             taken.take(opened, link.root, version, link.content["members"].keys(), at)
     except LightshipError as error:
-        raise Damaged(
-            f"The suspensions of agreement `{chain.agreement}` do not hold",
-            why=str(error),
-            todo="Nothing of it is served. Restore the data from a backup; `lightship fsck` tells more",
-        ) from None
+        raise _damaged(f"The suspensions of agreement `{chain.agreement}` do not hold", error) from None
     return taken
 
 
@@ -95,11 +91,7 @@ def replay(
             if chain.append(envelope).payload != payload:
                 raise Damaged("The stored payload is not the signed one")
     except LightshipError as error:
-        raise Damaged(
-            f"The chain of agreement `{agreement}` does not hold",
-            why=str(error),
-            todo="Nothing of it is served. Restore the data from a backup; `lightship fsck` tells more",
-        ) from None
+        raise _damaged(f"The chain of agreement `{agreement}` does not hold", error) from None
     return chain
 
 
@@ -223,3 +215,8 @@ def _collection(
             tokens=one.get("tokens", "steward"),
         ),
     )
+
+
+def _damaged(what: str, error: LightshipError) -> Damaged:
+    todo = "Nothing of it is served. Restore the data from a backup; `lightship fsck` tells more"
+    return Damaged(what, why=str(error), todo=todo)
