@@ -7,6 +7,7 @@ are RFC 3339 with six digits, empty where there is none. Never reads a clock and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
@@ -31,7 +32,7 @@ class Salts(NamedTuple):
 
 def salted(salt: bytes, value: str) -> str:
     """Return the hex digest that stands for `value` in a leaf."""
-    return sha256(salt + clean(value).encode()).hexdigest()
+    return sha256(salt + (value if value.isascii() else clean(value)).encode()).hexdigest()
 
 
 def clean(text: str) -> str:
@@ -39,32 +40,43 @@ def clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def to_leaf(event: AccessEvent, salts: Salts) -> bytes:
-    """Return the canonical bytes of an event."""
-    act, agr, col, cred = event.act, event.agr, event.col, event.cred
-    req, who, why = event.req, event.who, event.why
-    if not (act.isascii() and agr.isascii() and col.isascii() and cred.isascii()):
-        act, agr, col, cred = clean(act), clean(agr), clean(col), clean(cred)
-    if not (req.isascii() and who.isascii() and why.isascii()):
-        req, who, why = clean(req), clean(who), clean(why)
-    return orjson.dumps(  # equal to RFC 8785 here: ASCII names in order, whole numbers below 2^53, no floats
-        {
-            "act": act,
-            "agr": agr,
-            "at": _stamp(event.at) or format_stamp(0),
-            "col": col,
-            "cred": cred,
-            "first": _known_stamp(event.first),
-            "ip": salted(salts.ip, event.ip),
-            "last": _known_stamp(event.last),
-            "n": event.n,
-            "q": salted(salts.q, event.q),
-            "req": req,
-            "st": event.st,
-            "who": who,
-            "why": why,
-        }
+def to_leaf(event: AccessEvent, salts: tuple[bytes, bytes]) -> bytes:
+    """Return the canonical bytes of an event, given the salts of `q` and `ip` (`Salts`)."""
+    e, req = event, event.req
+    begin, to_ip, to_q, to_req, end = _around(
+        e.act, e.agr, e.col, e.cred, e.first, e.last, e.n, e.st, e.who, e.why
     )
+    at, ip, q = _stamp(e.at), salted(salts[1], e.ip), salted(salts[0], e.q)
+    return f"{begin}{at}{to_ip}{ip}{to_q}{q}{to_req}{req if req.isalnum() else _text(req)}{end}".encode()
+
+
+@lru_cache(maxsize=1024)
+def _around(
+    act: str, agr: str, col: str, cred: str, first: int, last: int, n: int, st: int, who: str, why: str
+) -> tuple[str, str, str, str, str]:
+    """Return what stands around `at`, `ip`, `q` and `req` in a leaf.
+
+    The rest is the same whenever the same asks for the same, as pollers do.
+    """
+    before = {"act": clean(act), "agr": clean(agr)}
+    middle = {"col": clean(col), "cred": clean(cred), "first": _stamp(first) if first else ""}
+    # Equal to RFC 8785 here: ASCII names in order, whole numbers below 2^53, no floats.
+    return (
+        f'{{{_members(before)},"at":"',
+        f'",{_members(middle)},"ip":"',
+        f'",{_members({"last": _stamp(last) if last else "", "n": n})},"q":"',
+        '","req":"',
+        f'",{_members({"st": st, "who": clean(who), "why": clean(why)})}}}',
+    )
+
+
+def _members(members: Mapping[str, str | int]) -> str:
+    return orjson.dumps(members).decode()[1:-1]
+
+
+def _text(text: str) -> str:
+    """Return what stands between the quotes of a JSON string."""
+    return orjson.dumps(clean(text)).decode()[1:-1]
 
 
 def from_leaf(leaf: bytes, q: str | None, ip: str | None) -> AccessEvent:
@@ -98,11 +110,7 @@ def from_leaf(leaf: bytes, q: str | None, ip: str | None) -> AccessEvent:
 
 
 def _stamp(micros: int) -> str:
-    return f"{_second(micros // 1_000_000)}{micros % 1_000_000:06d}Z" if micros else ""
-
-
-_known_stamp = lru_cache(maxsize=1024)(_stamp)
-"""Pages that are asked for again have the same first and last object."""
+    return f"{_second(micros // 1_000_000)}{micros % 1_000_000:06d}Z"
 
 
 @lru_cache(maxsize=1024)

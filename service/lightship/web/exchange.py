@@ -177,7 +177,7 @@ class Exchange:
         """Return the answer once its event is durable, or the 503 that is answered instead."""
         event = request.written or request.event(answer.status)
         try:
-            request.receipt = await self._landing.wait(event)
+            request.receipt = await self._landing.wait(event, len(answer.body))
         except LightshipError as error:
             return self._unlogged(event, answer, error, request)
         except Exception:  # a log that fails in an unforeseen way is a log that cannot be written

@@ -4,8 +4,10 @@ What a commit costs is shared by all that it records, so few large groups are ch
 Events leave once a round of the loop has brought no further one, so one that is alone hardly waits; at the
 latest after MOST_S, or when MOST have gathered. What comes while a batch is being committed would only wait
 in the committer, and handing it over would make both threads pass the interpreter's lock to and fro; so it
-gathers here until the batch has landed. A batch has one future, and wakes the loop once; its receipts are
-written one after another, before the first answer is. Cancelling a wait never cancels what is waited for.
+gathers here until the batch has landed. A batch has one future, and wakes the loop once. Of large answers
+only some megabytes are let go in each round of the loop, so that they do not all lie in the sockets at once,
+and who has taken one can ask again before the last is written. Cancelling a wait never cancels what is waited
+for.
 """
 
 from __future__ import annotations
@@ -21,14 +23,18 @@ from lightship.core.ports import Recorded
 
 MOST = 64
 """So many do not wait for the batch that is under way, nor for a quiet round."""
+AT_ONCE = 4 * 1024 * 1024
+"""Bytes of answers that are let go in one round of the loop."""
 TICK_S = 0.002
 MOST_TICKS = 3
 """Who was just answered is waited for as long as somebody comes in each tick; so many ticks at most."""
 ROUNDS = 2
-"""Rounds of the loop in which the answers of a batch are written; only then can anybody ask again."""
+"""Rounds of the loop in which the last answers of a batch are written; only then is anybody waited for."""
 
 RecordAll = Callable[[Sequence[AccessEvent]], Future[Sequence[Recorded]]]
 _Wait = asyncio.Future[bytes]
+_Waits = list[tuple[_Wait, int]]
+"""What is awaited, with the size of the answer that it holds back, bytes."""
 
 
 class Landing:
@@ -42,8 +48,12 @@ class Landing:
         self._record_all = record_all
         self._strip: _Strip | None = None
 
-    def wait(self, event: AccessEvent) -> asyncio.Future[bytes]:
+    def wait(self, event: AccessEvent, size: int = 0) -> asyncio.Future[bytes]:
         """Return what to await until the event is durable; called in the running loop.
+
+        Args:
+            event: what is to be recorded.
+            size: of the answer that waits for it, bytes.
 
         It gives the value of the header `Audit-Receipt`, empty where there is none. What it raises is what
         `record_all` says of the event, or raises.
@@ -52,7 +62,7 @@ class Landing:
         if self._strip is None or self._strip.loop is not loop:
             self._strip = _Strip(loop, self._record_all)
         waiting: _Wait = loop.create_future()
-        self._strip.hand_in(event, waiting)
+        self._strip.hand_in(event, waiting, size)
         return waiting
 
 
@@ -63,17 +73,17 @@ class _Strip:
         self.loop = loop
         self._record_all = record_all
         self._events: list[AccessEvent] = []
-        self._waits: list[_Wait] = []
+        self._waits: _Waits = []
         self._under_way = 0
         self._looking = False
         self._seen = self._ticks = 0
         self._expected = 0
         self._late: asyncio.Handle | None = None
 
-    def hand_in(self, event: AccessEvent, waiting: _Wait) -> None:
+    def hand_in(self, event: AccessEvent, waiting: _Wait, size: int) -> None:
         """Let it leave soon."""
         self._events.append(event)
-        self._waits.append(waiting)
+        self._waits.append((waiting, size))
         if self._looking or len(self._events) < self._expected:
             return
         self._looking, self._seen = True, 0
@@ -122,38 +132,54 @@ class _Strip:
         self._under_way += 1
         future.add_done_callback(partial(self._land, waits))
 
-    def _land(self, waits: list[_Wait], future: Future[Sequence[Recorded]]) -> None:
+    def _land(self, waits: _Waits, future: Future[Sequence[Recorded]]) -> None:
         """Take in a completed batch, in any thread, and wake the loop."""
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self.loop.call_soon_threadsafe(self._landed, waits, future)
 
-    def _landed(self, waits: list[_Wait], future: Future[Sequence[Recorded]]) -> None:
+    def _landed(self, waits: _Waits, future: Future[Sequence[Recorded]]) -> None:
         self._under_way -= 1
-        _pass_on(waits, future)
-        if not self._under_way and not self._looking:
-            # Those who are answered now are likely to ask again.
+        likely = not self._under_way and not self._looking
+        if likely:  # those who are answered now are likely to ask again
             self._expected = min(len(self._events) + len(waits), MOST)
+        self._let_go(waits, future, 0, likely)
+
+    def _let_go(self, waits: _Waits, future: Future[Sequence[Recorded]], first: int, likely: bool) -> None:
+        """Pass on the results from the place `first` on, as many as their answers are to leave at once."""
+        after, size = first, 0
+        while after < len(waits) and size < AT_ONCE:
+            size += waits[after][1]
+            after += 1
+        _pass_on(waits, future, first, after)
+        if after < len(waits):
+            self.loop.call_soon(self._let_go, waits, future, after, likely)
+        elif likely:
             self._answered(ROUNDS)
 
     def _answered(self, rounds: int) -> None:
         """Count the time from when the answers are written: large ones take longer than a tick."""
+        if self._late is not None or not self._expected:  # they have left already
+            return
         if rounds:
-            self._late = self.loop.call_soon(self._answered, rounds - 1)
+            self.loop.call_soon(self._answered, rounds - 1)
             return
         self._seen, self._ticks = len(self._events), 0
         self._late = self.loop.call_later(TICK_S, self._tick)
 
 
-def _pass_on(waits: list[_Wait], future: Future[Sequence[Recorded]]) -> None:
+def _pass_on(
+    waits: _Waits, future: Future[Sequence[Recorded]], first: int = 0, after: int | None = None
+) -> None:
+    """Pass on the results in the places from `first` up to `after`."""
     if future.cancelled():
-        for waiting in waits:
+        for waiting, _ in waits[first:after]:
             waiting.cancel()
         return
     error = future.exception()
     if error is not None:
-        _fail(waits, error)
+        _fail(waits[first:after], error)
         return
-    for waiting, result in zip(waits, future.result(), strict=True):
+    for (waiting, _), result in zip(waits[first:after], future.result()[first:after], strict=True):
         if waiting.done():  # its request was given up
             continue
         if isinstance(result, Exception):
@@ -162,7 +188,7 @@ def _pass_on(waits: list[_Wait], future: Future[Sequence[Recorded]]) -> None:
             waiting.set_result(result.header() if result is not None else b"")
 
 
-def _fail(waits: list[_Wait], error: BaseException) -> None:
-    for waiting in waits:
+def _fail(waits: _Waits, error: BaseException) -> None:
+    for waiting, _ in waits:
         if not waiting.done():
             waiting.set_exception(error)

@@ -14,7 +14,7 @@ from lightship.core.audit import AccessEvent
 from lightship.core.errors import Unavailable
 from lightship.core.ports import Recorded
 from lightship.core.time import Micros
-from lightship.web.landing import MOST, Landing
+from lightship.web.landing import AT_ONCE, MOST, Landing
 
 WAIT = 30
 
@@ -174,6 +174,35 @@ def test_the_wait_for_who_was_answered_begins_when_the_answers_are_written(
         await asyncio.wait_for(waiting, WAIT)
         await until(lambda: "counting" in seen)
         assert seen == ["written", "written", "written", "counting"]
+
+    run(main)
+
+
+def test_large_answers_are_let_go_some_megabytes_a_round_small_ones_together() -> None:
+    async def main() -> None:
+        log = Log()
+        landing = Landing(log.record_all)
+        rounds: list[list[int]] = []
+
+        async def ask(number: int, size: int) -> None:
+            await landing.wait(event(number), size)
+            rounds[-1].append(number)
+
+        async def answered(sizes: Sequence[int]) -> list[list[int]]:
+            rounds[:] = [[]]
+            waiting = asyncio.gather(*(ask(number, size) for number, size in enumerate(sizes)))
+            before = len(log.batches)
+            await until(lambda: len(log.batches) > before)
+            log.complete()
+            async with asyncio.timeout(WAIT):
+                while not waiting.done():
+                    await asyncio.sleep(0)
+                    rounds.append([])
+            return [found for found in rounds if found]
+
+        assert await answered([AT_ONCE // 2] * 5) == [[0, 1], [2, 3], [4]]
+        assert await answered([AT_ONCE, AT_ONCE + 1, 1, 1]) == [[0], [1], [2, 3]]
+        assert await answered([AT_ONCE // 100] * 50) == [[*range(50)]]
 
     run(main)
 

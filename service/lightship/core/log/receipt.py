@@ -15,6 +15,7 @@ from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from lightship.core.errors import CallerError
 from lightship.core.log.merkle import HASH_BYTES, root_from_inclusion
@@ -66,7 +67,7 @@ class Receipt:
 class Group:
     """The events of one log that were committed together, sealed by one signature."""
 
-    __slots__ = ("_proof", "_rows", "_tail", "first", "signature")
+    __slots__ = ("_headers", "_rows", "first", "signature")
 
     def __init__(self, origin: str, first: int, hashes: Sequence[bytes], sign: Sign) -> None:
         self.first = first
@@ -75,8 +76,7 @@ class Group:
             above = [sha256(b"\1" + row[at] + row[at + 1]).digest() for at in range(0, len(row) - 1, 2)]
             self._rows.append([*above, row[-1]] if len(row) & 1 else above)
         self.signature = sign(group_message(origin, first, len(hashes), self._rows[-1][0]))
-        self._proof = f"{first}:{len(hashes)}:"
-        self._tail = f" {_encode(self.signature)}"
+        self._headers: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self._rows[0])
@@ -88,26 +88,35 @@ class Group:
 
     def receipt(self, place: int) -> Receipt:
         """Return the receipt of the event at a place of the group, from 0."""
-        leaf, path = self._rows[0][place], tuple(self._path(place))
+        joined = self._paths()[place]
+        path = tuple(joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES))
+        leaf = self._rows[0][place]
         return Receipt(self.first + place, leaf, self.first, len(self), path, self.signature)
 
     def header(self, place: int) -> bytes:
-        """Return `receipt(place).header()`, quickly."""
-        leaf, path = _encode(self._rows[0][place]), _encode(b"".join(self._path(place)))
-        return f"v1 {self.first + place} {leaf} {self._proof}{path}{self._tail}".encode()
+        """Return `receipt(place).header()`; whoever asks for one will soon be followed by the others."""
+        if not self._headers:
+            proof, tail = f"{self.first}:{len(self)}:", _encode(self.signature)
+            proved = zip(self._rows[0], self._paths(), strict=True)
+            self._headers = [
+                f"v1 {index} {_encode(leaf)} {proof}{_encode(path)} {tail}".encode()
+                for index, (leaf, path) in enumerate(proved, self.first)
+            ]
+        return self._headers[place]
 
-    def _path(self, place: int) -> list[bytes]:
-        path = []
-        for row in self._rows[:-1]:
-            beside = place ^ 1
-            if beside < len(row):
-                path.append(row[beside])
-            place >>= 1
-        return path
+    def _paths(self) -> list[bytes]:
+        """Return the inclusion proof of each leaf, hashes one after the other."""
+        paths = [b""]
+        for row in reversed(self._rows[:-1]):
+            above, paths = paths, []
+            for left, right, path in zip(row[::2], row[1::2], above, strict=False):
+                paths += (right + path, left + path)
+            if len(row) & 1:
+                paths.append(above[-1])
+        return paths
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """Where a recorded event lies; `header` makes its receipt when it is asked for."""
 
     group: Group

@@ -142,6 +142,9 @@ def _only(done: Future[Sealed | None], all_of_it: Future[Sequence[Recorded]]) ->
 
 def _by_year(events: Sequence[AccessEvent]) -> dict[int, list[int]]:
     """Return the places of the events by their year."""
+    times = [event.at for event in events]
+    if times and (year := year_of(min(times))) == year_of(max(times)):
+        return {year: list(range(len(times)))}
     found: dict[int, list[int]] = {}
     for place, event in enumerate(events):
         found.setdefault(year_of(event.at), []).append(place)

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 import apsw
@@ -63,8 +64,10 @@ SELECT origin, idx, leaf, hash, q_salt, ip_salt FROM event JOIN head ON head.agr
 WHERE req = ? AND effect = 1"""
 _Leaf = tuple[AccessEvent, int, int]
 """An event, its place in the group (-1: the log's own), its turn among all that the group inserts."""
-_HASH = 11
-"""Where a row has its leaf hash."""
+_SALTS = Struct(f"{SALT_BYTES}s{SALT_BYTES}s")
+_Row = tuple[Any, ...]
+_Kind = tuple[int, ...]
+"""The columns who, cred, col, act, outcome and effect."""
 _MAX_WORDS = 100_000
 
 
@@ -79,6 +82,7 @@ class YearWriter:
         self._random = random
         self._sealer = sealer
         self._words: dict[str, int] = {}  # whose numbers are known to be committed
+        self._kinds: dict[tuple[str, str, str, str, int], _Kind] = {}  # of such words alone
         self._fresh: dict[str, int] = {}  # of the open transaction
         self._known: dict[int, Frontier] = {}  # trees that are known to be what the hub signed
         self._filled = self._filling = self._newest = -TAIL  # in `seq`; unknown as yet, so looked up
@@ -126,30 +130,32 @@ class YearWriter:
     def _insert(self, db: apsw.Connection, events: Sequence[AccessEvent]) -> list[Sealed | None]:
         fresh: dict[str, int] = {}
         results: list[Sealed | None] = [None] * len(events)
-        rows: list[tuple[int, list[Any]]] = []
-        new: set[int] = set()
-        for scope, places in _by_scope(db, events).items():
-            new.update(places)
+        rows: list[tuple[int, _Row]] = []
+        scopes = _by_scope(db, events)
+        for scope, places in scopes.items():
             agr = self._word(db, scope, fresh)
             head = read_head(db, agr)
             leaves = self._in_order(scope, head, [(events[place], place, place) for place in places])
             head = head or Head()
-            made = self._rows(db, agr, head.tree.size, [event for event, *_ in leaves], fresh)
-            newest = max(event.at for event, *_ in leaves)
-            hashes = [row[_HASH] for row in made]
+            own = [event for event, *_ in leaves]
+            made, hashes = self._rows(db, agr, head.tree.size, own, fresh)
+            newest = max([event.at for event in own])
             grown, group = grow(db, agr, scope, self._year, head, hashes, newest, self._sealer)
             if self._sealer is not None:
                 self._checkpoint(db, agr, head.tree, grown, self._sealer)
-            rows += zip((turn for _, _, turn in leaves), made, strict=True)
             if group is not None:
-                made[0][-1] = seal_of(group)
+                made[0] = (*made[0][:-1], seal_of(group))
                 for at, (_, place, _) in enumerate(leaves):
                     if place >= 0:
                         results[place] = Sealed(group, at)
-        _insert_rows(db, [row for _, row in sorted(rows, key=itemgetter(0))])
+            rows += zip([turn for _, _, turn in leaves], made, strict=True)
+        if len(scopes) > 1:
+            rows.sort(key=itemgetter(0))
+        _insert_rows(db, [row for _, row in rows])
         self._newest = max(self._newest, db.last_insert_rowid()) if rows else self._newest
         self._fresh |= fresh
-        if self._sealer is not None and len(new) < len(events):
+        if self._sealer is not None and sum(map(len, scopes.values())) < len(events):
+            new = {place for places in scopes.values() for place in places}
             for place in set(range(len(events))) - new:
                 results[place] = _sealed_again(db, events[place], self._sealer.sign)
         return results
@@ -205,36 +211,30 @@ class YearWriter:
         first: int,
         events: Sequence[AccessEvent],
         fresh: dict[str, int],
-    ) -> list[list[Any]]:
-        """Return the rows of a log's new events, from index `first` on."""
-        salts = self._random(2 * SALT_BYTES * len(events))
-        words, rows = self._words, list[list[Any]]()
-        for number, event in enumerate(events):
-            at = 2 * SALT_BYTES * number
-            both = Salts(salts[at : at + SALT_BYTES], salts[at + SALT_BYTES : at + 2 * SALT_BYTES])
+    ) -> tuple[list[_Row], list[bytes]]:
+        """Return the rows of a log's new events, from index `first` on, and their leaf hashes."""
+        salts = _SALTS.iter_unpack(self._random(_SALTS.size * len(events)))
+        rows, hashes, kinds = list[_Row](), list[bytes](), self._kinds
+        for index, (event, both) in enumerate(zip(events, salts, strict=True), first):
             leaf = to_leaf(event, both)
-            rows.append(
-                [
-                    agr,
-                    first + number,
-                    event.at,
-                    words.get(event.who) or self._word(db, event.who, fresh),
-                    words.get(event.cred) or self._word(db, event.cred, fresh),
-                    words.get(event.col) or self._word(db, event.col, fresh),
-                    words.get(event.act) or self._word(db, event.act, fresh),
-                    OUTCOMES[event.outcome],
-                    int(event.has_effect),
-                    req_key(event.req),
-                    leaf,
-                    leaf_hash(leaf),
-                    both.q,
-                    clean(event.q),
-                    both.ip,
-                    clean(event.ip),
-                    None,
-                ]
-            )
-        return rows
+            digest = leaf_hash(leaf)
+            hashes.append(digest)
+            kind = kinds.get((event.who, event.cred, event.col, event.act, event.st))
+            numbers = kind or self._kind(db, event, fresh)
+            kept = (both[0], clean(event.q), both[1], clean(event.ip))
+            rows.append((agr, index, event.at, *numbers, req_key(event.req), leaf, digest, *kept, None))
+        return rows, hashes
+
+    def _kind(self, db: apsw.Connection, event: AccessEvent, fresh: dict[str, int]) -> _Kind:
+        """Return the columns that only say who did what with which outcome: events share them."""
+        words = (event.who, event.cred, event.col, event.act)
+        numbers = [self._word(db, word, fresh) for word in words]
+        kind = (*numbers, OUTCOMES[event.outcome], int(event.has_effect))
+        if all(word in self._words for word in words):
+            if len(self._kinds) > _MAX_WORDS:
+                self._kinds.clear()
+            self._kinds[(*words, event.st)] = kind
+        return kind
 
     def _word(self, db: apsw.Connection, text: str, fresh: dict[str, int]) -> int:
         number = self._words.get(text) or self._fresh.get(text) or fresh.get(text)
@@ -265,7 +265,7 @@ class YearWriter:
         self._filled = self._filling
         if self._fresh:
             if len(self._words) > _MAX_WORDS:
-                self._words = {}
+                self._words, self._kinds = {}, {}
             self._words.update(self._fresh)
 
 
@@ -304,17 +304,18 @@ def _by_scope(db: apsw.Connection, events: Sequence[AccessEvent]) -> dict[str, l
             if req in again or _has_effect(db, req):
                 continue
             again.add(req)
-        found.setdefault(clean(event.agr), []).append(place)
+        scope = event.agr
+        found.setdefault(scope if scope.isascii() else clean(scope), []).append(place)
     return found
 
 
-def _insert_rows(db: apsw.Connection, rows: Sequence[Sequence[Any]]) -> None:
+def _insert_rows(db: apsw.Connection, rows: Sequence[_Row]) -> None:
     """Insert rows by statements of 64, 32, ... 1 rows: few statements a group, few texts to keep prepared."""
     at, together = 0, _TOGETHER
     while at < len(rows):
         while together > len(rows) - at:
             together //= 2
-        values = [value for row in rows[at : at + together] for value in row]
+        values = tuple(chain.from_iterable(rows[at : at + together]))
         db.execute(_INSERT + ", ".join([_ROW] * together), values)
         at += together
 
