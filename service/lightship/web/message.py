@@ -84,6 +84,14 @@ class Request:
 
     def event(self, status: int) -> AccessEvent:
         """Return the access event of this request, answered with `status`."""
+        return self._event(status, self.n, self.first, self.last)
+
+    def publish_event(self, status: int, outcome: PublishOutcome) -> AccessEvent:
+        """Return the access event of a request that published: what it added, between which stamps."""
+        added = sum([item.verdict is Verdict.ADD for item in outcome.items])
+        return self._event(status, added, outcome.added_first, outcome.added_last)
+
+    def _event(self, status: int, n: int, first: int, last: int) -> AccessEvent:
         return AccessEvent(
             req=self.id.hex,
             at=self.at,
@@ -96,15 +104,10 @@ class Request:
             ip=self.address,
             st=status,
             why=self.why,
-            n=self.n,
-            first=self.first,
-            last=self.last,
+            n=n,
+            first=first,
+            last=last,
         )
-
-    def publish_event(self, status: int, outcome: PublishOutcome) -> AccessEvent:
-        """Return the access event of a request that published: what it added, between which stamps."""
-        added = sum(item.verdict is Verdict.ADD for item in outcome.items)
-        return replace(self.event(status), n=added, first=outcome.added_first, last=outcome.added_last)
 
 
 WHOLE = "lightship.whole"

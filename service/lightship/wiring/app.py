@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from isal import isal_zlib
 
@@ -33,6 +32,8 @@ from lightship.log.openapi import with_logs
 from lightship.log.reads import LogReads
 from lightship.log.writes import LogWrites
 from lightship.storage.sqlite.access_log import audit_files
+from lightship.system_disk import FreeSpace
+from lightship.system_random import random_uuid
 from lightship.taxii import resources
 from lightship.taxii.openapi import taxii_fragment
 from lightship.taxii.reads import About, Reads
@@ -60,7 +61,7 @@ PAGE_CACHE_BYTES = 128 * 1024 * 1024
 _GZIP_LEVEL, _GZIP_WRAPPER = 2, 31
 
 
-def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid4) -> HostApp:
+def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = random_uuid) -> HostApp:
     """Return the application of an open hub, after events left over from a crash were recorded.
 
     Args:
@@ -119,10 +120,10 @@ def make_app(hub: Hub, *, plain: bool = False, new_id: Callable[[], UUID] = uuid
 
 def _checks(hub: Hub, plain: bool) -> Mapping[str, Callable[[], object]]:
     """Return what `/readyz` looks at."""
-    data, settings = hub.dir / "data", hub.settings
+    data, settings, space = hub.dir / "data", hub.settings, FreeSpace(hub.dir)
 
     def disk() -> None:
-        free = shutil.disk_usage(hub.dir).free
+        free = space.now()
         if free < settings.min_free_bytes:
             raise Unavailable("The disk is nearly full", why=f"{free} bytes are free")
 
@@ -150,7 +151,7 @@ def _sources(hub: Hub, pages: Pages, publish: Publish, upkeep: Upkeep, ready: Re
         ready=ready,
         commits=hub.commits,
         sizes=sizes,
-        free=lambda: shutil.disk_usage(hub.dir).free,
+        free=FreeSpace(hub.dir).now,
         unsettled=lambda: len(hub.writer.pending()),
     )
 
@@ -188,6 +189,7 @@ def _reads(hub: Hub, pages: Pages, plain: bool) -> Reads:
 
 
 def _publish(hub: Hub, upkeep: Upkeep) -> Publish:
+    space = FreeSpace(hub.dir)
     return Publish(
         reader=hub.reader,
         writer=hub.writer,
@@ -196,7 +198,7 @@ def _publish(hub: Hub, upkeep: Upkeep) -> Publish:
         directory=hub.directory,
         executor=hub.executor,
         on_terms=upkeep.wake,
-        room=lambda: shutil.disk_usage(hub.dir).free - hub.settings.publish_min_free_bytes,
+        room=lambda: space.lately() - hub.settings.publish_min_free_bytes,
     )
 
 
