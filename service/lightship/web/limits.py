@@ -102,8 +102,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     if announced.isdigit() and (len(announced) > 18 or int(announced) > limits.body):
         raise _too_large(limits)
     try:
-        async with asyncio.timeout(limits.body_total):
-            body = await _collect(request, limits)
+        body = await _collect(request, limits)
     except TimeoutError:
         raise SlowBody("The body did not come in time", todo="Send it again, in smaller envelopes") from None
     return await asyncio.to_thread(unpack, body, limits) if packed else body
@@ -114,20 +113,26 @@ async def _collect(request: Request, limits: Limits) -> bytes:
     size = 0
     now = asyncio.get_running_loop().time
     begun = now()
-    while not request.body_ended:
-        async with asyncio.timeout(limits.body_idle):
+    last = begun + limits.body_total
+    async with asyncio.timeout_at(min(begun + limits.body_idle, last)) as patience:
+        more = not request.body_ended
+        while more:
             piece = await _piece(request)
-        size += len(piece)
-        if size > limits.body:
-            raise _too_large(limits)
-        pieces.append(piece)
-        passed = now() - begun
-        if passed > limits.body_grace and size < passed * limits.body_rate and not request.body_ended:
-            raise SlowBody(
-                "The body comes too slowly",
-                why=f"{limits.body_rate} bytes a second are the least",
-                todo="Send it again, in smaller envelopes, or over a better line",
-            )
+            size += len(piece)
+            if size > limits.body:
+                raise _too_large(limits)
+            pieces.append(piece)
+            more = not request.body_ended
+            at = now()
+            if more:
+                patience.reschedule(min(at + limits.body_idle, last))
+            passed = at - begun
+            if more and passed > limits.body_grace and size < passed * limits.body_rate:
+                raise SlowBody(
+                    "The body comes too slowly",
+                    why=f"{limits.body_rate} bytes a second are the least",
+                    todo="Send it again, in smaller envelopes, or over a better line",
+                )
     return b"".join(pieces)
 
 

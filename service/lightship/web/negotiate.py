@@ -36,6 +36,7 @@ class MediaRange:
     q: float = 1.0
 
 
+@lru_cache(maxsize=512)
 def parse_media(value: str) -> MediaRange | None:
     """Return one media range, None if it is not written as RFC 9110 section 8.3.1 says."""
     found = _RANGE.fullmatch(value)
