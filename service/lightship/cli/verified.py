@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightship.core.log.complete import Outcome
     from lightship.core.log.findings import Finding
     from lightship.core.log.ledger import Gone
-    from lightship.core.log.shelf import Held
+    from lightship.core.log.shelf import LoggedVersion
 
 SHOWN = 20
 """Lines that are printed; JSON has more."""
@@ -94,7 +94,7 @@ class Total:
         self.collection = collection
         self.proofs: Counter[str] = Counter()
         self.failures: list[Outcome] = []
-        self.missing: list[Held] = []
+        self.missing: list[LoggedVersion] = []
         self.findings: list[Finding] = []
         self.unnamed = self.withdrawn = 0
         self.stops: list[Stop] = []

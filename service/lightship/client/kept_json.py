@@ -24,7 +24,7 @@ from lightship.core.errors import BadFile, CallerError
 from lightship.core.log import merkle
 from lightship.core.log.findings import Failure
 from lightship.core.log.leaf import SUSPENSION_TYPE
-from lightship.core.log.shelf import Held, Shelf
+from lightship.core.log.shelf import LoggedVersion, Shelf
 from lightship.core.log.trusted import TrustedLog
 from lightship.core.time import NO_INSTANT, Instant, Micros, parse_instant
 
@@ -122,9 +122,9 @@ def _sum(value: dict[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _held(row: list[Any]) -> Held:
+def _held(row: list[Any]) -> LoggedVersion:
     object_id, version, digest, owner, key, index, stamp, problem, withdrawn, gone = row
-    return Held(
+    return LoggedVersion(
         *(object_id, version, digest, owner, key, index, Micros(stamp)),
         problem=None if problem is None else Failure(problem),
         withdrawn=None if withdrawn is None else WithdrawReason(withdrawn),

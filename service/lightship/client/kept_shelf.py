@@ -8,7 +8,7 @@ from typing import Any
 from lightship.client.kept_file import KeptFile
 from lightship.core.collection import WithdrawReason
 from lightship.core.log.findings import Failure
-from lightship.core.log.shelf import Held
+from lightship.core.log.shelf import LoggedVersion
 from lightship.core.time import NO_INSTANT, Instant, Micros, parse_instant
 
 _COLUMNS = "place,id,version,digest,owner,key,entry,stamp,problem,withdrawn,gone,owed,exact,name,sum"
@@ -23,10 +23,10 @@ class FileShelf:
         self._file = file
         self._place = file.one("SELECT coalesce(max(place), 0) FROM object")[0]
 
-    def __iter__(self) -> Iterator[Held]:
+    def __iter__(self) -> Iterator[LoggedVersion]:
         yield from self._each("place > ?", (0,), lambda held: (held.place,), "place")
 
-    def version(self, object_id: str, instant: Instant) -> Held | None:
+    def version(self, object_id: str, instant: Instant) -> LoggedVersion | None:
         """As `Shelf`."""
         rows = self._file.all(
             f"SELECT {_COLUMNS} FROM object WHERE exact=?",  # noqa: S608 -- columns from above
@@ -37,13 +37,13 @@ class FileShelf:
                 return self._held(row)
         return None
 
-    def of(self, object_id: str) -> Iterator[Held]:
+    def of(self, object_id: str) -> Iterator[LoggedVersion]:
         """As `Shelf`."""
         name = self._file.hash_of(object_id)
         found = self._each("name=? AND place > ?", (name, 0), lambda held: (name, held.place), "place")
         yield from (held for held in found if held.id == object_id)
 
-    def first(self, object_id: str) -> Held | None:
+    def first(self, object_id: str) -> LoggedVersion | None:
         """As `Shelf`."""
         rows = self._file.all(
             f"SELECT {_COLUMNS} FROM object WHERE name=? AND (problem IS NOT NULL)=0 AND id=? "  # noqa: S608 -- columns from above
@@ -59,7 +59,7 @@ class FileShelf:
         )
         return found is not None
 
-    def put(self, held: Held, instant: Instant) -> None:
+    def put(self, held: LoggedVersion, instant: Instant) -> None:
         """As `Shelf`."""
         self._place += 1
         held.place = self._place
@@ -69,7 +69,7 @@ class FileShelf:
         file.write("INSERT INTO object VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", (*row, total))
         file.counted(total, 1)
 
-    def change(self, held: Held) -> None:
+    def change(self, held: LoggedVersion) -> None:
         """As `Shelf`."""
         file = self._file
         *found, before = file.one("SELECT exact, name, sum FROM object WHERE place=?", (held.place,))
@@ -82,13 +82,13 @@ class FileShelf:
         )
         file.counted(total - before)
 
-    def after(self, stamp: Micros) -> Iterator[Held]:
+    def after(self, stamp: Micros) -> Iterator[LoggedVersion]:
         """As `Shelf`."""
         yield from self._each(
             "(stamp,place) > (?,?)", (stamp, 1 << 62), lambda held: (held.stamp, held.place), "stamp,place"
         )
 
-    def of_key(self, key: str, first: int) -> Iterator[Held]:
+    def of_key(self, key: str, first: int) -> Iterator[LoggedVersion]:
         """As `Shelf`."""
         yield from self._each(
             "key=? AND key != x'' AND withdrawn IS NULL AND problem IS NULL AND (entry,place) > (?,?)",
@@ -131,7 +131,7 @@ class FileShelf:
         self._file.same(row[:4], row[4])
         return row[1], row[2].hex(), row[3]
 
-    def _each(self, where: str, start: tuple[Any, ...], go_on: Any, order: str) -> Iterator[Held]:
+    def _each(self, where: str, start: tuple[Any, ...], go_on: Any, order: str) -> Iterator[LoggedVersion]:
         """Read in batches, so that rows may be changed in between."""
         while True:
             rows = self._file.all(
@@ -144,10 +144,10 @@ class FileShelf:
                 return
             start = go_on(self._held(rows[-1]))
 
-    def _held(self, row: tuple[Any, ...]) -> Held:
+    def _held(self, row: tuple[Any, ...]) -> LoggedVersion:
         self._file.same(row[:-1], row[-1])
         place, object_id, version, digest, owner, key, entry, stamp, problem, withdrawn, gone, owed = row[:12]
-        return Held(
+        return LoggedVersion(
             *(object_id, version, digest.hex(), owner, key.hex(), entry, Micros(stamp)),
             problem=None if problem is None else Failure(problem),
             withdrawn=None if withdrawn is None else WithdrawReason(withdrawn),
@@ -157,7 +157,7 @@ class FileShelf:
         )
 
 
-def _row(held: Held) -> tuple[Any, ...]:
+def _row(held: LoggedVersion) -> tuple[Any, ...]:
     return (
         *(held.place, held.id, held.version, bytes.fromhex(held.digest), held.owner, bytes.fromhex(held.key)),
         *(held.index, int(held.stamp), None if held.problem is None else held.problem.value),

@@ -24,7 +24,7 @@ from lightship.client.receiving import Received, receive
 from lightship.core.log.complete import Completeness, Outcome, compare
 from lightship.core.log.findings import Failure, Finding
 from lightship.core.log.ledger import Gone
-from lightship.core.log.shelf import Held
+from lightship.core.log.shelf import LoggedVersion
 from lightship.core.time import Micros, format_stamp
 
 PART = 20_000
@@ -49,7 +49,7 @@ class Report:
 
     delivered: tuple[Outcome, ...]
     failures: tuple[Outcome, ...]
-    missing: tuple[Held, ...]
+    missing: tuple[LoggedVersion, ...]
     findings: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
     gone: tuple[Gone, ...]
@@ -231,7 +231,7 @@ class _Pull:
         self,
         received: Received,
         outcomes: Sequence[Outcome],
-        missing: tuple[Held, ...],
+        missing: tuple[LoggedVersion, ...],
         wanted: Sequence[bool],
         told: Sequence[Told],
         *,

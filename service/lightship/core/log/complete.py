@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from lightship.core.collection import WithdrawReason
 from lightship.core.log.findings import Failure
-from lightship.core.log.shelf import Held, Shelf
+from lightship.core.log.shelf import LoggedVersion, Shelf
 from lightship.core.time import NO_INSTANT, Micros, parse_instant
 
 MOST_MISSING = 10_000
@@ -37,7 +37,7 @@ class Outcome:
     id: str
     digest: str
     result: Proof | Failure
-    held: Held | None = None
+    held: LoggedVersion | None = None
 
     @property
     def good(self) -> bool:
@@ -61,7 +61,7 @@ class Completeness:
     """
 
     received: tuple[Outcome, ...]
-    missing: tuple[Held, ...]
+    missing: tuple[LoggedVersion, ...]
     upto: Micros
 
 
@@ -85,7 +85,7 @@ def compare(
     """
     outcomes = tuple(_outcome(shelf, one, before=before, witnessed=witnessed) for one in received)
     got = {one.held.place for one in outcomes if one.good and one.held is not None}
-    missing: list[Held] = []
+    missing: list[LoggedVersion] = []
     for held in takewhile(lambda one: one.stamp <= upto, shelf.after(after)):
         if held.index < before and _is_missing(held, got):
             missing.append(held)
@@ -94,7 +94,7 @@ def compare(
     return Completeness(outcomes, tuple(missing), upto)
 
 
-def found(shelf: Shelf, one: Came) -> Held | None:
+def found(shelf: Shelf, one: Came) -> LoggedVersion | None:
     """Return the version that came, as the log has it; None if the log has no such bytes of it."""
     try:
         held = shelf.version(one.id, parse_instant(one.version) if one.version else NO_INSTANT)
@@ -103,11 +103,11 @@ def found(shelf: Shelf, one: Came) -> Held | None:
     return held if held is not None and _is(held, one.digest) else None
 
 
-def _is_missing(held: Held, got: Collection[int]) -> bool:
+def _is_missing(held: LoggedVersion, got: Collection[int]) -> bool:
     return held.live and held.place not in got
 
 
-def _is(held: Held, digest: str) -> bool:
+def _is(held: LoggedVersion, digest: str) -> bool:
     return held.digest == digest
 
 
@@ -123,7 +123,7 @@ def _outcome(shelf: Shelf, one: Came, *, before: int, witnessed: bool) -> Outcom
     return Outcome(one.id, one.digest, proof if witnessed else Proof.UNWITNESSED, held)
 
 
-def _left(held: Held, before: int) -> Failure | None:
+def _left(held: LoggedVersion, before: int) -> Failure | None:
     """An object that left before the first checkpoint must not be handed out, a distrusted one never."""
     if held.withdrawn is WithdrawReason.DISTRUSTED:
         return Failure.DISTRUSTED

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from lightship.core.collection import WithdrawReason
 from lightship.core.ids import type_of
 from lightship.core.log.findings import Failure
-from lightship.core.log.shelf import Held, MemoryShelf, Shelf
+from lightship.core.log.shelf import LoggedVersion, MemoryShelf, Shelf
 from lightship.core.log.statement import Add, Withdrawal
 from lightship.core.time import NO_INSTANT, Instant, Micros
 
@@ -25,7 +25,7 @@ class Holdings:
     def __init__(self, shelf: Shelf | None = None) -> None:
         self.shelf: Shelf = MemoryShelf() if shelf is None else shelf
 
-    def __iter__(self) -> Iterator[Held]:
+    def __iter__(self) -> Iterator[LoggedVersion]:
         return self.shelf.after(Micros(-1))
 
     def add(
@@ -40,7 +40,9 @@ class Holdings:
         if failure is not None and held is not None:
             return failure
         if there is None:
-            self.shelf.put(Held(add.id, add.version, add.digest, by, key, index, stamp, failure), instant)
+            self.shelf.put(
+                LoggedVersion(add.id, add.version, add.digest, by, key, index, stamp, failure), instant
+            )
         elif held is None:
             there.version, there.digest, there.owner = add.version, add.digest, by
             there.problem, there.withdrawn, there.gone = failure, None, -1
@@ -50,11 +52,11 @@ class Holdings:
             self._renew(held, key, index, stamp)
         return failure
 
-    def _renew(self, held: Held, key: str, index: int, stamp: Micros) -> None:
+    def _renew(self, held: LoggedVersion, key: str, index: int, stamp: Micros) -> None:
         held.key, held.index, held.stamp, held.owed = key, index, stamp, False
         self.shelf.change(held)
 
-    def _refusal(self, add: Add, instant: Instant, by: str, held: Held | None) -> Failure | None:
+    def _refusal(self, add: Add, instant: Instant, by: str, held: LoggedVersion | None) -> Failure | None:
         if held is not None:
             if held.digest != add.digest:
                 return Failure.CONFLICT
@@ -69,7 +71,7 @@ class Holdings:
 
     def withdraw(
         self, entry: Withdrawal, by: str, key: str, index: int, ordered: frozenset[str]
-    ) -> Held | Failure:
+    ) -> LoggedVersion | Failure:
         """Take a withdrawal and return what left, or what is wrong with it (then nothing leaves)."""
         held = self.shelf.version(entry.id, entry.instant)
         if held is None or held.problem is not None:
@@ -86,13 +88,13 @@ class Holdings:
             return Failure.NOT_ORDERED
         return self.take_out(held, entry.reason, index)
 
-    def take_out(self, held: Held, reason: WithdrawReason, index: int) -> Held:
+    def take_out(self, held: LoggedVersion, reason: WithdrawReason, index: int) -> LoggedVersion:
         """Let a version leave in the leaf `index`."""
         held.withdrawn, held.gone, held.owed = reason, index, False
         self.shelf.change(held)
         return held
 
-    def distrust(self, key: str, first: int, index: int) -> list[Held]:
+    def distrust(self, key: str, first: int, index: int) -> list[LoggedVersion]:
         """Take out what a stolen key added from leaf `first` on; return it."""
         return [
             self.take_out(held, WithdrawReason.DISTRUSTED, index) for held in self.shelf.of_key(key, first)

@@ -20,7 +20,7 @@ from lightship.core.log.findings import Failure, Finding
 from lightship.core.log.held import Holdings
 from lightship.core.log.leaf import Publication, RosterChange, Suspension
 from lightship.core.log.roster import PublishKey, Revoked, Rosters
-from lightship.core.log.shelf import Held, Shelf
+from lightship.core.log.shelf import LoggedVersion, Shelf
 from lightship.core.log.statement import Add, digest_of
 from lightship.core.log.terms import Terms
 from lightship.core.time import Micros
@@ -255,5 +255,5 @@ def _revoked(key: PublishKey) -> Problem | None:
     return Failure.REVOKED_KEY, f"the key was revoked before: {key.revoked.reason}"
 
 
-def _gone(held: Held, at: Micros, *, signed: bool) -> Gone:
+def _gone(held: LoggedVersion, at: Micros, *, signed: bool) -> Gone:
     return Gone(held.id, held.version, held.digest, str(held.withdrawn), at, held.gone, signed)

@@ -17,7 +17,7 @@ from lightship.core.time import Instant, Micros
 
 
 @dataclass(slots=True)
-class Held:
+class LoggedVersion:
     """One object version as the log has it.
 
     Args:
@@ -50,30 +50,30 @@ class Held:
 
 
 class Shelf(Protocol):
-    """What a shelf does. `Held` values are copies or not: a change counts once `change` was called."""
+    """What a shelf does. What it gives is a copy or not: a change counts once `change` was called."""
 
-    def version(self, object_id: str, instant: Instant) -> Held | None:
+    def version(self, object_id: str, instant: Instant) -> LoggedVersion | None:
         """Return a version of an object, None if no entry ever added it."""
 
-    def of(self, object_id: str) -> Iterator[Held]:
+    def of(self, object_id: str) -> Iterator[LoggedVersion]:
         """Yield the versions of an object, the first added first; there may be many."""
 
-    def first(self, object_id: str) -> Held | None:
+    def first(self, object_id: str) -> LoggedVersion | None:
         """Return the version that was added first of those with no problem."""
 
     def knows(self, object_id: str) -> bool:
         """True if any version of it was added, rightly or not."""
 
-    def put(self, held: Held, instant: Instant) -> None:
+    def put(self, held: LoggedVersion, instant: Instant) -> None:
         """Put a version in that is not there."""
 
-    def change(self, held: Held) -> None:
+    def change(self, held: LoggedVersion) -> None:
         """Keep what a version has become; id and instant are the same as before."""
 
-    def after(self, stamp: Micros) -> Iterator[Held]:
+    def after(self, stamp: Micros) -> Iterator[LoggedVersion]:
         """Yield the versions whose (last) add has a later stamp, in order of the stamps."""
 
-    def of_key(self, key: str, first: int) -> Iterator[Held]:
+    def of_key(self, key: str, first: int) -> Iterator[LoggedVersion]:
         """Yield the live versions that a key added from leaf `first` on; they may be changed meanwhile."""
 
     def owed(self) -> Micros | None:
@@ -93,25 +93,25 @@ class MemoryShelf:
     """A shelf in memory."""
 
     def __init__(self) -> None:
-        self._versions: dict[str, dict[Instant, Held]] = {}
-        self._first: dict[str, Held] = {}
-        self._order: list[tuple[Micros, Held]] = []
+        self._versions: dict[str, dict[Instant, LoggedVersion]] = {}
+        self._first: dict[str, LoggedVersion] = {}
+        self._order: list[tuple[Micros, LoggedVersion]] = []
         self._statements: dict[str, dict[int, tuple[str, int]]] = {}
         self._places = 0
 
-    def __iter__(self) -> Iterator[Held]:
+    def __iter__(self) -> Iterator[LoggedVersion]:
         for versions in self._versions.values():
             yield from versions.values()
 
-    def version(self, object_id: str, instant: Instant) -> Held | None:
+    def version(self, object_id: str, instant: Instant) -> LoggedVersion | None:
         """As `Shelf`."""
         return self._versions.get(object_id, {}).get(instant)
 
-    def of(self, object_id: str) -> Iterator[Held]:
+    def of(self, object_id: str) -> Iterator[LoggedVersion]:
         """As `Shelf`."""
         yield from self._versions.get(object_id, {}).values()
 
-    def first(self, object_id: str) -> Held | None:
+    def first(self, object_id: str) -> LoggedVersion | None:
         """As `Shelf`."""
         return self._first.get(object_id)
 
@@ -119,14 +119,14 @@ class MemoryShelf:
         """As `Shelf`."""
         return object_id in self._versions
 
-    def put(self, held: Held, instant: Instant) -> None:
+    def put(self, held: LoggedVersion, instant: Instant) -> None:
         """As `Shelf`."""
         self._places += 1
         held.place = self._places
         self._versions.setdefault(held.id, {})[instant] = held
         self.change(held)
 
-    def change(self, held: Held) -> None:
+    def change(self, held: LoggedVersion) -> None:
         """As `Shelf`."""
         if held.problem is None:
             first = self._first.get(held.id)
@@ -137,7 +137,7 @@ class MemoryShelf:
             if len(self._order) > 1 and self._order[-2][0] > held.stamp:
                 self._order.sort(key=lambda one: one[0])
 
-    def after(self, stamp: Micros) -> Iterator[Held]:
+    def after(self, stamp: Micros) -> Iterator[LoggedVersion]:
         """As `Shelf`."""
         seen = set()
         for added, held in self._order[bisect_right(self._order, stamp, key=lambda one: one[0]) :]:
@@ -145,7 +145,7 @@ class MemoryShelf:
                 seen.add(held.place)
                 yield held
 
-    def of_key(self, key: str, first: int) -> Iterator[Held]:
+    def of_key(self, key: str, first: int) -> Iterator[LoggedVersion]:
         """As `Shelf`."""
         yield from [held for held in self if held.key == key and held.index >= first and held.live]
 
