@@ -140,7 +140,10 @@ def access_never_logged(lab: AuditLab) -> Attack:
     """The hub answers and gives the receipt, but the operator writes a log without that access."""
     (given,) = lab.record(hub_events(1, COUNT, who="uslgb"))
     lab.start_over(hub_events(COUNT))
-    return Attack(f"entry {COUNT}: it is missing: theirs was given for it", {"receipts": [("theirs", given)]})
+    return Attack(
+        f"entry {COUNT}: it is missing: theirs was given for it",
+        {"receipts": [receipt.KeptReceipt("theirs", given)]},
+    )
 
 
 def access_replaced(lab: AuditLab) -> Attack:
@@ -148,8 +151,17 @@ def access_replaced(lab: AuditLab) -> Attack:
     (given,) = lab.record(hub_events(1, COUNT, who="uslgb"))
     lab.start_over(hub_events(COUNT + 1))
     return Attack(
-        f"entry {COUNT}: it is not the access that theirs was given for", {"receipts": [("theirs", given)]}
+        f"entry {COUNT}: it is not the access that theirs was given for",
+        {"receipts": [receipt.KeptReceipt("theirs", given)]},
     )
+
+
+def receipt_of_another_access(lab: AuditLab) -> Attack:
+    """The operator logs nothing of an access and answers it with the genuine receipt of another member's."""
+    (given,) = lab.record(hub_events(1, COUNT, who="uslgb"))
+    kept = receipt.KeptReceipt("mine", given, request=event(COUNT + 1).req)
+    said = f"entry {COUNT}: it is the access of request '{event(COUNT).req}', but mine was given for"
+    return Attack(said, {"receipts": [kept]})
 
 
 def signature_type_confusion(lab: AuditLab) -> Attack:
@@ -197,6 +209,16 @@ def without_context(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(audit_check, "group_message", message)
 
 
+def without_request_ids(patch: pytest.MonkeyPatch) -> None:
+    """Nobody kept the ids of requests."""
+    real = audit_check.LogCheck._compare_receipt
+    patch.setattr(
+        audit_check.LogCheck,
+        "_compare_receipt",
+        lambda self, index, kept, *more: real(self, index, replace(kept, request=""), *more),
+    )
+
+
 def without_what_was_kept(patch: pytest.MonkeyPatch) -> None:
     """Nobody kept an older checkpoint or a receipt."""
     real = auditing._Export.check
@@ -213,6 +235,7 @@ ATTACKS = [
     (checkpoint_forged, without_signatures),
     (entry_backdated, without_order_of_times),
     (access_never_logged, without_what_was_kept),
+    (receipt_of_another_access, without_request_ids),
     (access_replaced, without_what_was_kept),
     (signature_type_confusion, without_context),
 ]
@@ -382,7 +405,7 @@ def test_a_request_that_a_neighbour_recorded_first_still_gets_its_receipt(tmp_pa
     receipts = lab.record([*posted[1:4], event(9, agr="hub", act="publish")])
     assert [one.index for one in receipts] == [1, 2, 3, 5]
     assert all(receipt.verify_receipt(one, ORIGIN, lab.key.public, verify) for one in receipts)
-    report = lab.verify(receipts=[(f"receipt {one.index}", one) for one in receipts])
+    report = lab.verify(receipts=[receipt.KeptReceipt(f"receipt {one.index}", one) for one in receipts])
     assert report.ok, report.verdict
     assert (report.entries, report.receipts) == (6, 4)
 

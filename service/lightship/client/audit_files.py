@@ -26,7 +26,7 @@ from lightship.core.errors import CallerError, LightshipError, MalformedRequest
 from lightship.core.log.audit import MAX_LEAF
 from lightship.core.log.merkle import Frontier
 from lightship.core.log.notes import BadNote, parse_key
-from lightship.core.log.receipt import HEADER, BadReceipt, Receipt, parse_receipt
+from lightship.core.log.receipt import HEADER, BadReceipt, KeptReceipt, parse_receipt
 
 FORMAT = 1
 _YEAR = re.compile(r"\d{4}", re.ASCII)
@@ -267,13 +267,15 @@ def read_pins(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def read_receipts(folder: Path) -> list[tuple[str, Receipt]]:
+def read_receipts(folder: Path) -> list[KeptReceipt]:
     """Return the receipts in the files of a folder: header values, header lines, or JSON with `receipt`.
+
+    JSON may have `request` too, the id of the request; lines without it, or with an empty one, have none.
 
     Raises:
         MalformedRequest: a line holds none, or there is none at all; names file and line.
     """
-    found: list[tuple[str, Receipt]] = []
+    found: list[KeptReceipt] = []
     left = MAX_RECEIPTS
     for path in sorted(folder.iterdir()) if folder.is_dir() else [folder]:
         data = own_file(path, left)
@@ -312,25 +314,30 @@ def own_file(path: Path, limit: int = _MAX_SMALL) -> bytes:
     raise MalformedRequest(f"{path} is too large", why=f"it has more than {limit} bytes")
 
 
-def _receipts_in(data: bytes, name: str) -> Iterator[tuple[str, Receipt]]:
+def _receipts_in(data: bytes, name: str) -> Iterator[KeptReceipt]:
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
         where = f"{name}, line {number}"
         try:
-            yield where, parse_receipt(_receipt_text(where, line))
+            text, request = _receipt_text(where, line)
+            yield KeptReceipt(where, parse_receipt(text), request)
         except LightshipError as error:
             why = error.why if isinstance(error, BadReceipt) else str(error)
             raise MalformedRequest(f"{where} holds no receipt", why=why) from None
 
 
-def _receipt_text(where: str, line: bytes) -> str:
+def _receipt_text(where: str, line: bytes) -> tuple[str, str]:
+    """Return the text of the receipt in a line and the id of its request, empty where there is none."""
     if line.startswith(b"{"):
-        value = _object(where, line).get("receipt")
-        return value if isinstance(value, str) else ""
+        value = _object(where, line)
+        text, request = value.get("receipt"), value.get("request", "")
+        if not isinstance(request, str):
+            raise BadExport(where, "`request` must be text")
+        return text if isinstance(text, str) else "", request
     text = line.decode(errors="replace").strip()
     name, colon, rest = text.partition(":")
-    return rest.strip() if colon and name.lower() == HEADER.lower() else text
+    return (rest.strip() if colon and name.lower() == HEADER.lower() else text), ""
 
 
 def _object(where: str, data: bytes) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from lightship.core.log.audit_check import (
 )
 from lightship.core.log.merkle import HASH_BYTES
 from lightship.core.log.notes import BadNote, Checkpoint
-from lightship.core.log.receipt import UNVOUCHED, Receipt
+from lightship.core.log.receipt import UNVOUCHED, KeptReceipt
 from lightship.crypto.sign import verify
 
 Progress = Callable[[str, int, int], None]
@@ -124,7 +124,7 @@ def verify_export(
     *,
     pins: Sequence[str] = (),
     since: Sequence[tuple[str, bytes]] = (),
-    receipts: Sequence[tuple[str, Receipt]] = (),
+    receipts: Sequence[KeptReceipt] = (),
     progress: Progress = lambda what, done, total: None,
 ) -> AuditReport:
     """Verify an export.
@@ -133,7 +133,7 @@ def verify_export(
         folder: what `lightship audit export` wrote.
         pins: ids (hex SHA-256) of the keys that the caller trusts: the hub's, or the agreement's root keys.
         since: (name, signed note): checkpoints of earlier exports that were kept.
-        receipts: (where it was read, receipt) to look for.
+        receipts: to look for; the id that is kept beside one must be that of its entry.
     """
     report = AuditReport()
     try:
@@ -214,7 +214,7 @@ class _Export:
         self._older: dict[str, list[tuple[str, Checkpoint]]] = {}
         self._unvouched: list[str] = []
 
-    def check(self, since: Sequence[tuple[str, bytes]], receipts: Sequence[tuple[str, Receipt]]) -> None:
+    def check(self, since: Sequence[tuple[str, bytes]], receipts: Sequence[KeptReceipt]) -> None:
         """Look at each year, oldest first."""
         about = self._about
         for name in strangers(self._folder, about):
@@ -282,7 +282,7 @@ class _Export:
             return  # said when the entries pass
         self._older.setdefault(point.origin, []).append((f"the checkpoint in the log of {year}", point))
 
-    def _log(self, year: int, point: Checkpoint, receipts: Sequence[tuple[str, Receipt]]) -> None:
+    def _log(self, year: int, point: Checkpoint, receipts: Sequence[KeptReceipt]) -> None:
         folder = self._folder / str(year)
         begin = read_start(folder, year)
         older = list(self._older.get(point.origin, ()))

@@ -19,6 +19,7 @@ from lightship.client.auditing import verify_export
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import LightshipError, MalformedRequest
 from lightship.core.log.audit import LATE
+from lightship.core.log.receipt import KeptReceipt, Receipt
 from lightship.core.time import Micros
 
 
@@ -31,7 +32,7 @@ def lab(tmp_path: Path) -> AuditLab:
 
 def test_a_whole_log_is_ok_and_its_receipts_hold(lab: AuditLab) -> None:
     given = lab.record(hub_events(3, 30))
-    report = lab.verify(receipts=[(f"receipt {one.index}", one) for one in given])
+    report = lab.verify(receipts=[KeptReceipt(f"receipt {one.index}", one) for one in given])
     assert report.ok
     assert report.verdict == "OK: 33 entries of hub, 2026, authority: the hub's own key, 3 receipts found"
     (log,) = report.logs
@@ -234,7 +235,7 @@ def test_keys_and_receipts_are_read_by_line(tmp_path: Path, lab: AuditLab) -> No
     (folder / "a").write_text(f"{value}\n\naudit-receipt: {value}\n")
     (folder / "b").write_text(json.dumps({"receipt": value, "url": "x"}) + "\n")
     found = read_receipts(folder)
-    assert found == [("a, line 1", given), ("a, line 3", given), ("b, line 1", given)]
+    assert found == [KeptReceipt(where, given) for where in ("a, line 1", "a, line 3", "b, line 1")]
     assert lab.verify(receipts=found).ok
     (folder / "b").write_text("v1 x\n")
     with pytest.raises(MalformedRequest, match="b, line 1 holds no receipt"):
@@ -247,9 +248,35 @@ def test_receipts_are_the_callers_own_and_may_be_a_link(lab: AuditLab, tmp_path:
     (given,) = lab.record(hub_events(1, 90))
     (tmp_path / "kept").write_bytes(given.header() + b"\n")
     (tmp_path / "link").symlink_to("kept")
-    assert read_receipts(tmp_path / "link") == [("link, line 1", given)]
+    assert read_receipts(tmp_path / "link") == [KeptReceipt("link, line 1", given)]
     with pytest.raises(MalformedRequest, match="nowhere cannot be read"):
         read_receipts(tmp_path / "nowhere")
+
+
+def test_the_receipt_of_somebody_elses_access_is_not_taken_for_ones_own(
+    lab: AuditLab, tmp_path: Path
+) -> None:
+    """A hub that logs nothing of an access can still give a genuine receipt: that of another one."""
+    mine, other = hub_events(1, 90)[0], hub_events(1, 91, who="uslgb")[0]
+    own, theirs = lab.record([mine, other])
+    kept = tmp_path / "kept"
+
+    def line(receipt: Receipt, **more: object) -> bytes:
+        return json.dumps({"receipt": receipt.header().decode(), **more}).encode() + b"\n"
+
+    kept.write_bytes(line(own, request=mine.req) + line(theirs, request=""))
+    assert lab.verify(receipts=read_receipts(kept)).ok  # without an id there is nothing to compare
+    kept.write_bytes(line(own, request=mine.req) + line(theirs, request=mine.req))
+    report = lab.verify(receipts=read_receipts(kept))
+    (found,) = report.findings.listed
+    assert found.where == f"hub 2026, entry {theirs.index}"
+    assert found.what == (
+        f"it is the access of request '{other.req}', but kept, line 2 was given for '{mine.req}'"
+    )
+    assert report.verdict.startswith("FAILED: hub 2026")
+    kept.write_bytes(line(own, request=7))
+    with pytest.raises(MalformedRequest, match="kept, line 1 holds no receipt"):
+        read_receipts(kept)
 
 
 def _empty(folder: Path) -> Path:
@@ -260,7 +287,7 @@ def _empty(folder: Path) -> Path:
 def test_a_receipt_of_another_log_is_said_to_be_one(lab: AuditLab, tmp_path: Path) -> None:
     other = AuditLab(tmp_path / "other")
     (given,) = other.record(hub_events(1))
-    report = lab.verify(receipts=[("theirs", given)])
+    report = lab.verify(receipts=[KeptReceipt("theirs", given)])
     assert report.verdict.startswith("FAILED: theirs: the receipt holds for none of these logs")
 
 

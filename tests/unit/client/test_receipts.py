@@ -17,14 +17,16 @@ from lightship.core.errors import LightshipError
 
 def test_each_answer_with_a_receipt_leaves_a_line(tmp_path: Path) -> None:
     lab = AuditLab(tmp_path)
-    given = lab.record(hub_events(3))
+    events = hub_events(3)
+    given = lab.record(events)
+    ids = iter([one.req for one in events])
     values = iter(one.header().decode() for one in given)
     answers = iter([200, 404, 200])
 
     def hub(request: httpx2.Request) -> httpx2.Response:
         headers = {"Content-Type": "application/taxii+json;version=2.1", "Date": "today"}
-        headers["X-Request-ID"] = request.url.path.encode().hex()
         if request.url.path != "/healthz/":
+            headers["X-Request-ID"] = next(ids)
             headers["Audit-Receipt"] = next(values)
         return (
             httpx2.Response(next(answers), headers=headers, json={})
@@ -49,12 +51,14 @@ def test_each_answer_with_a_receipt_leaves_a_line(tmp_path: Path) -> None:
         ("/nothing/", 404),
         ("/a/", 200),
     ]
-    assert [line["request"] for line in lines] == [line["path"].encode().hex() for line in lines]
+    assert [line["request"] for line in lines] == [one.req for one in events]
     assert "limit" not in kept.read_text()
     assert "secret" not in kept.read_text()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     found = read_receipts(kept)
-    assert [receipt for _, receipt in found] == given
+    assert [(one.receipt, one.request) for one in found] == [
+        (receipt, one.req) for receipt, one in zip(given, events, strict=True)
+    ]
     assert lab.verify(receipts=found).ok
 
 

@@ -11,6 +11,7 @@ import pytest
 from audit_samples import MAY, YEAR_2026, StillClock, event
 from auditlab import HOST, AuditLab, hub_events
 from lightship.core.audit import AuditQuery
+from lightship.core.log.receipt import KeptReceipt
 from lightship.core.time import Micros
 from lightship.storage.migrate import Kind, load, migrate
 from lightship.storage.sqlite import access_tree
@@ -43,7 +44,7 @@ def test_events_of_before_are_leaves(tmp_path: Path, count: int, monkeypatch: py
     old_log(lab, count)
     migrate(lab.file, Kind.AUDIT, Micros(MAY), sealer=lab.sealer)
     (given,) = lab.record(hub_events(1, count))
-    report = lab.verify(receipts=[("after", given)])
+    report = lab.verify(receipts=[KeptReceipt("after", given)])
     assert report.ok, report.findings.listed
     assert report.entries == count + 1
     assert lab.fsck() == []

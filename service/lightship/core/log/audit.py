@@ -45,7 +45,7 @@ _FORMS = {
     "last": (b'"(?:%s)?"', _TIME, "a time in UTC with six digits, or empty"),
     "n": (b"(%s)", _NUMBER, "a whole number"),
     "q": (b'"%s"', _DIGEST, "a SHA-256 in hex"),
-    "req": (b'"%s"', _TEXT, "text"),
+    "req": (b'"(%s)"', _TEXT, "text"),
     "st": (b"%s", _NUMBER, "a whole number"),
     "who": (b'"(%s)"', _TEXT, "text"),
     "why": (b'"(%s)"', _TEXT, "text"),
@@ -72,6 +72,7 @@ class Leaf:
     at: str
     cred: str
     n: int
+    req: str
     who: str
     why: str
 
@@ -85,11 +86,11 @@ def read_leaf(data: bytes) -> Leaf:
     match = _LEAF.fullmatch(data)
     if match is None or len(data) > MAX_LEAF or not _is_utf8(data):
         raise BadLeaf("This is no entry of an access log", why=_what_is_wrong(data))
-    act, agr, at, cred, n, who, why = match.groups()
+    act, agr, at, cred, n, req, who, why = match.groups()
     if not _is_day(at[:10]):
         raise BadLeaf("This is no entry of an access log", why="`at` is a day that does not exist")
-    texts = [_plain(one) for one in (act, agr, cred, who, why)]
-    return Leaf(texts[0], texts[1], at.decode(), texts[2], int(n), texts[3], texts[4])
+    texts = [_plain(one) for one in (act, agr, cred, req, who, why)]
+    return Leaf(texts[0], texts[1], at.decode(), texts[2], int(n), *texts[3:])
 
 
 def micros(at: str) -> int:

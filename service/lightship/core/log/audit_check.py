@@ -27,7 +27,7 @@ from lightship.core.log.notes import (
     parse_note,
     verify_note,
 )
-from lightship.core.log.receipt import Receipt, group_message, verify_receipt
+from lightship.core.log.receipt import KeptReceipt, group_message, verify_receipt
 
 MAX_SIZE = 1 << 62
 """More entries than any log has."""
@@ -88,7 +88,7 @@ class LogCheck:
         older: further checkpoints of the same log, verified: where each comes from, and what it says.
         sealed_from: size of the newest checkpoint that the hub kept; from there on `seals` must cover all.
         seals: of groups, in order: index of the first entry, number of entries, signature.
-        receipts: (where it was read, receipt) that hold for this log.
+        receipts: those that hold for this log.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class LogCheck:
         older: Sequence[tuple[str, Checkpoint]] = (),
         sealed_from: int = 0,
         seals: Iterable[Seal] = (),
-        receipts: Iterable[tuple[str, Receipt]] = (),
+        receipts: Iterable[KeptReceipt] = (),
     ) -> None:
         self._point, self._scope, self._year, self._keys, self._found = point, scope, year, keys, findings
         self.tree = begin or Frontier()
@@ -118,9 +118,9 @@ class LogCheck:
         self._group: list[bytes] = []
         self._wanted, self._signature = 0, b""
         self._differs = False
-        self._receipts: dict[int, list[tuple[str, Receipt]]] = {}
-        for where, receipt in receipts:
-            self._receipts.setdefault(receipt.index, []).append((where, receipt))
+        self._receipts: dict[int, list[KeptReceipt]] = {}
+        for kept_receipt in receipts:
+            self._receipts.setdefault(kept_receipt.receipt.index, []).append(kept_receipt)
         self._waiting: list[bytes] = []
         self._compare(self.tree)
 
@@ -130,15 +130,15 @@ class LogCheck:
         digest = leaf_hash(data)
         if kept is not None and digest != kept:
             self._say(index, "it was altered: its bytes do not have the hash that the export gives for them")
+        leaf = None
         try:
             leaf = read_leaf(data)
         except BadLeaf as error:
             self._say(index, error.why)
         else:
             self._look(index, leaf)
-        for where, receipt in self._receipts.pop(index, ()):
-            if receipt.leaf != digest:
-                self._say(index, f"it is not the access that {where} was given for")
+        for one in self._receipts.pop(index, ()):
+            self._compare_receipt(index, one, digest, leaf)
         self._waiting.append(digest)
         if index >= self._sealed:
             self._seal(index, digest)
@@ -169,8 +169,18 @@ class LogCheck:
                     what = f"it was cut off or replaced: {said} was signed over {older} entries"
                 self._found.add(where, what)
         for index, receipts in sorted(self._receipts.items()):
-            for said, _ in receipts:
-                self._say(index, f"it is missing: {said} was given for it")
+            for one in receipts:
+                self._say(index, f"it is missing: {one.where} was given for it")
+
+    def _compare_receipt(self, index: int, kept: KeptReceipt, digest: bytes, leaf: Leaf | None) -> None:
+        """A hub that gives the receipt of another's access has logged nothing of this one."""
+        if kept.receipt.leaf != digest:
+            self._say(index, f"it is not the access that {kept.where} was given for")
+        elif kept.request and leaf is not None and leaf.req != kept.request:
+            what = (
+                f"it is the access of request {leaf.req!a}, but {kept.where} was given for {kept.request!a}"
+            )
+            self._say(index, what)
 
     def _grow(self) -> None:
         self.tree, _ = append(self.tree, self._waiting)
@@ -276,17 +286,17 @@ def check_part(
 
 
 def receipts_by_origin(
-    receipts: Iterable[tuple[str, Receipt]], origins: Sequence[str], keys: HubKeys, findings: Findings
-) -> dict[str, list[tuple[str, Receipt]]]:
+    receipts: Iterable[KeptReceipt], origins: Sequence[str], keys: HubKeys, findings: Findings
+) -> dict[str, list[KeptReceipt]]:
     """Return the receipts of each log; one that holds for none of them is a finding."""
-    found: dict[str, list[tuple[str, Receipt]]] = {origin: [] for origin in origins}
-    for where, receipt in receipts:
+    found: dict[str, list[KeptReceipt]] = {origin: [] for origin in origins}
+    for one in receipts:
         for origin in origins:
-            if verify_receipt(receipt, origin, keys.public, keys.verify):
-                found[origin].append((where, receipt))
+            if verify_receipt(one.receipt, origin, keys.public, keys.verify):
+                found[origin].append(one)
                 break
         else:
             findings.add(
-                where, "the receipt holds for none of these logs: it was altered, or is of another one"
+                one.where, "the receipt holds for none of these logs: it was altered, or is of another one"
             )
     return found

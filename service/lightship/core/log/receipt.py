@@ -64,6 +64,15 @@ class Receipt:
         return f"v1 {self.index} {_encode(self.leaf)} {proof} {_encode(self.signature)}".encode()
 
 
+@dataclass(frozen=True, slots=True)
+class KeptReceipt:
+    """A receipt that somebody kept: where it was read, and the id of the request that it came for, if known."""
+
+    where: str
+    receipt: Receipt
+    request: str = ""
+
+
 class Group:
     """The events of one log that were committed together, sealed by one signature."""
 
