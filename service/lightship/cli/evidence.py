@@ -11,7 +11,7 @@ import click
 
 from lightship.cli import exits
 from lightship.cli.command import Command, Group, json_option, profile_option
-from lightship.cli.output import print_json, say, style
+from lightship.cli.output import plain, print_json, say, style
 from lightship.cli.remote import client_of
 from lightship.core.errors import BadFile, Conflict
 
@@ -70,9 +70,9 @@ def verify(files: Sequence[Path], keys: Path | None, as_json: bool) -> int:
             print_json(_shape(path, found))
         else:
             named = f"{path}: " if len(files) > 1 else ""
-            click.echo(named + style(found.verdict, fg="green" if found.proved else "red", bold=True))
+            click.echo(named + style(plain(found.verdict), fg="green" if found.proved else "red", bold=True))
             if found.authority:
-                click.echo(f"  agreement signed by: {found.authority}")
+                click.echo(plain(f"  agreement signed by: {found.authority}"))
     return exits.OK if proved else exits.FAILED
 
 

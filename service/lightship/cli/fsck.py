@@ -10,7 +10,7 @@ import click
 from lightship.cli import exits
 from lightship.cli.command import Command, hub_option, json_option
 from lightship.cli.local import data_of, wall_clock
-from lightship.cli.output import print_json, print_rows, say, stages
+from lightship.cli.output import plain, print_json, print_rows, say, stages
 
 if TYPE_CHECKING:
     from lightship.core.ports import FsckReport
@@ -44,7 +44,7 @@ def fsck(hub_dir: Path, as_json: bool) -> int:
         print_json(report_shape(report))
     else:
         for one in report.findings:
-            click.echo(f"{one.where}: {one.what}")
+            click.echo(plain(f"{one.where}: {one.what}"))
         verdict = f"{len(report.findings)} findings" if report.findings else "clean"
         click.echo(
             f"{verdict}: {report.objects} object versions, {report.statements} statements, "

@@ -5,6 +5,7 @@ Commands are imported when they are used, so that `--help` and the small ones st
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -117,6 +118,8 @@ def _open_closed() -> None:
 def main() -> None:
     """Entry point of the command `lightship`."""
     _open_closed()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr: what the encoding cannot write is no end
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(execute(sys.argv[1:]))
 
 

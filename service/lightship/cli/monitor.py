@@ -15,7 +15,7 @@ import click
 from lightship.cli import exits
 from lightship.cli.command import Command, json_option, profile_option
 from lightship.cli.local import wall_clock
-from lightship.cli.output import counting, dumps, explain, say
+from lightship.cli.output import counting, dumps, explain, plain, say
 from lightship.cli.remote import client_of
 from lightship.core.time import format_stamp
 
@@ -81,7 +81,7 @@ def monitor(
         nonlocal count
         count += 1
         value = shape(one)
-        click.echo(dumps(value) if as_json else _line(value))
+        click.echo(dumps(value) if as_json else plain(_line(value)))
 
     def once() -> None:
         before = count

@@ -6,12 +6,14 @@ show a new one once.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unicodedata import category
 
 import click
 
@@ -19,10 +21,21 @@ from lightship.core.errors import LightshipError
 
 
 def dumps(value: object) -> str:
-    """Return one line of JSON."""
+    """Return one line of JSON; what is no text in a name of a file is written as `\\udcXX`."""
     import orjson
 
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # orjson takes no lone surrogate, which is how Python reads names that are not UTF-8
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode(errors="backslashreplace").decode()
+
+
+def plain(text: str) -> str:
+    """Return text of somebody else's as it can stand in a line: it moves no cursor and begins no new line."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or category(one) == "Zs" else ascii(one)[1:-1] for one in text)
 
 
 def print_json(value: object) -> None:
@@ -39,7 +52,7 @@ def print_rows(rows: Sequence[Sequence[str]], head: Sequence[str]) -> None:
     """Print a table in columns; nothing at all without rows."""
     if not rows:
         return
-    lines = [[str(cell) for cell in row] for row in (head, *rows)]
+    lines = [[plain(str(cell)) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[n]) for row in lines) for n in range(len(head))]
     for number, row in enumerate(lines):
         text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -47,8 +60,8 @@ def print_rows(rows: Sequence[Sequence[str]], head: Sequence[str]) -> None:
 
 
 def say(text: str) -> None:
-    """Print a notice on stderr."""
-    click.echo(text, err=True)
+    """Print a notice on stderr, of one line or several."""
+    click.echo("\n".join(map(plain, text.split("\n"))), err=True)
 
 
 def style(text: str, *, err: bool = False, **look: Any) -> str:
@@ -65,9 +78,10 @@ def explain(error: LightshipError, *, as_json: bool) -> None:
         body: dict[str, Any] = {"code": error.code, "title": error.title, "why": error.why}
         body |= {"todo": error.todo, "details": error.details}
         rule = getattr(error, "rule", "")
-        say(dumps({"error": body | ({"rule": rule} if rule else {})}))
+        click.echo(dumps({"error": body | ({"rule": rule} if rule else {})}), err=True)
         return
-    say(style("Error: ", err=True, fg="red", bold=True) + str(error))
+    click.echo(style("Error: ", err=True, fg="red", bold=True), nl=False, err=True)
+    say(str(error))
 
 
 def ask_secret(prompt: str) -> str:
@@ -104,7 +118,7 @@ def listing(items: Mapping[str, str]) -> None:
     """Print names and values in two columns."""
     width = max((len(name) for name in items), default=0)
     for name, value in items.items():
-        click.echo(f"{name.ljust(width)}  {'-' if value in {'', 'None'} else value}")
+        click.echo(f"{name.ljust(width)}  {'-' if value in {'', 'None'} else plain(value)}")
 
 
 @contextmanager

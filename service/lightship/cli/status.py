@@ -6,7 +6,7 @@ import click
 
 from lightship.cli import exits
 from lightship.cli.command import Command, json_option, profile_option
-from lightship.cli.output import print_json, print_rows
+from lightship.cli.output import plain, print_json, print_rows
 from lightship.cli.remote import client_of
 
 
@@ -54,7 +54,8 @@ def status(post: str, profile_name: str, as_json: bool) -> int:
                 )
                 return exits.OK
             for root in roots:
-                click.echo(": ".join(part for part in (root.name, root.title, root.description) if part))
+                said = [part for part in (root.name, root.title, root.description) if part]
+                click.echo(plain(": ".join(said)))
             rows = [
                 (
                     one.name,
@@ -81,7 +82,7 @@ def status(post: str, profile_name: str, as_json: bool) -> int:
             f"refused: {value.get('failure_count', 0)}, pending: {value.get('pending_count', 0)}"
         )
         for note in notes_of(value):
-            click.echo(f"note on {note.id} {note.version}: {note.message}")
+            click.echo(plain(f"note on {note.id} {note.version}: {note.message}"))
         for one in value.get("failures", []):
-            click.echo(f"refused {one.get('id')} {one.get('version')}: {one.get('message', '')}")
+            click.echo(plain(f"refused {one.get('id')} {one.get('version')}: {one.get('message', '')}"))
     return exits.REFUSED if value.get("failure_count") else exits.OK

@@ -9,7 +9,7 @@ import click
 
 from lightship.cli import exits
 from lightship.cli.command import Command, json_option
-from lightship.cli.output import print_json, stages, style
+from lightship.cli.output import plain, print_json, stages, style
 
 if TYPE_CHECKING:
     from lightship.client.auditing import AuditReport
@@ -67,14 +67,14 @@ def verify(
     if as_json:
         print_json(report_shape(report))
         return exits.OK if report.ok else exits.FAILED
-    click.echo(style(report.verdict, fg="green" if report.ok else "red", bold=True))
+    click.echo(style(plain(report.verdict), fg="green" if report.ok else "red", bold=True))
     for one in report.findings.listed[:SHOWN]:
-        click.echo(f"  {one.where}: {one.what}")
+        click.echo(plain(f"  {one.where}: {one.what}"))
     if report.findings.count > SHOWN:
         click.echo(f"  and {report.findings.count - SHOWN} more")
     for log in report.logs:
         begin = f", from entry {log.begin:,} on" if log.begin else ""
-        click.echo(f"  {log.origin}: size {log.size:,}{begin}, root {log.root}")
+        click.echo(plain(f"  {log.origin}: size {log.size:,}{begin}, root {log.root}"))
     click.echo(f"  hub key {report.keyid or '-'}")
     return exits.OK if report.ok else exits.FAILED
 
