@@ -1,13 +1,15 @@
 """Events on their way to the access log and back: gathered while the loop is busy, one batch at a time.
 
 What a commit costs is shared by all that it records, so few large groups are cheaper than many small ones.
-Events leave once a round of the loop has brought no further one, so one that is alone hardly waits; at the
-latest after MOST_S, or when MOST have gathered. What comes while a batch is being committed would only wait
-in the committer, and handing it over would make both threads pass the interpreter's lock to and fro; so it
-gathers here until the batch has landed. A batch has one future, and wakes the loop once. Of large answers
-only some megabytes are let go in each round of the loop, so that they do not all lie in the sockets at once,
-and who has taken one can ask again before the last is written. Cancelling a wait never cancels what is waited
-for.
+Events leave once a round of the loop has brought no further one, so one that is alone hardly waits, or when
+MOST have gathered. What comes while a batch is being committed would only wait in the committer, and handing
+it over would make both threads pass the interpreter's lock to and fro; so it gathers here until the batch has
+landed. Who was just answered is likely to ask again at once, so what has gathered then waits until as many
+have come, or a tick brought nobody more.
+
+A batch has one future, and wakes the loop once. Of large answers only some megabytes are let go in each
+round of the loop, so that they do not all lie in the sockets at once, and who has taken one can ask again
+before the last is written. Cancelling a wait never cancels what is waited for.
 """
 
 from __future__ import annotations
@@ -74,11 +76,11 @@ class _Strip:
         self._record_all = record_all
         self._events: list[AccessEvent] = []
         self._waits: _Waits = []
-        self._under_way = 0
-        self._looking = False
-        self._seen = self._ticks = 0
-        self._expected = 0
-        self._late: asyncio.Handle | None = None
+        self._under_way = 0  # batches that have not landed
+        self._looking = False  # `_look` is called in the next round
+        self._seen = self._ticks = 0  # events at the last look or tick; ticks so far
+        self._expected = 0  # events that are waited for; above 0 only until `_late` at the latest
+        self._late: asyncio.Handle | None = None  # the next tick
 
     def hand_in(self, event: AccessEvent, waiting: _Wait, size: int) -> None:
         """Let it leave soon."""
@@ -184,8 +186,11 @@ def _pass_on(
             continue
         if isinstance(result, Exception):
             waiting.set_exception(result)
-        else:
+            continue
+        try:
             waiting.set_result(result.header() if result is not None else b"")
+        except Exception as fault:  # this waiter's; the others have theirs still to come
+            waiting.set_exception(fault)
 
 
 def _fail(waits: _Waits, error: BaseException) -> None:

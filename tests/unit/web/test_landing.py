@@ -12,6 +12,7 @@ import pytest
 
 from lightship.core.audit import AccessEvent
 from lightship.core.errors import Unavailable
+from lightship.core.log.receipt import Group, Sealed
 from lightship.core.ports import Recorded
 from lightship.core.time import Micros
 from lightship.web.landing import AT_ONCE, MOST, Landing
@@ -255,6 +256,27 @@ def test_an_event_that_failed_alone_fails_its_own_waiter_a_failed_batch_all_of_i
         await until(lambda: len(log.batches) == 3)
         log.complete()
         assert await asyncio.wait_for(again, WAIT) == b""
+
+    run(main)
+
+
+def test_a_receipt_that_cannot_be_made_fails_its_own_waiter_and_holds_up_nobody() -> None:
+    nowhere = Sealed(Group("localhost/audit/hub/2026", 0, [bytes(32)], lambda _: bytes(64)), 1)
+
+    async def main() -> None:
+        log = Log()
+        landing = Landing(log.record_all)
+        spoiled = landing.wait(event(0), AT_ONCE)
+        others = [landing.wait(event(number), AT_ONCE) for number in (1, 2)]
+        await until(lambda: log.batches)
+        log.futures[0].set_result([nowhere, None, None])
+        with pytest.raises(IndexError):
+            await asyncio.wait_for(spoiled, WAIT)
+        assert await asyncio.wait_for(asyncio.gather(*others), WAIT) == [b"", b""]
+        after = landing.wait(event(3))
+        await until(lambda: len(log.batches) == 2)
+        log.complete()
+        assert await asyncio.wait_for(after, WAIT) == b""
 
     run(main)
 
