@@ -21,7 +21,7 @@ _PARAMETER = re.compile(rf"\s*;\s*(?:({_TOKEN})\s*=\s*({_TOKEN}|{_QUOTED}))?\s*"
 _Q = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 _ETAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _GZIP_NAMES = ("gzip", "x-gzip")
-_PLAIN_JSON: tuple[dict[str, str], ...] = ({}, {"charset": "utf-8"}, {"charset": "utf8"})
+_UTF8: tuple[dict[str, str], ...] = ({}, {"charset": "utf-8"}, {"charset": "utf8"})
 MAX_HEADER = 4_096
 """Bytes of one negotiation header that are looked at; a longer one agrees to nothing."""
 
@@ -36,7 +36,6 @@ class MediaRange:
     q: float = 1.0
 
 
-@lru_cache(maxsize=512)
 def parse_media(value: str) -> MediaRange | None:
     """Return one media range, None if it is not written as RFC 9110 section 8.3.1 says."""
     found = _RANGE.fullmatch(value)
@@ -161,8 +160,7 @@ def check_content_type(header: bytes | None) -> None:
         UnsupportedMedia: it is not (415).
     """
     text = (header or b"")[: MAX_HEADER + 1].decode("latin-1")
-    one = parse_media(text) if len(text) <= MAX_HEADER else None
-    if one is None or not _is_taken(one):
+    if len(text) > MAX_HEADER or not _is_taken(text):
         raise UnsupportedMedia(
             "The Content-Type of the body is not taken",
             why="A body is a TAXII 2.1 envelope or a STIX 2.1 bundle" if header else "There was none",
@@ -170,12 +168,15 @@ def check_content_type(header: bytes | None) -> None:
         )
 
 
-def _is_taken(one: MediaRange) -> bool:
-    others = {name: value for name, value in one.parameters.items() if name != "version"}
-    if others not in ({}, {"charset": "utf-8"}, {"charset": "utf8"}):
+@lru_cache(maxsize=512)
+def _is_taken(text: str) -> bool:
+    one = parse_media(text)
+    if one is None:
         return False
+    others = {name: value for name, value in one.parameters.items() if name != "version"}
     return (
-        one.type == "application"
+        others in _UTF8
+        and one.type == "application"
         and one.subtype in {"taxii+json", "stix+json"}
         and one.parameters.get("version", "2.1") == "2.1"
     )
@@ -188,14 +189,17 @@ def check_json_content_type(header: bytes | None) -> None:
         UnsupportedMedia: it is not (415).
     """
     text = (header or b"")[: MAX_HEADER + 1].decode("latin-1")
-    one = parse_media(text) if len(text) <= MAX_HEADER else None
-    plain = one is not None and (one.type, one.subtype) == ("application", "json")
-    if one is None or not (_is_taken(one) or (plain and one.parameters in _PLAIN_JSON)):
+    if len(text) > MAX_HEADER or not (_is_taken(text) or _is_plain_json(text)):
         raise UnsupportedMedia(
             "The Content-Type of the body is not taken",
             why="A body is a STIX object, a bundle or an envelope" if header else "There was none",
             todo="Send Content-Type: application/json",
         )
+
+
+def _is_plain_json(text: str) -> bool:
+    one = parse_media(text)
+    return one is not None and (one.type, one.subtype) == ("application", "json") and one.parameters in _UTF8
 
 
 def accepts_gzip(header: bytes | None) -> bool:

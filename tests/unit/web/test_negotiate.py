@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import tracemalloc
+from itertools import product
+from string import ascii_lowercase
 
 import pytest
 from hypothesis import given
@@ -107,6 +110,22 @@ def test_content_types_that_are_taken(value: bytes) -> None:
 def test_content_types_that_are_not(value: bytes | None) -> None:
     with pytest.raises(UnsupportedMedia, match="Send Content-Type"):
         check_content_type(value)
+
+
+def test_types_of_many_parameters_are_not_kept_taken_apart() -> None:
+    names = ["".join(pair) for pair in product(ascii_lowercase, repeat=2)]
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(100):
+            value = f"a/b;{number}={number};{';'.join(f'{name}=q' for name in names)}".encode()
+            with pytest.raises(UnsupportedMedia):
+                check_content_type(value)
+            with pytest.raises(UnsupportedMedia):
+                check_json_content_type(value)
+        assert tracemalloc.get_traced_memory()[0] - before < 100 * 3 * len(value)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
