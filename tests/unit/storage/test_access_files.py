@@ -6,6 +6,7 @@ import json
 import re
 from hashlib import sha256
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import apsw
@@ -308,6 +309,34 @@ def test_a_filling_that_fails_takes_its_events_back_and_the_next_one_goes_on(
     log.record(event(10, who="newcomer")).result(30)
     assert found(log, member="newcomer") == [event(10, who="newcomer")]
     assert rows(tmp_path / "audit-2026.db", "SELECT seq FROM filled") == [(10,)]
+    log.close()
+
+
+def test_what_was_known_of_a_file_is_not_held_of_the_one_put_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, older = tmp_path / "audit-2026.db", tmp_path / "older.db"
+    log = open_access_log(tmp_path, StillClock())
+    log.record(event(0)).result(30)
+    log.close()
+    copy(path, older)
+    log = open_access_log(tmp_path, StillClock())
+    later = [event(number, who="newcomer", agr="pacific") for number in (1, 2, 3)]
+    for one in later[:2]:
+        log.record(one).result(30)
+    for name in tmp_path.glob("audit-2026.db*"):
+        name.unlink()
+    copy(older, path)
+
+    def fail(*_: object) -> None:
+        raise apsw.IOError("a fault of the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(access_writer, "read_head", fail)
+        with pytest.raises(Unavailable):
+            log.record(later[2]).result(30)
+    log.record(later[2]).result(30)
+    assert found(log, member="newcomer", agreement="pacific") == later[2:]
     log.close()
 
 

@@ -87,7 +87,7 @@ class YearWriter:
         self._known: dict[int, Frontier] = {}  # trees that are known to be what the hub signed
         self._filled = self._filling = self._newest = -TAIL  # in `seq`; unknown as yet, so looked up
         self._committer: GroupCommit[tuple[AccessEvent, ...]] = GroupCommit(
-            partial(_connect, path, clock),
+            partial(self._connect, clock),
             path.with_suffix(".lock"),
             path.stem,
             run=self._run,
@@ -101,6 +101,12 @@ class YearWriter:
         self.append = self._committer.put
         self.close = self._committer.close
         self.figures = self._committer.figures
+
+    def _connect(self, clock: Clock) -> apsw.Connection:
+        """Open the file. It need not be the one that was open before: what was known of that is forgotten."""
+        self._words, self._kinds = {}, {}
+        self._filled = self._filling = self._newest = -TAIL
+        return open_migrated(self._path, Kind.AUDIT, clock.now())
 
     def _run(self, db: apsw.Connection, jobs: Sequence[tuple[AccessEvent, ...]]) -> Sequence[object]:
         if len(jobs) == 1:
@@ -288,10 +294,6 @@ def _sealed_again(db: apsw.Connection, event: AccessEvent, sign: Sign) -> Sealed
 def _has_effect(db: apsw.Connection, req: bytes) -> bool:
     """True if an event with an effect has this request already."""
     return db.execute("SELECT 1 FROM event WHERE req = ? AND effect = 1", (req,)).fetchone() is not None
-
-
-def _connect(path: Path, clock: Clock) -> apsw.Connection:
-    return open_migrated(path, Kind.AUDIT, clock.now())
 
 
 def _by_scope(db: apsw.Connection, events: Sequence[AccessEvent]) -> dict[str, list[int]]:
