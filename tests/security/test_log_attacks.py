@@ -20,7 +20,7 @@ from lightship.core import dsse
 from lightship.core.agreement import chain
 from lightship.core.agreement.chain import key_text
 from lightship.core.collection import WithdrawReason
-from lightship.core.log import complete, leaf, ledger, roster, statement
+from lightship.core.log import checkpoint_check, complete, leaf, ledger, roster, statement
 from lightship.core.log.findings import Failure, LogRefused
 from lightship.core.log.held import Holdings
 from lightship.core.log.ledger import Ledger
@@ -221,7 +221,7 @@ def test_entry_deleted(hub: Simulator, consumer: Consumer, monkeypatch: Patch) -
     hub.publish("uslgb", indicator(7))
     hub.publish("uslgb", indicator(8))
     assert consumer.failures() == {Failure.REWRITTEN}
-    off(monkeypatch, TrustedLog, "_same_root")
+    off(monkeypatch, checkpoint_check, "_same_root")
     assert Failure.REWRITTEN not in consumer.failures()
 
 
@@ -231,8 +231,8 @@ def test_entry_rewritten(hub: Simulator, consumer: Consumer, monkeypatch: Patch)
     hub.entries[4] = leaf.publication(1, old.at, "uslax", old.envelope)
     hub.publish("uslgb", indicator(7))
     assert consumer.failures() == {Failure.REWRITTEN}
-    off(monkeypatch, TrustedLog, "_same_root")
-    off(monkeypatch, TrustedLog, "_one_view")
+    off(monkeypatch, checkpoint_check, "_same_root")
+    off(monkeypatch, checkpoint_check, "_one_view")
     assert not consumer.failures()
 
 
@@ -245,8 +245,8 @@ def test_new_entry_changed_after_it_was_signed_for(
     hub.shelf.pop()
     hub.attest("uslgb", indicator(7, "Harmless"))
     assert consumer.failures() == {Failure.REWRITTEN}
-    off(monkeypatch, TrustedLog, "_same_root")
-    off(monkeypatch, TrustedLog, "_one_view")
+    off(monkeypatch, checkpoint_check, "_same_root")
+    off(monkeypatch, checkpoint_check, "_one_view")
     assert not consumer.failures()
 
 
@@ -322,7 +322,7 @@ def test_forged_checkpoint(hub: Simulator, consumer: Consumer, monkeypatch: Patc
     hub.note = hub.sign_note()[:-20] + b"AAAAAAAAAAAAAAAAA==\n"
     assert consumer.failures() == {Failure.CHECKPOINT_FORGED}
     hub.note = hub.sign_note(key=new_signing_key())
-    off(monkeypatch, TrustedLog, "_verify_note")
+    off(monkeypatch, checkpoint_check, "_verify_note")
     assert not consumer.failures()
 
 
@@ -330,9 +330,9 @@ def test_checkpoint_of_another_log(hub: Simulator, consumer: Consumer, monkeypat
     hub.host = "other.test"
     hub.publish("uslgb", indicator(7))
     assert consumer.failures() == {Failure.CHECKPOINT_FORGED}  # the key's name is the log's
-    off(monkeypatch, TrustedLog, "_verify_note")
+    off(monkeypatch, checkpoint_check, "_verify_note")
     assert consumer.failures() == {Failure.OTHER_LOG}
-    off(monkeypatch, TrustedLog, "_this_log")
+    off(monkeypatch, checkpoint_check, "_this_log")
     assert not consumer.failures()
 
 

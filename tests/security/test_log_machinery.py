@@ -22,9 +22,8 @@ from lightship.client.errors import NotTaxii
 from lightship.client.kept_log import Kept, load
 from lightship.client.verifying import pull_parts
 from lightship.core.errors import LightshipError
-from lightship.core.log import leaf, merkle, notes, tiles
+from lightship.core.log import checkpoint_check, leaf, merkle, notes, tiles
 from lightship.core.log.findings import Failure, LogRefused
-from lightship.core.log.trusted import TrustedLog
 from lightship.crypto.sign import new_signing_key, verify
 from logworld import Consumer
 from simulator import AGREEMENT, SECOND, Simulator, indicator, withdrawal_of
@@ -137,7 +136,7 @@ def test_an_entry_of_a_window_is_not_read_before_it_is_proved(
         bring(consumer)
     assert hub.entries[300] not in read
     assert hub.entries[10] in read
-    monkeypatch.setattr(TrustedLog, "_same_beginning", lambda *_: None)
+    monkeypatch.setattr(checkpoint_check, "_same_beginning", lambda *_: None)
     with pytest.raises(LogRefused, match="rewritten"):  # at the very end, when it has been believed
         bring(consumer)
     assert hub.entries[300] in read
@@ -158,7 +157,7 @@ def test_tile_hashes_that_are_wrong(
     true = hub._hashes
     monkeypatch.setattr(hub, "_hashes", lambda level: spoil(true(level)))
     assert consumer.failures() == {Failure.REWRITTEN}
-    monkeypatch.setattr(TrustedLog, "_same_beginning", lambda *_: None)
+    monkeypatch.setattr(checkpoint_check, "_same_beginning", lambda *_: None)
     assert not consumer.failures()
 
 
@@ -213,7 +212,7 @@ def test_rollback_behind_a_checkpoint_whose_entries_were_not_read_yet(
     bring(consumer, windows=2)
     hub.entries, hub.shelf = hub.entries[:600], hub.shelf[:597]
     assert consumer.failures() == {Failure.ROLLBACK}
-    monkeypatch.setattr(TrustedLog, "_not_back", lambda *_: None)
+    monkeypatch.setattr(checkpoint_check, "_not_back", lambda *_: None)
     assert consumer.failures() == {Failure.TRUNCATED}  # and what was promised is demanded all the same
 
 

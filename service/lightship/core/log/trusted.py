@@ -2,9 +2,10 @@
 
 It is fed what a hub says (agreement versions, checkpoints, entries, rosters) and takes nothing on the hub's
 word: the agreement's chain from a pinned version, the checkpoint's signature and growth, the entries hashed
-to its root before they are read, then each entry by what was in force at its place in the log. What does
-not hold of the log as a whole is raised as `LogRefused`, what does not hold of one entry is a `Finding`.
-Knows no network and no clock. After `LogRefused` an instance must not be used any further.
+to its root before they are read (`checkpoint_check`), then each entry by what was in force at its place in
+the log (`ledger`). What does not hold of the log as a whole is raised as `LogRefused`, what does not hold of
+one entry is a `Finding`. Knows no network and no clock. After `LogRefused` an instance must not be used
+any further.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from dataclasses import replace
 from lightship.core.agreement.chain import Chain, Link, Verify
 from lightship.core.errors import CallerError
 from lightship.core.log import leaf as leaves
-from lightship.core.log import merkle, notes
+from lightship.core.log import merkle
+from lightship.core.log.checkpoint_check import goes_on, is_beginning, leads_to, open_checkpoint
 from lightship.core.log.findings import Failure, Finding, LogRefused
 from lightship.core.log.leaf import AgreementChange, Leaf, Publication, RosterChange, Suspension
 from lightship.core.log.ledger import Gone, Ledger, Problem
@@ -27,16 +29,10 @@ from lightship.core.log.shelf import Shelf
 from lightship.core.log.terms import Terms, terms_of
 from lightship.core.time import Micros, format_stamp
 
-_OTHERS = (
-    "the entries do not hash to the signed root: one was changed, left out or put in, "
-    "among the new ones or among those that were seen before"
-)
 CLOCKS = Micros(5 * 60_000_000)
 """How far the hub's clock and the consumer's may differ before times are called wrong."""
 MOST_TROUBLES = 20
 """Entries that contradict others, of which evidence can be made, that are remembered."""
-MAX_ENTRIES = 1 << 52
-"""No log is larger: each entry takes a microsecond of its own, until 2112."""
 
 
 class TrustedLog:
@@ -120,9 +116,8 @@ class TrustedLog:
                 of more entries than a log can have.
         """
         checkpoint = self._opened(note, len(self.terms))
-        self._not_endless(checkpoint)
-        self._not_back(checkpoint)
-        self._one_view(checkpoint)
+        known = [_checkpoint(self, self.frontier), *([self.aim.checkpoint] if self.aim else [])]
+        goes_on(checkpoint, self.promised, known)
         return checkpoint
 
     def take_aim(self, note: bytes, checkpoint: Checkpoint, now: Micros) -> None:
@@ -140,7 +135,7 @@ class TrustedLog:
         if aim is not None:
             if self._opened(aim.note, aim.versions) != aim.checkpoint:
                 raise ValueError("it aims at another checkpoint than it says")
-            if frontier.size and not _is_beginning(frontier, aim.checkpoint, aim.proof):
+            if frontier.size and not is_beginning(frontier, aim.checkpoint, aim.proof):
                 raise ValueError("its hashes do not lead to the checkpoint that it aims at")
         if not note and aim is None and frontier.size:
             raise ValueError("it has entries and no checkpoint")
@@ -160,42 +155,8 @@ class TrustedLog:
         return self._opened(note, min(1, len(self.terms)))
 
     def _opened(self, note: bytes, versions: int) -> Checkpoint:
-        try:
-            parsed = notes.parse_note(note)
-            self._verify_note(parsed, versions)
-            checkpoint = notes.parse_checkpoint(parsed.text)
-        except notes.BadNote as error:
-            raise LogRefused(Failure.CHECKPOINT_FORGED, str(error)) from None
-        self._this_log(checkpoint)
-        return checkpoint
-
-    def _verify_note(self, parsed: notes.Note, versions: int) -> None:
         keys = self.terms[versions - 1].log_keys if 0 < versions <= len(self.terms) else ()
-        notes.verify_note(parsed, keys, self.verify)
-
-    def _not_endless(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.size > MAX_ENTRIES:
-            why = f"a log of {checkpoint.size} entries cannot be: each takes a microsecond of its own"
-            raise LogRefused(Failure.ENDLESS, why)
-
-    def _this_log(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.origin != self.origin:
-            raise LogRefused(
-                Failure.OTHER_LOG, f"the checkpoint is of {checkpoint.origin}, not {self.origin}"
-            )
-
-    def _not_back(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.size < self.promised:
-            raise LogRefused(
-                Failure.ROLLBACK, f"the log has {checkpoint.size} entries, {self.promised} were seen before"
-            )
-
-    def _one_view(self, checkpoint: Checkpoint) -> None:
-        known = [_checkpoint(self, self.frontier), *([self.aim.checkpoint] if self.aim else [])]
-        if any(one.size == checkpoint.size and one.root != checkpoint.root for one in known):
-            raise LogRefused(
-                Failure.SPLIT_VIEW, f"there are two logs of {checkpoint.size} entries, both signed by the hub"
-            )
+        return open_checkpoint(note, self.origin, keys, self.verify)
 
     # --- entries ------------------------------------------------------------------------------------
 
@@ -212,11 +173,7 @@ class TrustedLog:
         if self.aim is None:
             raise ValueError("there is no checkpoint to go for")
         frontier, _ = merkle.append(self.frontier, [merkle.leaf_hash(one) for one in entries])
-        if proof:
-            self._same_beginning(frontier, proof)
-        else:
-            self._whole(len(entries), self.aim.checkpoint.size - self.size)
-            self._same_root(frontier.root, self.aim.checkpoint.root)
+        leads_to(self.aim.checkpoint, frontier, self.size, proof)
         found = []
         for index, entry in enumerate(entries, self.size):
             try:
@@ -224,19 +181,6 @@ class TrustedLog:
             except BadRecord as error:
                 raise LogRefused(Failure.UNREADABLE, str(error), index) from None
         return Batch(frontier, tuple(found), tuple(proof))
-
-    def _whole(self, came: int, wanted: int) -> None:
-        if came != wanted:
-            why = f"{wanted} new entries are signed for, {came} came"
-            raise LogRefused(Failure.TRUNCATED, why, self.size)
-
-    def _same_beginning(self, frontier: Frontier, proof: Sequence[bytes]) -> None:
-        if self.aim is None or not _is_beginning(frontier, self.aim.checkpoint, proof):
-            raise LogRefused(Failure.REWRITTEN, _OTHERS, frontier.size)
-
-    def _same_root(self, ours: bytes, signed: bytes) -> None:
-        if ours != signed:
-            raise LogRefused(Failure.REWRITTEN, _OTHERS)
 
     def apply(self, batch: Batch, rosters: Mapping[str, bytes], now: Micros) -> Applied:
         """Judge the entries of an admitted batch, in order, and trust the log up to them.
@@ -351,7 +295,3 @@ class TrustedLog:
 
 def _checkpoint(log: TrustedLog, frontier: Frontier) -> Checkpoint:
     return Checkpoint(log.origin, frontier.size, frontier.root)
-
-
-def _is_beginning(frontier: Frontier, checkpoint: Checkpoint, proof: Sequence[bytes]) -> bool:
-    return merkle.verify_consistency(frontier.size, checkpoint.size, frontier.root, checkpoint.root, proof)
