@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS
 from schemathesis.core.failures import FailureGroup
 
-from hubkit import AGREEMENT, HubKit, make_hub
+from hubkit import AGREEMENT, COLLECTIONS, HubKit, make_hub
 from lightship.taxii import resources
 from probehub import routes_of_the_application
 from stixsamples import address, indicator
@@ -179,6 +180,50 @@ def test_every_operation_says_what_it_takes_and_gives(schema: Any) -> None:
         for status, answer in shown["responses"].items():
             for media_type, content in answer.get("content", {}).items():
                 assert content["schema"], (path, method, status, media_type)
+
+
+WRITING = {
+    ("/{root}/collections/{collection}/objects/", "post"),
+    ("/{root}/collections/{collection}/objects/{object}/", "delete"),
+    ("/log/{collection}/publish", "post"),
+}
+"""What a collection with `require_certificate_to_write` refuses without a client certificate."""
+
+
+def test_a_client_certificate_is_named_and_asked_for_beside_a_secret_where_writing_may_require_it(
+    schema: Any,
+) -> None:
+    """As OpenAPI 3.1 names it (4.8.27: type mutualTLS); each entry of `security` is one way that will do."""
+    document = schema.raw_schema
+    assert document["openapi"].startswith("3.1")
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["certificate"]["type"] == "mutualTLS"
+    assert "require_certificate_to_write" in schemes["certificate"]["description"]
+    assert "in addition to a secret" in schemes["certificate"]["description"]
+    alone: list[dict[str, list[str]]] = [{name: []} for name in ("basic", "bearer", "key", "certificate")]
+    both: list[dict[str, list[str]]] = [{name: [], "certificate": []} for name in ("basic", "bearer", "key")]
+    for path, method in operations(document):
+        if path not in NOTHING_TO_BREAK:
+            wanted = [*alone, *both] if (path, method) in WRITING else alone
+            assert document["paths"][path][method]["security"] == wanted, (path, method)
+
+
+def test_those_and_no_other_operations_are_refused_to_a_secret_alone_where_a_certificate_is_required(
+    tmp_path: Path, schema: Any
+) -> None:
+    settings = {alias: {**one, "require_certificate_to_write": True} for alias, one in COLLECTIONS.items()}
+    places = {**PLACES, "root": AGREEMENT}
+    with make_hub(tmp_path, "sqlite", collections=settings) as kit:
+        places["collection"] = kit.collection("indicators")
+        refused = set()
+        for path, method in operations(schema.raw_schema):
+            body = {"objects": [HELD]} if method == "post" else None
+            if path == "/log/{collection}/publish":
+                continue  # needs a statement: tests/unit/log/test_require_signature.py
+            answer = kit.client("uslgb").request(method, path.format(**places), json=body)
+            if "deny-no-certificate" in answer.text and answer.status_code == 403:
+                refused.add((path, method))
+    assert refused == WRITING - {("/log/{collection}/publish", "post")}
 
 
 def test_the_examples_of_the_document_keep_to_it(schema: Any) -> None:

@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 from lightship.api import audit
 from lightship.core.access import Action
 from lightship.core.audit import Outcome
+from lightship.web.security_schemes import to_read
 
 _REF = "#/components/schemas/{model}"
 _TIME = (
@@ -225,7 +226,7 @@ def _operation(
     shown: dict[str, Any] = {
         "summary": summary,
         "tags": ["Asking"],
-        "security": [{"basic": []}, {"bearer": []}, {"key": []}],
+        "security": to_read(),
         "parameters": [_in_path(name) for name in path] + (query or []),
         "responses": {"200": {"description": "Done", "content": success}}
         | {

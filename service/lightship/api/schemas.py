@@ -14,6 +14,7 @@ import orjson
 
 from lightship.core.access import Principal
 from lightship.web.message import NO_STORE, Answer, Request, Route
+from lightship.web.security_schemes import to_read
 
 PATH = "/schemas/"
 RULE = "allow-member-list"
@@ -61,7 +62,7 @@ def _operation(summary: str, media_type: str) -> dict[str, Any]:
     return {
         "get": {
             "summary": summary,
-            "security": [{"basic": []}, {"bearer": []}, {"key": []}],
+            "security": to_read(),
             "responses": {
                 "200": {"description": "Done", "content": {media_type: {"schema": {"type": "object"}}}},
                 "401": {"description": "A credential is needed"},

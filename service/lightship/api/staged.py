@@ -21,6 +21,7 @@ from lightship.usecases.staged import StagedObjects
 from lightship.web.message import JSON_TYPE, NO_STORE, Answer, Request, Route
 from lightship.web.negotiate import check_accept_json
 from lightship.web.places import enter, object_of
+from lightship.web.security_schemes import to_read
 
 SEGMENT = "staged"
 PATH = "/staged/{root}/{collection}/"
@@ -131,7 +132,7 @@ def _operation(
     }
     return {
         "summary": summary,
-        "security": [{"basic": []}, {"bearer": []}, {"key": []}],
+        "security": to_read(),
         "parameters": [
             {"name": one, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
             for one in path

@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from lightship.core.collection import STATEMENT_ENTRIES
 from lightship.core.log.statement import MAX_SIGNATURES
 from lightship.core.log.statement import PAYLOAD_TYPE as PUBLICATION
+from lightship.web.security_schemes import to_read, to_write
 
 _REF = "#/components/schemas/{model}"
 _TEXT, _BYTES, _JSON = "text/plain; charset=utf-8", "application/octet-stream", "application/json"
@@ -211,6 +212,7 @@ def _publish(collection: dict[str, Any]) -> dict[str, Any]:
         [collection],
         _POSTING,
     )
+    shown["security"] = to_write()
     shown["description"] = (
         "`publication` is a DSSE envelope whose payload lists what `objects` holds, in its order, and what "
         "is withdrawn. 200 in any case that the hub judged: with leaf, proof and checkpoint if it was taken."
@@ -290,7 +292,7 @@ def _operation(
     return {
         "summary": summary,
         "tags": ["Logs"],
-        "security": [{"basic": []}, {"bearer": []}, {"key": []}],
+        "security": to_read(),
         "parameters": parameters,
         "responses": {"200": {"description": "Done", "content": content}}
         | {status: {"description": _REFUSALS[status], "content": error} for status in sorted(refusals)},

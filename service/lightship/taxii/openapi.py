@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from lightship.core.query import MATCH_FIELDS, MAX_VALUES, MAX_VERSIONS, Endpoint
 from lightship.taxii import models
 from lightship.web.message import TAXII
+from lightship.web.security_schemes import SECURITY_SCHEMES, to_read, to_write
 
 _REF = "#/components/schemas/{model}"
 _ROOT = "/{root}/"
@@ -56,14 +57,9 @@ _ALWAYS = ("401", "404", "406", "429", "503")
 def taxii_fragment() -> dict[str, Any]:
     """Return `paths` and `components` of the TAXII faces."""
     _, definitions = models_json_schema([(model, "serialization") for model in _SHOWN], ref_template=_REF)
-    schemes = {
-        "basic": {"type": "http", "scheme": "basic"},
-        "bearer": {"type": "http", "scheme": "bearer"},
-        "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    }
     return {
         "paths": _paths(),
-        "components": {"schemas": definitions["$defs"], "securitySchemes": schemes},
+        "components": {"schemas": definitions["$defs"], "securitySchemes": SECURITY_SCHEMES},
     }
 
 
@@ -116,6 +112,7 @@ def _post() -> dict[str, Any]:
     shown = _operation(
         "Add objects (5.5)", "202", "Status", parameters, ("400", "403", "413", "415", "422", *_ALWAYS)
     )
+    shown["security"] = to_write()
     objects = {"type": "array", "minItems": 1, "items": {"type": "object"}}
     envelope = {"type": "object", "required": ["objects"], "properties": {"objects": objects}}
     types = (TAXII, "application/stix+json;version=2.1")
@@ -126,6 +123,7 @@ def _post() -> dict[str, Any]:
 def _delete() -> dict[str, Any]:
     parameters = [_in_path(name) for name in ("root", "collection", "object")] + _match(Endpoint.DELETE)
     shown = _operation("Delete an object (5.7)", "200", "", parameters, ("400", "403", *_ALWAYS))
+    shown["security"] = to_write()
     shown["responses"]["200"] = {"description": "It is gone"}
     return shown
 
@@ -146,7 +144,7 @@ def _operation(
     return {
         "summary": summary,
         "tags": ["TAXII 2.1"],
-        "security": [{"basic": []}, {"bearer": []}, {"key": []}],
+        "security": to_read(),
         "parameters": parameters,
         "responses": responses,
     }
