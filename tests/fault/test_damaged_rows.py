@@ -13,6 +13,8 @@ import pytest
 
 from lightship.cli import exits
 from lightship.cli.main import execute
+from lightship.core.agreement.chain import key_text
+from lightship.keys.hub_key import load_hub_key
 from livehub import LIGHTSHIP
 from tamperworld import make_world
 
@@ -31,6 +33,7 @@ BROKEN = {
     "a text that is none": "UPDATE object SET owner = CAST(x'ff' AS TEXT)",
     "a head that is none": "UPDATE log_head SET peaks = x'00'",
     "a roster": "UPDATE roster SET envelope = x''",
+    "the version under which a roster came": "UPDATE roster SET agreement_version = 99",
     "a suspension": "UPDATE suspension SET envelope = x'5b5d'",
 }
 COMMANDS = (
@@ -73,6 +76,31 @@ def test_no_command_ends_with_a_traceback(
         codes[" ".join(words[:2])] = execute([*words, "--hub", str(hub_dir)])
         assert "Traceback" not in capsys.readouterr().err
     assert codes["fsck"] == exits.FAILED
+
+
+def test_an_export_of_a_log_that_misses_an_entry_says_so(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A member's part needs a proof that cannot be made any more; the whole log can still be judged."""
+    hub_dir = tmp_path / "hub"
+    shutil.copytree(world, hub_dir)
+    (path,) = (hub_dir / "data").glob("audit-*.db")
+    db = apsw.Connection(str(path))
+    db.execute("DELETE FROM event WHERE agr = (SELECT id FROM word WHERE text = 'exercise') AND idx = 7")
+    db.close()
+    words = ["audit", "export", "exercise", "--hub", str(hub_dir)]
+    assert execute([*words, "--member", "uslgb", "--out", str(tmp_path / "part")]) == exits.FAILED
+    assert "lightship fsck" in capsys.readouterr().err
+    assert execute([*words, "--out", str(tmp_path / "whole")]) == exits.FAILED
+    assert (
+        execute(["verify", str(tmp_path / "whole"), "--root", str(_key(hub_dir, tmp_path))]) == exits.FAILED
+    )
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["hub", "keys", "whole"]
+
+
+def _key(hub_dir: Path, folder: Path) -> Path:
+    (folder / "keys").write_text(key_text(load_hub_key(hub_dir).public))
+    return folder / "keys"
 
 
 @pytest.mark.parametrize("what", ["the row of the epoch", "an event that waits"])

@@ -20,7 +20,7 @@ import apsw
 import orjson
 
 from lightship import __version__
-from lightship.core.errors import BadFile, Conflict, NotFound
+from lightship.core.errors import BadFile, Conflict, Damaged, NotFound
 from lightship.core.log.merkle import Frontier, frontier, inclusion
 from lightship.core.log.notes import Checkpoint, parse_checkpoint, parse_note
 from lightship.core.log.receipt import audit_origin
@@ -150,6 +150,12 @@ def _export_year(
             _write_start(folder, frontier(hashes_of(db, agr), first))
         _write_signed(db, agr, folder, first)
         return _write_entries(db, agr, first, head.tree.size, folder, progress), origin, vouched
+    except (ValueError, TypeError) as error:  # hashes that a proof needs are missing, or none
+        raise Damaged(
+            f"The access log of `{request.scope}` in {year} does not hold together",
+            why=str(error),
+            todo="Run `lightship fsck`: it names the entry. The whole log can be exported all the same",
+        ) from None
     finally:
         db.close()
 

@@ -38,10 +38,11 @@ from lightship.storage.fsck_scratch import Scratch
 from lightship.storage.fsck_signatures import Keys, check_rosters, check_signatures, with_rosters
 from lightship.storage.fsck_statements import Head, check_collection, check_loose_ends, heads
 from lightship.storage.fsck_suspensions import check_suspensions
+from lightship.storage.fsck_text import check_texts
 from lightship.storage.migrate import Kind, check
 from lightship.storage.progress import Progress, no_progress
 from lightship.storage.sqlite.access_log import audit_files
-from lightship.storage.sqlite.connection import hub_error, open_database
+from lightship.storage.sqlite.connection import BUSY_MS, CACHE_KIB, hub_error
 
 STEP = 1000
 """Rows between two calls of `progress`."""
@@ -61,20 +62,23 @@ def fsck(data_dir: Path, progress: Progress = no_progress, key: HubKey | None = 
         _check_schema(data_dir / "hub.db", Kind.HUB)
         hub = _open(data_dir / "hub.db", connections)
         logs: list[tuple[int, apsw.Connection]] = []
+        files = [("hub.db", hub)]
         pending: dict[str, AccessEvent] = {}
         events = 0
         objects, statements = _check_hub(hub, scratch, progress, key)
-        with _reading("pending events", scratch):
+        with _reading("pending events", scratch, ("hub.db", hub)):
             pending = check_pending(hub, scratch)
         for year, path in audit_files(data_dir):
             with _reading(path.name, scratch):
                 _check_schema(path, Kind.AUDIT)
                 log = _open(path, connections)
                 logs.append((year, log))
-                events += _check_log(log, path, year, scratch, progress, key)
-        with _reading("access log", scratch):
+                files.append((path.name, log))
+                with _reading(path.name, scratch, files[-1]):
+                    events += _check_log(log, path, year, scratch, progress, key)
+        with _reading("access log", scratch, *files):
             check_effects(logs, pending, scratch)
-        with _reading("access log", scratch):
+        with _reading("access log", scratch, *files):
             check_times(hub, logs, pending, scratch)
             check_newest(hub, pending, scratch)
             check_minted(hub, logs, scratch)
@@ -86,8 +90,11 @@ def fsck(data_dir: Path, progress: Progress = no_progress, key: HubKey | None = 
 
 
 @contextmanager
-def _reading(where: str, scratch: Scratch) -> Iterator[None]:
+def _reading(where: str, scratch: Scratch, *files: tuple[str, apsw.Connection]) -> Iterator[None]:
     """Make a finding of whatever is not as it was ever written, and go on with what comes after.
+
+    Args:
+        files: name and connection of those that are read.
 
     Raises:
         Unavailable: the file cannot be read now, or there is no memory: that is no finding.
@@ -98,6 +105,11 @@ def _reading(where: str, scratch: Scratch) -> Iterator[None]:
         raise hub_error(error) from error
     except apsw.Error as error:
         scratch.find(where, f"SQLite cannot read on: {error}")
+    except UnicodeDecodeError as error:
+        scratch.find(where, f"it cannot be read on: {error}")
+        for name, db in files:
+            with _reading(name, scratch):
+                check_texts(db, name, scratch)
     except (LightshipError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         scratch.find(where, f"it cannot be read on: {type(error).__name__}: {str(error)[:200]}")
 
@@ -118,10 +130,22 @@ def _check_schema(path: Path, kind: Kind) -> None:
 
 
 def _open(path: Path, connections: list[apsw.Connection]) -> apsw.Connection:
-    """Open one committed state of a file for reading."""
+    """Open one committed state of a file for reading.
+
+    Not as a file that is only read: of such a one SQLite forgets the CHECK constraints, and looks at none.
+    """
     try:
-        db = open_database(path, readonly=True)
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connections.append(db)
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        db.set_busy_timeout(BUSY_MS)
+        for pragma in (
+            "query_only = ON",
+            "trusted_schema = OFF",
+            "temp_store = MEMORY",
+            f"cache_size = -{CACHE_KIB}",
+        ):
+            db.execute(f"PRAGMA {pragma}").fetchall()
         db.execute("BEGIN")
         db.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # the state is taken here
     except apsw.Error as error:
@@ -141,23 +165,23 @@ def _check_hub(
 ) -> tuple[int, int]:
     digests: dict[tuple[str, int], str] = {}
     found: list[Head] = []
-    with _reading("hub.db", scratch):
+    with _reading("hub.db", scratch, ("hub.db", db)):
         _integrity(db, "hub.db", scratch, progress)
         check_meta(db, Kind.HUB, "hub.db", scratch)
-    with _reading("agreements", scratch):
+    with _reading("agreements", scratch, ("hub.db", db)):
         digests = check_chains(db, scratch)
-    with _reading("collections", scratch):
+    with _reading("collections", scratch, ("hub.db", db)):
         found = heads(db)
         check_heads(db, found, digests, scratch)
     total, objects = sum(head.objects for head in found), 0
     for head in found:
         where = f"collection {head.number} ({head.id})"
-        with _reading(where, scratch):
+        with _reading(where, scratch, ("hub.db", db)):
             for _ in check_collection(db, head, digests, scratch):
                 objects += 1
                 if objects % STEP == 0:
                     progress("checking objects", objects, total)
-        with _reading(where, scratch):
+        with _reading(where, scratch, ("hub.db", db)):
             check_collection_log(db, head.number, scratch, key)
     progress("checking objects", objects, total)
     if key is not None:
@@ -175,10 +199,10 @@ def _check_hub(
         ("credentials", lambda: check_credentials(db, digests, scratch)),
     ]
     for where, look in passes:
-        with _reading(where, scratch):
+        with _reading(where, scratch, ("hub.db", db)):
             look()
     statements = 0
-    with _reading("hub.db", scratch):
+    with _reading("hub.db", scratch, ("hub.db", db)):
         statements = int(db.execute("SELECT count(*) FROM statement").get)
     return objects, statements
 
@@ -186,11 +210,11 @@ def _check_hub(
 def _check_signed(db: apsw.Connection, found: Sequence[Head], scratch: Scratch, key: HubKey) -> None:
     """Check what members signed."""
     signers: dict[str, Keys] = {}
-    with _reading("rosters", scratch):
+    with _reading("rosters", scratch, ("hub.db", db)):
         for one in {head.agreement for head in found} | with_rosters(db):
             signers[one] = check_rosters(db, one, scratch, key.verify)
     for head in found:
-        with _reading(f"collection {head.number} ({head.id})", scratch):
+        with _reading(f"collection {head.number} ({head.id})", scratch, ("hub.db", db)):
             check_signatures(db, head.number, signers.get(head.agreement, {}), scratch, key.verify)
 
 

@@ -19,7 +19,7 @@ from lightship.core.stix.objects import declares
 from lightship.core.stix.references import SCO
 from lightship.core.time import MAX_MICROS, Instant, format_stamp, parse_instant
 from lightship.storage.fsck_scratch import Scratch
-from lightship.storage.sqlite.classes import FIRST, LAST, SPEC_21, TOP, classify, spec_of
+from lightship.storage.sqlite.classes import CLASSES, FIRST, LAST, SPEC_21, TOP, classify, spec_of
 from lightship.storage.sqlite.rows import idhash
 
 _ROWS = """
@@ -144,6 +144,8 @@ def _check_versions(
             if (right[key] ^ row_class) & bit:
                 should = "set but should not be" if row_class & bit else "not set but should be"
                 scratch.find(where, f"the flag `{name}` is {should}")
+        if row_class not in CLASSES:
+            scratch.find(where, f"its flags are no class of a version: {row_class!r}")
         if version in seen:
             scratch.find(where, "this version is stored twice")
         seen.add(version)

@@ -57,6 +57,11 @@ class Scratch:
         else:
             self.more += 1
 
+    def find_once(self, where: str, what: str) -> None:
+        """Note something that several passes stumble over."""
+        if FsckFinding(where, what) not in self.findings:
+            self.find(where, what)
+
     def report(self) -> tuple[FsckFinding, ...]:
         """Return all findings, and a last one that says how many were left out."""
         if not self.more:

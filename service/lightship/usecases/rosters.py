@@ -152,13 +152,13 @@ class RosterBook:
         known: Current | None,
     ) -> Current:
         """Return what these rosters come to, after those that are known."""
-        admin_keys = [_admin_keys(link.payload) for link in chain]
+        admin_keys = dict(enumerate((_admin_keys(link.payload) for link in chain), 1))
         if known is None:
             rosters, newest = Rosters(agreement.id, agreement.hub, self._verify), dict[str, StoredRoster]()
         else:
             rosters, newest = known.rosters.copy(), dict(known.newest)
         for one in stored:
-            named = admin_keys[one.agreement_version - 1].get(one.member, "")
+            named = admin_keys.get(one.agreement_version, {}).get(one.member, "")
             public = read_key_text(named)
             try:
                 rosters.apply(

@@ -92,6 +92,26 @@ HUB_DAMAGE = {
         ONE,
         "column spec_version says '2.0'",
     ),
+    "flags that no filter asks for, so that the object is left out of answers": (
+        f"PRAGMA ignore_check_constraints = ON; UPDATE object SET class = class | 32 {LIVE}",
+        ONE,
+        "its flags are no class of a version: ",
+    ),
+    "a value that the schema forbids": (
+        "PRAGMA ignore_check_constraints = ON; UPDATE hub SET one = 0",
+        "hub.db",
+        "SQLite: CHECK constraint failed in hub",
+    ),
+    "an owner that is no text": (
+        f"UPDATE object SET owner = CAST(x'ff' AS TEXT) {LIVE}",
+        "hub.db, object of key ",
+        "column owner is no text: \\xff",
+    ),
+    "a request that is no text": (
+        "UPDATE statement SET req = CAST(x'61ff' AS TEXT) WHERE key = (SELECT min(key) FROM statement)",
+        "hub.db, statement of key ",
+        "column req is no text: a\\xff",
+    ),
     "another hash": (
         f"UPDATE object SET idhash = idhash + 1 {LIVE}",
         ONE,
@@ -390,6 +410,11 @@ AUDIT_DAMAGE = {
         "UPDATE word SET text = 'withdrawn' WHERE text = 'withdraw'",
         "event ",
         "column act says 'withdrawn'",
+    ),
+    "a word that is no text": (
+        "UPDATE word SET text = CAST(x'77ff' AS TEXT) WHERE text = 'withdraw'",
+        f"{AUDIT}, word of id ",
+        "column text is no text: w\\xff",
     ),
 }
 
