@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Awaitable, Callable, Iterable
+from selectors import SelectorKey, SelectSelector
 from typing import Any
 from uuid import UUID
 
@@ -180,3 +181,54 @@ def test_a_body_that_dribbles_in_is_refused_although_it_never_stops() -> None:
 def test_a_small_slow_body_is_taken_within_its_grace() -> None:
     limits = Limits(body_rate=1000, body_grace=5)
     assert asyncio.run(read_body(request(Dribbler(0.01, 5).receive), limits)) == b"xxxxx"
+
+
+class Swift(asyncio.SelectorEventLoop):
+    """A loop whose clock goes on to the next timer at once when nothing else is to be done."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        loop = self
+
+        class Selector(SelectSelector):
+            def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+                loop.now += max(timeout or 0.0, 0.0)
+                return super().select(0)
+
+        super().__init__(Selector())
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("pause", "piece", "ends"),
+    [
+        (29.0, 64 * 1024, 300.0),  # each in time, never all of it
+        (31.0, 64 * 1024, 30.0),
+        (0.5, 500, 10.5),  # too slow once its grace is over
+    ],
+)
+def test_a_body_that_never_ends_has_its_time_and_no_more(pause: float, piece: int, ends: float) -> None:
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(pause)
+        return {"type": "http.request", "body": bytes(piece), "more_body": True}
+
+    async def main() -> float:
+        with pytest.raises(SlowBody):
+            await read_body(request(receive), Limits())
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=Swift) as runner:
+        assert runner.run(main()) == pytest.approx(ends, abs=0.6)
+
+
+def test_a_body_may_take_longer_than_one_pause_and_come_late_in_its_last_piece() -> None:
+    pauses = [29.0, 29.0, 29.0, 0.1]
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(pauses.pop(0))
+        return {"type": "http.request", "body": b"x" * 40_000, "more_body": bool(pauses)}
+
+    with asyncio.Runner(loop_factory=Swift) as runner:
+        assert len(runner.run(read_body(request(receive), Limits()))) == 160_000
