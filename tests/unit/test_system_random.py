@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from uuid import RFC_4122, UUID
 
@@ -35,18 +37,20 @@ def test_the_bits_are_the_systems_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert random_uuid() == UUID(bytes=bytes(range(16)), version=4)
 
 
+_FORKED = """
+import os, sys
+from lightship.system_random import AT_ONCE, random_uuid
+random_uuid()  # so that some are kept
+child = os.fork()
+sys.stdout.buffer.write(b"".join(random_uuid().bytes for _ in range(AT_ONCE)))
+if child:
+    os.waitpid(child, 0)
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
 def test_a_forked_process_gives_other_ids() -> None:
-    random_uuid()  # so that some are kept
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        os.write(writing, b"".join(random_uuid().bytes for _ in range(AT_ONCE)))
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        theirs = pipe.read()
-    os.waitpid(child, 0)
-    ours = {random_uuid().bytes for _ in range(AT_ONCE)}
-    assert len(theirs) == 16 * AT_ONCE
-    assert ours.isdisjoint(theirs[at : at + 16] for at in range(0, len(theirs), 16))
+    command = [sys.executable, "-c", _FORKED]  # forked where no other thread runs
+    made = subprocess.run(command, check=True, capture_output=True, timeout=30).stdout
+    ids = {made[at : at + 16] for at in range(0, len(made), 16)}
+    assert len(ids) == len(made) // 16 == 2 * AT_ONCE
