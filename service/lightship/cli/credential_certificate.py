@@ -1,4 +1,4 @@
-"""What `lightship credential` does with certificates: read one, or issue one and keep its key safe.
+"""What `lightship credential` does with certificates: read one or issue one, and bind its key.
 
 The key of an issued certificate goes into a new file of mode 0400 and nowhere else. It is written before the
 credential is kept, and taken away again if that fails: neither is there without the other.
@@ -7,6 +7,7 @@ credential is kept, and taken away again if that fails: neither is there without
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lightship.cli.output import say
+from lightship.cli.credential_show import day, shape
+from lightship.cli.local import new_request
+from lightship.cli.output import print_json, say
 from lightship.core.errors import BadFile, Conflict
 
 if TYPE_CHECKING:
-    from lightship.core.access import ClientCertificate
+    from lightship.core.access import ClientCertificate, Credential
     from lightship.core.time import Micros
+    from lightship.usecases.credentials import Order
     from lightship.wiring import Hub
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -109,6 +113,68 @@ def check_options(certificate: Path | None, issues: bool, product: str | None, o
     return True
 
 
+def bind(
+    hub: Hub,
+    order: Order,
+    certificate: Path | None,
+    out: Path | None,
+    days: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a credential for the key of a certificate, and tell what came of it; files as in `chosen`."""
+    from lightship.usecases import pins
+
+    view, name = hub.directory.view(), f"{order.member}-{order.name}"
+    with chosen(hub, certificate, out, order.agreement, name, days) as taken:
+        made = pins.bind(
+            hub.registry,
+            view,
+            order,
+            taken.shown,
+            listed=hub.directory.clients(view),
+            credential_id=str(uuid.uuid4()),
+            req=new_request(),
+            now=hub.clock.now(),
+        )
+    _show_bound(made, taken, hub.clock.now(), as_json=as_json)
+
+
+def bind_again(
+    hub: Hub, name: str, certificate: Path | None, out: Path | None, days: int | None, *, as_json: bool
+) -> None:
+    """Give a credential the key of another certificate, and tell what came of it.
+
+    An old key that the member's roster lists too would go on letting it in: it is revoked here.
+    """
+    from lightship.usecases import credentials, pins
+
+    held = credentials.renewable(hub.registry, name, "certificate")
+    listed = hub.directory.clients(hub.directory.view())
+    with chosen(hub, certificate, out, held.agreement, held.name, days) as taken:
+        made = pins.bind_again(
+            hub.registry,
+            name,
+            taken.shown,
+            listed=listed,
+            req=new_request(),
+            now=hub.clock.now(),
+            days=days,
+            days_max=hub.settings.credential_days_max,
+        )
+    if held.pin != made.pin and listed.get(held.pin) is not None:
+        pins.revoke(
+            hub.registry,
+            held.pin,
+            listed=listed,
+            credential_id=str(uuid.uuid4()),
+            req=new_request(),
+            now=hub.clock.now(),
+        )
+        say("The member's roster lists the old key too, and would go on letting it in: it is revoked here.")
+    _show_bound(made, taken, hub.clock.now(), as_json=as_json)
+
+
 def _read(hub: Hub, path: Path, now: Micros) -> ClientCertificate:
     """Return the pin in a file; says on stderr what TLS will make of the certificate."""
     from lightship.bounds import tls_of
@@ -153,3 +219,14 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
     except OSError as error:
         path.unlink()
         raise BadFile("The certificate cannot be kept", path=str(path), why=error.strerror or "") from None
+
+
+def _show_bound(made: Credential, taken: Chosen, now: Micros, *, as_json: bool) -> None:
+    if as_json:
+        files = {"certificate_file": taken.certificate_file, "key_file": taken.key_file}
+        print_json(shape(made, now) | {name: str(path) for name, path in files.items() if path is not None})
+        return
+    say(f"Credential {made.name} for {made.agreement}, until {day(made.expires)}: a client certificate.")
+    click.echo(f"pin {made.pin}")
+    if taken.key_file is not None:
+        say(f"The certificate is in {taken.certificate_file}, its key in {taken.key_file}.")
