@@ -152,7 +152,7 @@ class RosterBook:
         known: Current | None,
     ) -> Current:
         """Return what these rosters come to, after those that are known."""
-        admin_keys = dict(enumerate((_admin_keys(link.payload) for link in chain), 1))
+        admin_keys = {link.version: _admin_keys(link.payload) for link in chain}
         if known is None:
             rosters, newest = Rosters(agreement.id, agreement.hub, self._verify), dict[str, StoredRoster]()
         else:
@@ -173,7 +173,7 @@ class RosterBook:
                     todo="Run `lightship fsck`, then restore a backup",
                 ) from None
             newest[one.member] = one
-        return Current(rosters, newest, admin_keys[agreement.version - 1])
+        return Current(rosters, newest, admin_keys[agreement.version])
 
 
 def apply_roster(
