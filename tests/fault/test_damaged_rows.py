@@ -98,6 +98,24 @@ def test_an_export_of_a_log_that_misses_an_entry_says_so(
     assert sorted(one.name for one in tmp_path.iterdir()) == ["hub", "keys", "whole"]
 
 
+@pytest.mark.parametrize("column", ["ip", "q"])
+def test_an_event_with_a_value_that_is_no_text(
+    world: Path, tmp_path: Path, column: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub_dir = tmp_path / "hub"
+    shutil.copytree(world, hub_dir)
+    (path,) = (hub_dir / "data").glob("audit-*.db")
+    db = apsw.Connection(str(path))
+    db.execute(f"UPDATE event SET {column} = CAST(x'ff' AS TEXT) WHERE idx = 7")
+    db.close()
+    named = f"{path.name}, event of "
+    for words in (["search"], ["export", "exercise", "--member", "uslgb", "--out", str(tmp_path / "part")]):
+        assert execute(["audit", *words, "--hub", str(hub_dir)]) == exits.FAILED
+        assert "lightship fsck" in capsys.readouterr().err
+    assert execute(["fsck", "--hub", str(hub_dir)]) == exits.FAILED
+    assert f"column {column} is no text: \\xff" in capsys.readouterr().out.split(named)[1]
+
+
 def _key(hub_dir: Path, folder: Path) -> Path:
     (folder / "keys").write_text(key_text(load_hub_key(hub_dir).public))
     return folder / "keys"

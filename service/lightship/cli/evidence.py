@@ -51,13 +51,13 @@ def verify(files: Sequence[Path], keys: Path | None, as_json: bool) -> int:
     under one number; the hub logged one statement twice; it logged two contents of one object version; or it
     accepted a statement. Ends with 1 if any of it is not proved, or if no key was given with --root.
     """
-    from lightship.client.audit_files import read_pins
+    from lightship.client.audit_files import own_file, read_pins
     from lightship.core.log.evidence import MAX_BYTES, decode
     from lightship.core.log.evidence_check import Judgement, judge
     from lightship.core.log.record import BadRecord
     from lightship.crypto.sign import verify as signature_holds
 
-    pins = read_pins(keys.read_text(errors="replace")) if keys is not None else ()
+    pins = read_pins(own_file(keys).decode(errors="replace")) if keys is not None else ()
     proved = True
     for path in files:
         try:

@@ -40,9 +40,9 @@ def search_file(path: Path, query: AuditQuery, limit: int) -> Iterator[AccessEve
         sql = search_sql(wanted, _best_index(conn, wanted, span))
         at, seq = query.since, -1
         while limit > 0:
-            rows: list[tuple[Any, ...]] = conn.execute(
-                sql, {**wanted, "at": at, "seq": seq, "until": span[1], "n": min(limit, BATCH)}
-            ).fetchall()
+            rows = _rows(
+                conn, path, sql, {**wanted, "at": at, "seq": seq, "until": span[1], "n": min(limit, BATCH)}
+            )
             for row in rows:
                 yield _event(path, row)
             if len(rows) < min(limit, BATCH):
@@ -51,6 +51,17 @@ def search_file(path: Path, query: AuditQuery, limit: int) -> Iterator[AccessEve
             at, seq = rows[-1][0], rows[-1][1]
     finally:
         conn.close()
+
+
+def _rows(conn: apsw.Connection, path: Path, sql: str, values: dict[str, int]) -> list[tuple[Any, ...]]:
+    try:
+        return conn.execute(sql, values).fetchall()
+    except UnicodeDecodeError as error:
+        raise Damaged(
+            "An event of the access log cannot be read",
+            why=f"{path.name}: {error}"[:200],
+            todo="Run `lightship fsck`: it names the entry",
+        ) from None
 
 
 def _event(path: Path, row: tuple[Any, ...]) -> AccessEvent:
