@@ -79,9 +79,7 @@ class _Strip:
         self._under_way = 0  # batches that have not landed
         self._looking = False  # `_look` is called in the next round
         self._seen = self._ticks = 0  # events at the last look or tick; ticks so far
-        self._expected = (
-            0  # so many are waited for; above 0 only while `_let_go`, `_answered` or `_tick` is to come
-        )
+        self._expected = 0  # waited for; above 0 only while `_let_go`, `_answered` or `_tick` is to come
         self._late: asyncio.Handle | None = None  # the next tick
 
     def hand_in(self, event: AccessEvent, waiting: _Wait, size: int) -> None:
@@ -162,9 +160,7 @@ class _Strip:
 
     def _answered(self, rounds: int) -> None:
         """Count the time from when the answers are written: large ones take longer than a tick."""
-        if (
-            self._late is not None or not self._expected
-        ):  # another batch's time counts already, or they have left
+        if self._late is not None or not self._expected:  # it is counted already, or they have left
             return
         if rounds:
             self.loop.call_soon(self._answered, rounds - 1)
