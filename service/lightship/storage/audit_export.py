@@ -10,9 +10,12 @@ its entries only, each with its proof, in `part.ndjson`. The folder appears whol
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,12 +81,9 @@ def export_log(
         Conflict: `out` exists.  NotFound: there is no entry of that scope and these years.
         BadFile: an access log file is of an older schema.
     """
-    if out.exists():
+    if os.path.lexists(out):
         raise Conflict(f"{out} exists", todo="Name another folder; an export never replaces one")
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with _partial(out) as partial:
         entries, origins, unvouched = {}, [], []
         for year, path in audit_files(data_dir):
             if request.years and year not in request.years:
@@ -93,17 +93,47 @@ def export_log(
                 entries[year] = found[0]
                 origins.append(found[1])
                 unvouched += [year] if not found[2] else []
-        if not entries:
+        missing = sorted(set(request.years) - set(entries))
+        if missing or not entries:
             raise NotFound(
-                f"There is no access log of `{request.scope}`"
-                + (f" in {', '.join(map(str, request.years))}" if request.years else ""),
-                todo="Name an agreement of this hub, or `hub`",
+                f"There is no access log of `{request.scope}`{_in_years(missing)}",
+                todo="Name an agreement of this hub, or `hub`, and years that it has a log of",
             )
         _write_about(partial, request, sorted(entries))
         partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Exported(entries, origins, unvouched)
+
+
+@contextmanager
+def _partial(out: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `out`, of this process alone; what a killed one left there goes first.
+
+    Raises:
+        Conflict: another process exports to the same place now.
+    """
+    partial = out.with_name(f".{out.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    held = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mine = os.path.samestat(os.fstat(held), os.stat(partial))
+        except (BlockingIOError, FileNotFoundError):
+            mine = False
+        if not mine:
+            raise Conflict(f"Something is being exported to {out} now", todo="Name another folder")
+        try:
+            for left in partial.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield partial
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    finally:
+        os.close(held)
+
+
+def _in_years(years: Sequence[int]) -> str:
+    return f" in {', '.join(map(str, years))}" if years else ""
 
 
 def _write_about(folder: Path, request: ExportRequest, years: Sequence[int]) -> None:
