@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -85,6 +87,29 @@ def write_examples(examples: tuple[str, ...], formatter: click.HelpFormatter) ->
     if examples:
         formatter.write("Examples:\n")
         formatter.write("".join(f"  {line}\n" for line in examples) + "\n")
+
+
+def together(name: str, shape: type, *options: Callable[[F], F]) -> Callable[[F], F]:
+    """Add options whose values a command takes as one.
+
+    Args:
+        name: of the command's argument.
+        shape: a dataclass; an option's value goes into its field of the same name.
+        options: in the order of the help.
+    """
+
+    def add(function: F) -> F:
+        @wraps(function)
+        def gathered(**values: Any) -> Any:
+            one = shape(**{field.name: values.pop(field.name) for field in fields(shape)})
+            return function(**values, **{name: one})
+
+        found: Any = gathered
+        for option in reversed(options):
+            found = option(found)
+        return cast(F, found)
+
+    return add
 
 
 def json_option(function: F) -> F:

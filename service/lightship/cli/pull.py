@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -15,15 +16,48 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from lightship.cli import exits
-from lightship.cli.command import Command, json_option, profile_option
+from lightship.cli.command import Command, json_option, profile_option, together
 from lightship.cli.output import dumps, progress, say
 from lightship.cli.remote import client_of, profile_of
-from lightship.cli.verified import pull_verified
+from lightship.cli.verified import Checks, pull_verified, verifying_options
 from lightship.core.time import format_stamp, parse_added_after
 
 if TYPE_CHECKING:
     from lightship.client import Client, Cursor
     from lightship.client.pulling import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which objects of a collection are asked for, and how many at a time; nothing given: all, the latest."""
+
+    since: str
+    limit: int | None
+    page: int | None
+    types: tuple[str, ...]
+    all_versions: bool
+
+    @property
+    def partial(self) -> bool:
+        """Whether something is left out that a log could not account for."""
+        return bool(self.since or self.limit or self.types)
+
+    @property
+    def match(self) -> dict[str, str]:
+        """The filters as TAXII has them."""
+        match = {"type": ",".join(self.types)} if self.types else {}
+        return match | ({"version": "all"} if self.all_versions else {})
+
+
+_select = together(
+    "selection",
+    Selection,
+    click.option("--since", default="", help="Only what was added after this time; not with a kept --state."),
+    click.option("--limit", type=click.IntRange(1), help="Stop after so many objects."),
+    click.option("--page", type=click.IntRange(1), help="Objects a request; else the hub's default."),
+    click.option("--type", "types", multiple=True, help="Only objects of this type; may be repeated."),
+    click.option("--all-versions", is_flag=True, help="Every version of each object, not only the latest."),
+)
 
 
 @click.command(
@@ -44,51 +78,20 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Keep the place in this file: the next pull gives what is new. NDJSON is then appended.",
 )
-@click.option("--since", default="", help="Only what was added after this time; not with a kept --state.")
-@click.option("--limit", type=click.IntRange(1), help="Stop after so many objects.")
-@click.option("--page", type=click.IntRange(1), help="Objects a request; else the hub's default.")
-@click.option("--type", "types", multiple=True, help="Only objects of this type; may be repeated.")
-@click.option("--all-versions", is_flag=True, help="Every version of each object, not only the latest.")
+@_select
 @click.option(
     "--format", "form", type=click.Choice(["ndjson", "bundle"]), default="ndjson", show_default=True
 )
-@click.option("--verify", is_flag=True, help="Check all of it against the collection's log; needs --state.")
-@click.option("--strict", is_flag=True, help="With --verify: warnings, such as old age, are failures too.")
-@click.option("--root", "pinned", default="", help="With --verify: id of the key that signed the agreement.")
-@click.option(
-    "--deletions",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="With --verify: append what was withdrawn to this file, as NDJSON.",
-)
-@click.option(
-    "--checkpoint",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="With --verify: write the checkpoint that was verified to this file, for others to compare.",
-)
-@click.option(
-    "--compare",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="With --verify: a checkpoint that another consumer verified; may be repeated.",
-)
+@verifying_options
 @profile_option
 @json_option
 def pull(
     collection: str,
     out: Path | None,
     state: Path | None,
-    since: str,
-    limit: int | None,
-    page: int | None,
-    types: tuple[str, ...],
-    all_versions: bool,
+    selection: Selection,
     form: str,
-    verify: bool,
-    strict: bool,
-    pinned: str,
-    deletions: Path | None,
-    checkpoint: Path | None,
-    compare: tuple[Path, ...],
+    checks: Checks,
     profile_name: str,
     as_json: bool,
 ) -> int:
@@ -102,40 +105,28 @@ def pull(
     and the command ends with 1 if anything is wrong. --state then keeps what was verified. Consumers that
     exchange what --checkpoint writes, and --compare it, see whether the hub shows all of them one log.
     """
-    if verify:
-        if state is None or form != "ndjson" or since or limit or types:
+    if checks.verify:
+        if state is None or form != "ndjson" or selection.partial:
             raise click.UsageError(
                 "--verify needs --state, and leaves out --since, --limit, --type and bundles."
             )
-        return pull_verified(
-            collection,
-            out,
-            state,
-            pinned=pinned,
-            strict=strict,
-            deletions=deletions,
-            checkpoint=checkpoint,
-            compare=compare,
-            profile_name=profile_name,
-            as_json=as_json,
-        )
-    if strict or pinned or compare or any(one is not None for one in (deletions, checkpoint)):
+        return pull_verified(collection, out, state, checks, profile_name, as_json=as_json)
+    if checks.more:
         raise click.UsageError("--strict, --root, --deletions, --checkpoint and --compare go with --verify.")
     from lightship.client import Cursor, load_cursor, save_cursor
 
-    match = {"type": ",".join(types)} if types else {}
-    match |= {"version": "all"} if all_versions else {}
+    match = selection.match
     source = " ".join([profile_of(profile_name).url, collection, *(f"{k}={v}" for k, v in match.items())])
     cursor = load_cursor(state, source) if state is not None else Cursor()
     fresh = cursor == Cursor()
-    if since:
+    if selection.since:
         if not fresh:
             raise click.UsageError(f"{state} keeps a place already; leave out --since.")
-        cursor = Cursor(added_after=format_stamp(parse_added_after(since)))
+        cursor = Cursor(added_after=format_stamp(parse_added_after(selection.since)))
     total = 0
     lines = form == "ndjson"
-    with client_of(profile_name) as client, progress("Pulling", limit) as step:
-        parts = _parts(client, collection, cursor, limit, page, match)
+    with client_of(profile_name) as client, progress("Pulling", selection.limit) as step:
+        parts = _parts(client, collection, cursor, selection)
         answered = list(islice(parts, 1))  # no file is touched before the hub has answered
         with _sink(out, append=lines and not fresh, whole=not lines) as file:
             form_of = _write_lines if lines else _write_bundle
@@ -156,16 +147,11 @@ def pull(
 
 
 def _parts(
-    client: Client,
-    collection: str,
-    cursor: Cursor,
-    limit: int | None,
-    page: int | None,
-    match: dict[str, str],
+    client: Client, collection: str, cursor: Cursor, selection: Selection
 ) -> Iterator[tuple[tuple[Object, ...], Cursor]]:
     """Yield objects and the place after them, cut at `limit`."""
-    left = limit
-    for one in client.pull(collection, cursor, limit=page, match=match):
+    left = selection.limit
+    for one in client.pull(collection, cursor, limit=selection.page, match=selection.match):
         if left is not None and len(one.objects) >= left:
             yield one.objects[:left], one.after(left)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 
 from lightship.cli import exits
 from lightship.cli.agreement_show import suspended
+from lightship.cli.command import together
 from lightship.cli.local import wall_clock
 from lightship.cli.output import counting, dumps, say
 from lightship.cli.remote import client_of
@@ -31,18 +33,67 @@ NAMED = 10_000
 """Objects or entries of each kind of trouble that JSON names; the rest is counted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What a pull is checked against, and what is kept of that.
+
+    Args:
+        verify: whether at all; without it nothing else may be given.
+        strict: whether warnings are failures.
+        pinned: id of the key that signed the agreement; empty takes the first one seen.
+        deletions: where what was withdrawn goes.  checkpoint: where the verified checkpoint goes.
+        compare: checkpoints of other consumers.
+    """
+
+    verify: bool
+    strict: bool
+    pinned: str
+    deletions: Path | None
+    checkpoint: Path | None
+    compare: tuple[Path, ...]
+
+    @property
+    def more(self) -> bool:
+        """Whether anything is given that goes with `verify`."""
+        files = (self.deletions, self.checkpoint)
+        return bool(self.strict or self.pinned or self.compare or any(one is not None for one in files))
+
+
+_file = click.Path(path_type=Path, dir_okay=False)
+verifying_options = together(
+    "checks",
+    Checks,
+    click.option(
+        "--verify", is_flag=True, help="Check all of it against the collection's log; needs --state."
+    ),
+    click.option(
+        "--strict", is_flag=True, help="With --verify: warnings, such as old age, are failures too."
+    ),
+    click.option(
+        "--root", "pinned", default="", help="With --verify: id of the key that signed the agreement."
+    ),
+    click.option(
+        "--deletions",
+        type=_file,
+        help="With --verify: append what was withdrawn to this file, as NDJSON.",
+    ),
+    click.option(
+        "--checkpoint",
+        type=_file,
+        help="With --verify: write the checkpoint that was verified to this file, for others to compare.",
+    ),
+    click.option(
+        "--compare",
+        multiple=True,
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        help="With --verify: a checkpoint that another consumer verified; may be repeated.",
+    ),
+)
+"""Adds `--verify` and what goes with it, as `checks: Checks`."""
+
+
 def pull_verified(
-    collection: str,
-    out: Path | None,
-    state: Path,
-    *,
-    pinned: str,
-    strict: bool,
-    deletions: Path | None,
-    profile_name: str,
-    as_json: bool,
-    checkpoint: Path | None = None,
-    compare: Sequence[Path] = (),
+    collection: str, out: Path | None, state: Path, checks: Checks, profile_name: str, *, as_json: bool
 ) -> int:
     """Pull what is new, verify it, write what may be used, then keep the state; return the exit code."""
     from lightship.cli.evidence import telling
@@ -55,30 +106,31 @@ def pull_verified(
         counting("Verifying the log") as progress,
         verified(
             *(client, collection, state),
-            pinned_key=pinned,
-            strict=strict,
+            pinned_key=checks.pinned,
+            strict=checks.strict,
             now=wall_clock,
             progress=progress,
             keeper=keeper,
-            compare=[path.read_bytes() for path in compare],
+            compare=[path.read_bytes() for path in checks.compare],
         ) as parts,
     ):
         for part in parts:
             report, kept = part.report, part.kept
             fresh = not kept.committed
             begins = kept.handed == 0
-            if deletions is not None:
-                _write(deletions, (f"{dumps(_shape(one))}\n".encode() for one in report.gone), append=True)
+            if checks.deletions is not None:
+                gone = (f"{dumps(_shape(one))}\n".encode() for one in report.gone)
+                _write(checks.deletions, gone, append=True)
             _write(out, (body + b"\n" for body in part.bodies()), append=not begins)
             part.keep()
             total.add(report)
             total.stops = [one for one in kept.log.ledger.suspensions.stops if one.holds(wall_clock())]
-            if checkpoint is not None:
-                checkpoint.write_bytes(kept.log.note)
-            if fresh and not pinned:
+            if checks.checkpoint is not None:
+                checks.checkpoint.write_bytes(kept.log.note)
+            if fresh and not checks.pinned:
                 say(f"First look: the agreement that begins with {kept.log.chain.hub} is pinned in {state}.")
                 say("Compare it with what the steward or another member says (`--root` pins a key).")
-    failed = total.failed(strict=strict)
+    failed = total.failed(strict=checks.strict)
     if as_json:
         kept_in = [str(path) for path in keeper.kept]
         click.echo(dumps(total.summary() | {"evidence": kept_in}), err=out is None)
