@@ -332,6 +332,12 @@ ROWS = [
         HONEST,
     ),
     Row(
+        "kill -9 of publishing tools, two at once, while the hub is down",
+        "nothing: what they were told is kept leaves once, in order",
+        "e2e/test_outbox_offline.py::test_tools_killed_in_an_outage_and_after_it_say_everything_once",
+        HONEST,
+    ),
+    Row(
         "kill -9 of a consumer",
         "nothing: what comes again is told by its key",
         "property/test_deletion_feed.py::test_killed_between_handing_on_and_keeping",

@@ -3,82 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import subprocess
 import time
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from livehub import LIGHTSHIP, LiveHub, live_hub
-from machine import Machine
+from livehub import LIGHTSHIP
 from reference_docs import documented
+from signingports import TO, Port, delivered, enrol, marked, two_ports
 from stixsamples import indicator
-
-AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
-TO = "exercise/indicators"
-
-
-class Port(Machine):
-    """A member's machine, whose commands answer in JSON."""
-
-    def run(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        found: dict[str, Any] = self.ask(*arguments, code=code)
-        return found
-
-    def run_text(self, *arguments: str, code: int = 0) -> str:
-        done = self.call(*arguments, "--json", code=code)
-        return done.stdout or done.stderr
-
-    def publish(self, *objects: Any, options: tuple[str, ...] = (), code: int = 0) -> dict[str, Any]:
-        return self.run("publish", self.write(*objects), "--to", TO, "--sign", *options, code=code)
-
-    def pull(self) -> dict[str, int]:
-        found = self.run("pull", TO, "--verify", "--state", "state", "--out", "got.ndjson")
-        assert not any(found[name] for name in ("failures", "missing", "findings", "warnings")), found
-        return dict(found["proofs"])
-
-
-def marked(**over: Any) -> dict[str, Any]:
-    return indicator(object_marking_refs=[AMBER_STRICT], **over)
-
-
-def version_1(hub: LiveHub) -> str:
-    """Return what rosters and statements call the hub."""
-    with hub.client("uslax") as client:
-        answer = client.get(f"{hub.url}/agreements/exercise/1.json", headers={"Accept": "application/json"})
-    return hashlib.sha256(b64decode(answer.json()["payload"])).hexdigest()
 
 
 @pytest.fixture(name="ports")
 def _ports(tmp_path: Path) -> Iterator[tuple[Port, Port]]:
-    with live_hub(tmp_path, sample="exercise", members=("uslax", "uslgb")) as hub:
-        made = []
-        for member in ("uslax", "uslgb"):
-            home = tmp_path / member
-            home.mkdir()
-            made.append(Port(hub, home))
-            made[-1].log_in(member)
-        yield made[0], made[1]
-
-
-def enrol(port: Port) -> None:
-    """Do what an officer, a publisher and a steward do to let a machine sign for `uslgb`."""
-    admin, key = port.run("keys", "generate", "admin.key"), port.run("keys", "generate")
-    file = port.hub.dir / "agreements" / "exercise" / "agreement.toml"
-    text = file.read_text()
-    assert "[members.uslgb]\n" in text
-    file.write_text(text.replace("[members.uslgb]\n", f'[members.uslgb]\nadmin_key = "{admin["key"]}"\n'))
-    port.hub.command("agreement", "apply", "exercise")
-    order = ("--admin-key", "admin.key", "--add", key["key"], "--out", "roster-1.json")
-    where = ("--agreement", "exercise", "--first", version_1(port.hub), "--member", "uslgb")
-    assert port.run("roster", "sign", *order, *where)["keys"] == [key["id"]]
-    done = json.loads(port.hub.command("roster", "apply", str(port.home / "roster-1.json"), "--json"))
-    assert (done["member"], done["version"], done["revoked"]) == ("uslgb", 1, [])
+    with two_ports(tmp_path) as ports:
+        yield ports
 
 
 def test_from_a_new_key_to_a_verified_pull_and_a_revocation(ports: tuple[Port, Port]) -> None:
@@ -150,15 +93,6 @@ def logged_and_live(port: Port) -> tuple[str, str] | None:
         added += [(one[0], one[1]) for one in payload["add"]]
         left |= {(one[0], one[1]) for one in payload["withdraw"]}
     return next((one for one in added if one not in left), None)
-
-
-def delivered(port: Port) -> dict[int, int]:
-    """Return how many objects each statement added that the outbox holds a proof of, by `seq`."""
-    found = {}
-    for path in (port.home / "lightship" / "outbox").glob("*/*/delivered/*.json"):
-        payload = json.loads(b64decode(json.loads(path.read_bytes())["publication"]["payload"]))
-        found[payload["seq"]] = len(payload["add"])
-    return found
 
 
 def under_way(port: Port, sending: subprocess.Popen[bytes]) -> None:

@@ -14,9 +14,11 @@ from lightship.cli import exits
 from lightship.cli.local import Time, wall_clock
 from lightship.cli.output import named, print_json, say
 from lightship.cli.remote import client_of
+from lightship.core.errors import LightshipError
 from lightship.core.time import Micros, format_stamp
 
 if TYPE_CHECKING:
+    from lightship.client.box import Box
     from lightship.client.outbox import Sent
     from lightship.client.signing import SignedPublisher
 
@@ -57,7 +59,8 @@ def publish_signed(order: Order, profile_name: str, *, as_json: bool) -> int:
     """Put an order into the outbox, send what may go now, tell what came of it; return the exit code.
 
     Raises:
-        Whatever the hub or the network says: what is under way stays in the outbox, and goes again next time.
+        Whatever the hub or the network says: what was put in stays in the outbox, and goes next time; it is
+        told before, as what was answered is.
     """
     from lightship.cli.keys import default_key
     from lightship.client import config_dir
@@ -74,8 +77,35 @@ def publish_signed(order: Order, profile_name: str, *, as_json: bool) -> int:
             numbers = desk.put(objects, withdraw=gone, at=order.at)
             if gone and len(numbers) > 1:
                 say(f"{len(numbers)} statements: what is withdrawn leaves first, not at once with the rest")
-            done = list(desk.send())
-    return _tell(order.collection, done, desk, as_json=as_json)
+            done, unanswered = _send(desk)
+    if unanswered is None:
+        return _tell(order.collection, done, desk, as_json=as_json)
+    kept = _kept(desk.outbox, order.collection)
+    if done or kept:
+        _tell(order.collection, done, desk, as_json=as_json)
+    unanswered.todo = ". ".join(part for part in (kept, unanswered.todo) if part)
+    raise unanswered
+
+
+def _kept(outbox: Box, target: str) -> str:
+    """Say how much waits in an outbox and when it leaves; empty if nothing waits."""
+    count = sum(len(one.add) + len(one.withdraw) for one in outbox.entries() if one.state != "refused")
+    waits = "1 object waits" if count == 1 else f"{count} objects wait"
+    next_ = f"what waits leaves in order with the next `lightship publish --to {target} --sign`"
+    return f"Kept: {waits} in the outbox; {next_}. See `lightship outbox list`" if count else ""
+
+
+def _send(desk: SignedPublisher) -> tuple[list[Sent], LightshipError | None]:
+    """Send what may go; return what was answered, and why no more was, if the hub stopped answering."""
+    done: list[Sent] = []
+    try:
+        for one in desk.send():
+            done.append(one)  # noqa: PERF402 -- what came before an error counts
+    except LightshipError as error:
+        if exits.code_of(error) != exits.UNREACHABLE:
+            raise
+        return done, error
+    return done, None
 
 
 def _tell(target: str, done: list[Sent], desk: SignedPublisher, *, as_json: bool) -> int:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ class Box:
 
     def waiting(self) -> list[tuple[int, Micros]]:
         """Return what is not answered yet: number, and the moment before which it is not sent."""
-        return [(number, Micros(waiting(self.queued(number))["not_before"])) for number in self.queue()]
+        queued = [(number, _look(self.queued(number), waiting)) for number in self.queue()]
+        return [(number, Micros(one["not_before"])) for number, one in queued if one is not None]
 
     def drop(self, number: int) -> bool:
         """Take out what waits and was never sent, or was refused; False if there is no such thing."""
@@ -68,6 +69,17 @@ class Box:
             path.unlink()
             sync_folder(path.parent)
             return True
+
+    def twin(self, content: Mapping[str, Any]) -> int:
+        """Return the number under which the very same waits, nothing behind it naming its objects; else 0."""
+        raw, queue = orjson.dumps(content), self.queue()
+        for at in reversed(range(len(queue))):
+            path = self.queued(queue[at])
+            with suppress(FileNotFoundError):  # answered meanwhile
+                if path.stat().st_size == len(raw) and path.read_bytes() == raw:
+                    behind = (_look(self.queued(one), waiting) for one in queue[at + 1 :])
+                    return 0 if any(one and _ids(one) & _ids(content) for one in behind) else queue[at]
+        return 0
 
     def retry(self, number: int) -> int:
         """Let what was refused wait again, under a new number, which is returned; 0 if it was not refused."""
@@ -175,6 +187,10 @@ def _entry(
 ) -> Entry:
     add, withdraw = (tuple((one[0], one[1]) for one in content[name]) for name in ("add", "withdraw"))
     return Entry(number, state, Micros(content["not_before"]), add, withdraw, why, failures)
+
+
+def _ids(content: Mapping[str, Any]) -> set[str]:
+    return {one[0] for name in ("add", "withdraw") for one in content[name]}
 
 
 def names(folder: Path) -> list[int]:

@@ -101,6 +101,9 @@ class Outbox(Box):
     def put(self, drafts: Sequence[Draft], withdraw: Sequence[Withdrawal] = (), not_before: int = 0) -> int:
         """Keep one statement's content, durable when this returns; return its number.
 
+        The very same that waits already is not kept twice, so a command that was told of no answer can be
+        repeated.
+
         Args:
             drafts, withdraw: what one statement can hold (`drafts.statements`).
             not_before: it is not signed before this moment, microseconds.
@@ -112,6 +115,8 @@ class Outbox(Box):
             "not_before": not_before,
         }
         with self.locked("numbers"):
+            if twin := self.twin(content):
+                return twin
             number = max([0, *self.numbers()]) + 1
             box.write(self.queued(number), content)
         return number
