@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from lightship.core import dsse
-from lightship.core.agreement.suspension import PAYLOAD_TYPE
+from lightship.core.agreement.suspension import PAYLOAD_TYPE, Order, sign
 from lightship.core.errors import Conflict, NotFound
 from lightship.core.log import leaf
 from lightship.core.ports import EpochChanged, SignedSuspension
+from lightship.core.time import Micros
 from lightship.storage.leaves import leaf_of
 from storekit import START, WAIT, HubStore, activate, candidate, event, grant, publishing
 
@@ -68,6 +69,22 @@ def test_a_post_that_was_permitted_before_is_decided_again(hub_store: HubStore) 
     hub_store.suspend(suspension(1), event())
     with pytest.raises(EpochChanged):
         hub_store.publish(early).result(WAIT)
+
+
+def test_a_new_collection_begins_with_the_first_one_in_effect_and_all_after_it(hub_store: HubStore) -> None:
+    for number, (member, until) in enumerate((("a", START), ("b", START + 9), ("c", START)), 1):
+        times = Micros(START - 9), Micros(until)
+        order = Order("exercise", "a" * 64, 1, number, "", member, *times, "A drill")
+        made = dsse.encode(sign(order, [("f" * 64, lambda message: b"s" * 64)]))
+        hub_store.suspend(replace(suspension(number), envelope=made), event(str(number)))
+    activate(hub_store, 1, 2, 3, version=2)
+    first, *rest = hub_store.statements(3)
+    assert b'"agreement":2' in first.body
+    repeated = [one for one in rest if b"suspend" in one.body]
+    assert [(one.by, one.agreement) for one in repeated] == [("", 2)] * 2
+    assert repeated == rest[:2]
+    assert [one.body for one in repeated] == [one.body for one in hub_store.statements(1)[2:4]]
+    assert not [one for one in hub_store.statements(1)[4:] if b"suspend" in one.body]
 
 
 def test_it_follows_the_agreement_when_that_changes(hub_store: HubStore) -> None:

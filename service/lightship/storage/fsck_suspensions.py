@@ -16,6 +16,7 @@ from lightship.storage import statements
 from lightship.storage.fsck_log import HubKey
 from lightship.storage.fsck_scratch import Scratch
 from lightship.storage.fsck_statements import Head
+from lightship.storage.running import running
 from lightship.storage.sqlite.connection import select
 from lightship.storage.sqlite.registry import read_chain
 from lightship.storage.sqlite.suspensions import read_suspensions
@@ -23,6 +24,11 @@ from lightship.storage.sqlite.suspensions import read_suspensions
 _LOGGED = """
 SELECT body FROM statement
 WHERE key >= ?1 AND key < ?2 AND by = '' AND CAST(substr(body, 1, 11) AS TEXT) = '{"suspend":' ORDER BY key"""
+_MADE = """
+SELECT version, activated FROM agreement
+WHERE id = ?3 AND version = (
+  SELECT agreement FROM statement WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT 1
+)"""
 
 
 def check_suspensions(db: apsw.Connection, heads: list[Head], scratch: Scratch, key: HubKey | None) -> None:
@@ -59,13 +65,31 @@ def _check_chain(
 
 
 def _check_log(db: apsw.Connection, head: Head, held: tuple[SignedSuspension, ...], scratch: Scratch) -> None:
-    """A log has them all, but for those from before its collection."""
+    """A log has them all, but for those that were over before its collection was made."""
     logged = [row[0] for row in select(db, _LOGGED, (pack(head.number, 0), pack(head.number + 1, 0)))]
     bodies = [statements.suspension(one.envelope).body for one in held]
     if logged != bodies[len(bodies) - len(logged) :] or len(logged) > len(bodies):
         scratch.find(
             f"collection {head.number} ({head.id})", "its log names other suspensions than are stored"
         )
+    elif len(logged) < _due(db, head, held):
+        scratch.find(
+            f"collection {head.number} ({head.id})",
+            "its log does not begin with what was suspended when the collection was made",
+        )
+
+
+def _due(db: apsw.Connection, head: Head, held: tuple[SignedSuspension, ...]) -> int:
+    """Return how many suspensions a log has at least: those since it began, and what was in effect then."""
+    made = select(db, _MADE, (pack(head.number, 0), pack(head.number + 1, 0), head.agreement))
+    if not made:
+        return 0  # said where statements are checked
+    version, at = made[0]
+    before = [one for one in held if one.version < version]
+    try:
+        return len(held) - len(before) + len(running(before, at))
+    except Damaged:
+        return 0  # said where the chain is checked
 
 
 def _unverified(public: bytes, signature: bytes, message: bytes) -> bool:

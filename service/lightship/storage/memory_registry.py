@@ -12,6 +12,7 @@ from lightship.storage import memory_writes, statements
 from lightship.storage.memory_rows import MemoryCollection, MemoryObject
 from lightship.storage.memory_signed import in_force
 from lightship.storage.memory_state import MemoryState, held_sets, keep
+from lightship.storage.running import running
 
 
 def activate(
@@ -40,7 +41,8 @@ def activate(
     ordered = {one.number: memory_writes.ordered(one, withdraw.get(one.id, ())) for one in theirs}
     _check_held(state, signed.agreement, theirs, ordered, collections, admits)
     part = statements.agreement_change(signed.version, signed.digest)
-    fresh = {one.number: in_force(state, signed) for one in made}
+    suspended = running(state.suspensions.get(signed.agreement, ()), signed.activated) if made else []
+    fresh = {one.number: [*suspended, *in_force(state, signed)] for one in made}
     rows = []
     for one in theirs:
         out = memory_writes.withdrawal(one, ordered[one.number][0], WithdrawReason.ORDERED)

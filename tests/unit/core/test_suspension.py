@@ -59,6 +59,21 @@ def refused(taken: Suspensions, one: Order, *keys: SigningKey, at: int = NOW) ->
     return caught.value.refusal
 
 
+def test_a_log_that_begins_now_has_the_first_order_in_effect_and_all_after_it() -> None:
+    def stop(number: int, member: str, since: int, until: int | None) -> Order:
+        end = None if until is None else Micros(NOW + until * HOUR)
+        return Order("mou", HUB, 3, number, "", member, Micros(NOW + since * HOUR), end, "Stolen")
+
+    over, short, ended = stop(1, "uslax", 0, 1), stop(2, "uslgb", 0, 4), stop(4, "jptyo", 1, 9)
+    end_of_another, end = stop(3, "", 1, None), stop(5, "jptyo", 2, None)
+    listed = [over, short, end_of_another, ended, end]
+    for hour, expected in ((0, 0), (1, 1), (3, 1), (4, 5), (8, 5)):
+        assert suspension.first_running(listed, Micros(NOW + hour * HOUR)) == expected
+    early = stop(5, "jptyo", 0, None)  # dated before what it follows: it ended nothing of that
+    assert suspension.first_running([ended, early], Micros(NOW + 5 * HOUR)) == 0
+    assert suspension.first_running([], NOW) == 0
+
+
 def test_one_party_is_enough_to_stop_although_two_are_needed_to_grant() -> None:
     taken = fresh()
     take(taken, order(taken), LAX)

@@ -205,6 +205,22 @@ def read_payload(payload: bytes) -> Order:
     )
 
 
+def first_running(orders: Sequence[Order], now: Micros) -> int:
+    """Return the place of the first suspension that is in effect at `now`; the number of orders if none is.
+
+    The log of a collection that is made now begins with the orders from there on: they are chained, so none
+    of them can be left out.
+    """
+    for place, one in enumerate(orders):
+        if one.until is None or one.until <= now:
+            continue
+        ends = (later for later in orders[place + 1 :] if later.until is None)
+        target = (one.member, one.key)
+        if not any((end.member, end.key) == target and end.since >= one.since for end in ends):
+            return place
+    return len(orders)
+
+
 class Suspensions:
     """The orders of one agreement that were taken, in their sequence.
 

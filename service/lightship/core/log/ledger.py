@@ -8,11 +8,12 @@ that name only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lightship.core import dsse
 from lightship.core.agreement.chain import Verify
-from lightship.core.agreement.suspension import Suspensions
+from lightship.core.agreement.suspension import Suspensions, read_payload
 from lightship.core.collection import WithdrawReason
 from lightship.core.errors import CallerError
 from lightship.core.log import leaf as leaves
@@ -71,7 +72,7 @@ class Ledger:
         """(version of the agreement in force, envelope) of each roster taken."""
         self.suspensions = Suspensions(agreement, hub, verify, anywhere=True)
         self.applied_suspensions: list[tuple[int, Micros, dsse.Envelope]] = []
-        """(version of the agreement in force, time, envelope) of each suspension taken."""
+        """(version of the agreement and time by which it was judged, envelope) of each suspension taken."""
         self.held = Holdings(shelf)
 
     def publication(
@@ -112,16 +113,29 @@ class Ledger:
                 gone += [_gone(held, one.at, signed=True) for held in self.held.distrust(keyid, since, index)]
         return [], gone
 
-    def suspension(self, one: Suspension, index: int, terms: Terms) -> list[Finding]:
-        """Take a suspension or its end."""
+    def suspension(self, one: Suspension, index: int, versions: Sequence[Terms]) -> list[Finding]:
+        """Take a suspension or its end; `versions` of the agreement, up to the one in force."""
+        terms = versions[-1]
         if one.agreement != terms.version:
             why = f"it names version {one.agreement}, in force is {terms.version}"
             return [Finding(Failure.WRONG_AGREEMENT, why, index)]
         try:
-            self.take_suspension(one.envelope, terms, one.at)
+            self.take_suspension(one.envelope, *self._signed_under(one, index, versions))
         except CallerError as error:
             return [Finding(Failure.SUSPENSION, str(error), index)]
         return []
+
+    def _signed_under(self, one: Suspension, index: int, versions: Sequence[Terms]) -> tuple[Terms, Micros]:
+        """Return the version by which a suspension is judged, and the moment: those of its entry.
+
+        But a log that begins while something is suspended repeats it, right after its first entry: that was
+        taken before, under the version that it names, at the moment from which it holds.
+        """
+        order = read_payload(one.envelope.payload)
+        repeated = index == 1 + len(self.applied_suspensions) and order.version < versions[-1].version
+        if repeated and order.since <= one.at:
+            return versions[order.version - 1], order.since
+        return versions[-1], one.at
 
     def take_suspension(self, envelope: dsse.Envelope, terms: Terms, at: Micros) -> None:
         """Take a suspension or its end.

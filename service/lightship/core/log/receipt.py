@@ -66,7 +66,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class KeptReceipt:
-    """A receipt that somebody kept: where it was read, and the id of the request that it came for, if known."""
+    """A receipt that was kept: where it was read, and the id of its request, empty if that is not known."""
 
     where: str
     receipt: Receipt

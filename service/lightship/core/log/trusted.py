@@ -215,7 +215,7 @@ class TrustedLog:
                 found, left = self.ledger.roster(one, index, terms, rosters.get(one.sha256))
                 findings, gone = findings + found, gone + left
             elif isinstance(one, Suspension):
-                findings += self.ledger.suspension(one, index, self.terms[self.version - 1])
+                findings += self.ledger.suspension(one, index, self.terms[: self.version])
         self.troubles += [one for one in findings if one.other >= 0][: MOST_TROUBLES - len(self.troubles)]
         self._stand(batch)
         return Applied(first, batch.leaves, tuple(gone), tuple(findings))

@@ -99,7 +99,9 @@ class Registry(Protocol):
 
         MUST raise Conflict unless `signed.version` is exactly one more than the newest stored (1 for the
         first). MUST append to each collection of the agreement, in the same transaction, a statement row with
-        `by` empty and the body `{"agreement":N,"sha256":"…"}`, which takes a stamp.
+        `by` empty and the body `{"agreement":N,"sha256":"…"}`, which takes a stamp. A new collection's log
+        MUST go on with the first suspension in effect at `signed.activated` and all after it, as `suspend`
+        writes them, then with the rosters in force.
         """
         ...
 

@@ -16,11 +16,13 @@ from lightship.core.errors import Conflict
 from lightship.core.ids import MAX_COLLECTIONS
 from lightship.core.ports import HeldSet, InUse, SignedAgreement, WouldBreak
 from lightship.storage import statements
+from lightship.storage.running import running
 from lightship.storage.sqlite.changes import ChangeJob, ChangePlan
 from lightship.storage.sqlite.connection import select
 from lightship.storage.sqlite.marks import read_marks
 from lightship.storage.sqlite.removal import Removal, gone_by_place, lost_definitions
 from lightship.storage.sqlite.rosters import in_force
+from lightship.storage.sqlite.suspensions import read_suspensions
 from lightship.storage.sqlite.transaction import Head, Transaction
 
 _CHAIN = """
@@ -95,8 +97,10 @@ class Activate(ChangeJob):
         removals = [self._ordered(txn, head) for head in theirs if self.withdraw.get(head.id)]
         self._check_held(txn, theirs, removals)
         parts = {one.head.number: one.parts() for one in removals}
-        rosters = in_force(txn.db, signed.agreement, signed.payload)
-        parts |= {head.number: rosters for head in theirs[len(theirs) - len(new) :]}
+        if new:
+            suspended = running(read_suspensions(txn.db, signed.agreement), signed.activated)
+            first = [*suspended, *in_force(txn.db, signed.agreement, signed.payload)]
+            parts |= {head.number: first for head in theirs[len(theirs) - len(new) :]}
         for head in theirs:
             txn.check_room(head, [part, *parts.get(head.number, ())])
         # From here on nothing fails.
