@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import tracemalloc
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from lightship.cli import exits
 from lightship.cli.main import execute
 from lightship.client.auditing import verify_export
 from lightship.core.agreement.chain import key_text
+from lightship.core.log.notes import parse_checkpoint, parse_note
 
 PROVES_NOTHING = {
     "export.json": "when it was made, by which version, and white space; what it is of is compared",
@@ -64,6 +67,66 @@ def test_every_byte_of_an_export(lab: AuditLab, export: Path) -> None:
     made = about[about.index(b'"lightship"') :]
     assert len(unseen["export.json"]) < len(made) - len(b'"lightship""made""member""v""years"')
     assert lab.verify(export).ok
+
+
+def twice(text: bytes, name: bytes, value: bytes) -> bytes:
+    """Return a JSON object with one more member of a name, before the one that most readers take."""
+    assert b'"%b":' % name in text
+    return text.replace(b"{", b'{"%b":%b,' % (name, value), 1)
+
+
+SPELT: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "the agreement's name twice": ("export.json", lambda text: twice(text, b"agreement", b'"other"')),
+    "a version that is no whole number": ("export.json", lambda text: text.replace(b'"v":1', b'"v":1.0')),
+    "a version that is a truth value": ("export.json", lambda text: text.replace(b'"v":1', b'"v":true')),
+    "a checkpoint twice": ("checkpoints.ndjson", lambda text: twice(text, b"note", b'"x"')),
+    "a seal's place": ("seals", lambda text: b"0" + text),
+    "where it starts twice": ("start.json", lambda text: twice(text, b"size", b"0")),
+    "peaks in capital letters": ("start.json", lambda text: re.sub(rb"[0-9a-f]{64}", _upper, text)),
+    "an index twice": ("part.ndjson", lambda text: twice(text, b"index", b"9")),
+    "a space in a hash": ("part.ndjson", lambda text: text.replace(b'"path":["', b'"path":[" ', 1)),
+    "a space in a salt": ("part.ndjson", lambda text: text.replace(b'"ip":["', b'"ip":[" ', 1)),
+}
+"""What two programs may read in two ways -> file, and how it is changed."""
+
+
+def _upper(found: re.Match[bytes]) -> bytes:
+    return found[0].upper()
+
+
+@pytest.mark.parametrize("what", SPELT)
+def test_what_two_programs_may_read_in_two_ways(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightship.storage.sqlite.access_writer.CHECKPOINT_EVERY", 4)
+    monkeypatch.setattr("lightship.storage.sqlite.access_writer.TAIL", 2)
+    lab = AuditLab(tmp_path)
+    name, change = SPELT[what]
+    lab.record(hub_events(7), together=1)
+    (older,) = lab.export().glob("*/checkpoint")
+    note = older.read_bytes()
+    lab.record(hub_events(6, 7), together=1)
+    point = parse_checkpoint(parse_note(note).text)
+    since = {point.origin: point} if name == "start.json" else None
+    export = lab.export(since=since, member="uslax" if name == "part.ndjson" else "")
+    kept = [("kept", note)] if since else []
+    assert lab.verify(export, since=kept).ok
+    (path,) = export.rglob(name)
+    wrong = change(path.read_bytes())
+    assert wrong != path.read_bytes()
+    path.write_bytes(wrong)
+    report = lab.verify(export, since=kept)
+    assert not report.ok
+    assert name in report.findings.listed[0].where
+
+
+@pytest.mark.parametrize("name", ["2026", "agreement"])
+def test_a_folder_that_is_a_link_is_a_finding(lab: AuditLab, export: Path, tmp_path: Path, name: str) -> None:
+    """What it leads to may be another thing tomorrow."""
+    shutil.copytree(export, tmp_path / "export")
+    (tmp_path / "export" / name).rename(tmp_path / "elsewhere")
+    (tmp_path / "export" / name).symlink_to(tmp_path / "elsewhere")
+    assert lab.verify(tmp_path / "export").verdict == f"FAILED: {name}: it is a link"
 
 
 def test_a_part_of_a_member_byte_by_byte(tmp_path: Path) -> None:

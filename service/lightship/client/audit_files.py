@@ -27,6 +27,7 @@ from lightship.core.log.audit import MAX_LEAF
 from lightship.core.log.merkle import Frontier
 from lightship.core.log.notes import BadNote, parse_key
 from lightship.core.log.receipt import HEADER, BadReceipt, KeptReceipt, parse_receipt
+from lightship.core.stix.json import decode
 
 FORMAT = 1
 _YEAR = re.compile(r"\d{4}", re.ASCII)
@@ -131,7 +132,7 @@ def _lines(file: BinaryIO, name: str, limit: int) -> Iterator[bytes]:
 def read_about(folder: Path) -> About:
     """Return what `export.json` says, compared with the folders that are there."""
     value = _object("export.json", whole_file(folder / "export.json"))
-    if value.get("v") != FORMAT:
+    if type(value.get("v")) is not int or value["v"] != FORMAT:
         raise BadExport("export.json", f"`v` is not {FORMAT}: another version of Lightship made it")
     if set(value) != {"agreement", "lightship", "made", "member", "v", "years"}:
         raise BadExport("export.json", "it needs agreement, lightship, made, member, v and years only")
@@ -141,6 +142,9 @@ def read_about(folder: Path) -> About:
         raise BadExport("export.json", "`agreement`, `member`, `made` and `lightship` must be text")
     if not isinstance(years, list) or not years or not all(type(year) is int for year in years):
         raise BadExport("export.json", "`years` must be a list of years")
+    for path in folder.iterdir():
+        if path.is_symlink():
+            raise BadExport(path.name, "it is a link")
     there = sorted(int(path.name) for path in folder.iterdir() if _YEAR.fullmatch(path.name))
     if years != there:
         raise BadExport("export.json", f"`years` is {years}, but there are folders of {there}")
@@ -176,7 +180,7 @@ def read_start(folder: Path, year: int) -> Frontier:
     try:
         if type(size) is not int or not isinstance(peaks, list) or set(value) != {"size", "peaks"}:
             raise ValueError("it needs size and peaks only")
-        return Frontier(size, tuple(bytes.fromhex(peak) for peak in peaks))
+        return Frontier(size, tuple(map(_from_hex, peaks)))
     except (ValueError, TypeError) as error:
         raise BadExport(f"{year}/start.json", str(error)) from None
 
@@ -202,7 +206,8 @@ def read_seals(folder: Path, year: int) -> Iterator[tuple[int, int, bytes]]:
         where = f"{year}/seals, line {number}"
         parts = line.decode(errors="replace").split(" ")
         if len(parts) != 3 or not all(
-            part.isascii() and part.isdigit() and len(part) < 17 for part in parts[:2]
+            part.isascii() and part.isdigit() and len(part) < 17 and str(int(part)) == part
+            for part in parts[:2]
         ):
             raise BadExport(where, "it is not index, size and signature")
         index, size, signature = int(parts[0]), int(parts[1]), _base64(parts[2])
@@ -223,7 +228,7 @@ def read_part(folder: Path, year: int) -> Iterator[tuple[int, PartEntry]]:
             raise BadExport(where, "`index` must be a whole number, `leaf` text")
         leaf = value["leaf"].encode()
         try:
-            path = tuple(bytes.fromhex(one) for one in value["path"])
+            path = tuple(map(_from_hex, value["path"]))
         except (ValueError, TypeError):
             raise BadExport(where, "`path` is no list of hashes in hex") from None
         yield number, PartEntry(value["index"], leaf, path, _values(where, leaf, value["values"]))
@@ -236,7 +241,7 @@ def _values(where: str, leaf: bytes, values: Any) -> tuple[tuple[str, str, bytes
         for name, (salt, value) in values.items():
             if name not in {"q", "ip"} or not isinstance(value, str):
                 raise ValueError(name)
-            found.append((name, str(said.get(name)), bytes.fromhex(salt), value))
+            found.append((name, str(said.get(name)), _from_hex(salt), value))
     except (AttributeError, ValueError, TypeError):
         raise BadExport(where, "`values` must give salt (hex) and value of q and ip") from None
     return tuple(found)
@@ -347,7 +352,19 @@ def _object(where: str, data: bytes) -> dict[str, Any]:
         raise BadExport(where, f"it is not JSON ({error.msg})") from None
     if not isinstance(value, dict):
         raise BadExport(where, "it is no JSON object")
+    if orjson.dumps(value) != data.rstrip(b"\n"):  # another spelling: no name twice, of which one counts
+        try:
+            decode(data)
+        except MalformedRequest as error:
+            raise BadExport(where, str(error)) from None
     return value
+
+
+def _from_hex(text: str) -> bytes:
+    raw = bytes.fromhex(text)
+    if raw.hex() != text:
+        raise ValueError("it is not hex as an export writes it")
+    return raw
 
 
 def _base64(text: str) -> bytes | None:
