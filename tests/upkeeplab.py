@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 from hubkit import HubKit, StoppedClock, Store
 from lightship.core.audit import AccessEvent
+from lightship.core.collection import Collection
+from lightship.core.ports import Row
 from lightship.core.time import format_stamp
+from lightship.usecases.staged import cancel_for
 from stixsamples import Stix, indicator, sharing_terms
 
 STORES: tuple[Store, ...] = ("memory", "sqlite")
@@ -24,6 +28,12 @@ def look(kit: HubKit) -> float:
     assert kit.app.upkeep is not None
     following = kit.loop.run_until_complete(kit.app.upkeep.round())
     return (following - kit.hub.clock.now()) / 1_000_000
+
+
+def prepare(kit: HubKit) -> None:
+    """Let the hub do what it does before it serves."""
+    assert kit.app.upkeep is not None
+    kit.loop.run_until_complete(kit.app.upkeep.prepare())
 
 
 def post(kit: HubKit, *objects: Stix, alias: str = "indicators", member: str = "uslgb") -> Any:
@@ -45,10 +55,20 @@ def staged(kit: HubKit, alias: str = "indicators", member: str = "uslgb") -> dic
     return {one["id"]: one["problem"] for one in answer.json()["staged"]}
 
 
-def under(kit: HubKit, **terms: str) -> list[Stix]:
-    """Return terms and an indicator under them."""
+def under(kit: HubKit, many: int = 1, **terms: str) -> list[Stix]:
+    """Return terms and `many` indicators under them."""
     marking = sharing_terms(kit.agreement, **terms)
-    return [marking, indicator(object_marking_refs=[marking["id"]])]
+    return [marking, *(indicator(object_marking_refs=[marking["id"]]) for _ in range(many))]
+
+
+def cancel(kit: HubKit, place: Collection, epoch: int, stix_id: str) -> list[Row]:
+    """Take back what waits in a collection under an id, as the steward does."""
+    hub = kit.hub
+    return cancel_for(
+        *(hub.reader, hub.writer, place, epoch, stix_id),
+        now=hub.clock.now(),
+        new_request=lambda: uuid4().hex,
+    )
 
 
 def ids(objects: list[Stix]) -> set[str]:

@@ -33,6 +33,7 @@ from lightship.core.time import Micros, format_stamp
 from lightship.storage.fsck import fsck
 from lightship.usecases import credentials
 from stixsamples import CREATED, sharing_terms
+from upkeeplab import look
 
 UUID = "8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3"
 LAX = "identity--0d3c1b2a-7e54-4b7c-9c1f-5a6e2f8d9b30"
@@ -429,8 +430,7 @@ class Hub(RuleBasedStateMachine):
     @rule()
     def what_was_held_back_is_released(self) -> None:
         """All that is due and may still enter, with stamps after all others."""
-        assert self.kit.app.upkeep is not None
-        self.kit.loop.run_until_complete(self.kit.app.upkeep.round())
+        look(self.kit)
         for alias, shelf in self.shelves.items():
             before = len(shelf.added)
 

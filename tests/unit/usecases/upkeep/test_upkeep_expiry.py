@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 
 from hubkit import HubKit, StoppedClock
 from lightship.core.access import Action, Grant, System
 from lightship.core.collection import Collection
 from lightship.core.errors import NotFound, Unavailable
-from lightship.usecases.staged import all_staged, cancel_for, waiting_place
+from lightship.usecases.staged import all_staged, waiting_place
 from lightship.usecases.upkeep import Upkeep
 from stixsamples import indicator, statement_marking
 from upkeeplab import (
@@ -18,11 +16,13 @@ from upkeeplab import (
     DAY,
     PLAIN,
     acts,
+    cancel,
     held,
     ids,
     look,
     moment,
     post,
+    prepare,
     under,
 )
 
@@ -105,8 +105,7 @@ def test_what_ended_there_while_the_hub_was_away_is_out_before_it_serves(
     post(kit, *brief, stays)
     collection = take_away(kit)
     clock.advance(31)
-    assert kit.app.upkeep is not None
-    kit.loop.run_until_complete(kit.app.upkeep.prepare())
+    prepare(kit)
     bring_back(kit, collection)
     assert held(kit) == {stays["id"]}
 
@@ -138,15 +137,7 @@ def test_what_waits_in_a_collection_that_was_removed_can_be_taken_back_by_the_st
         place, epoch = waiting_place(kit.hub.directory, f"{kit.agreement}/{name}")
         assert [each.owner for each in all_staged(kit.hub.reader, place, epoch)] == ["uslgb", "uslgb"]
     for stix_id in (one["id"], terms["id"]):
-        cancel_for(
-            kit.hub.reader,
-            kit.hub.writer,
-            place,
-            epoch,
-            stix_id,
-            now=clock.now(),
-            new_request=lambda: uuid4().hex,
-        )
+        cancel(kit, place, epoch, stix_id)
     assert not all_staged(kit.hub.reader, place, epoch)
     with pytest.raises(NotFound):
         waiting_place(kit.hub.directory, f"{kit.agreement}/never")
@@ -207,10 +198,9 @@ def test_what_cannot_be_taken_out_at_the_start_is_tried_again(
     brief = under(kit, share_until=moment(clock, 60))
     post(kit, *brief)
     clock.advance(61)
-    assert kit.app.upkeep is not None
     with monkeypatch.context() as patch:
         patch.setattr("lightship.usecases.upkeep.Expire.__call__", full)
-        kit.loop.run_until_complete(kit.app.upkeep.prepare())
+        prepare(kit)
     assert "could not be taken out: The disk is full" in caplog.text
     look(kit)
     assert held(kit) == set()

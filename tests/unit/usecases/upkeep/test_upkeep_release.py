@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from hubkit import Date, HubKit, StoppedClock, make_hub
 from lightship.core.errors import NotFound, Unavailable
-from lightship.core.ports import Row
-from lightship.usecases.staged import cancel_for
 from stixsamples import indicator, sharing_terms
 from upkeeplab import (
     COLLECTIONS,
     DAY,
     PLAIN,
     acts,
+    cancel,
     held,
     ids,
     look,
@@ -61,8 +59,7 @@ def test_a_release_leaves_one_event_and_happens_once(kit: HubKit, clock: Stopped
 
 
 def test_more_than_a_batch_is_released_whole(kit: HubKit, clock: StoppedClock) -> None:
-    marking = sharing_terms(kit.agreement, release_at=moment(clock, 1))
-    many = [marking, *(indicator(object_marking_refs=[marking["id"]]) for _ in range(599))]
+    many = under(kit, 599, release_at=moment(clock, 1))
     post(kit, *many)
     clock.advance(1)
     look(kit)
@@ -216,24 +213,12 @@ def test_the_steward_takes_back_what_anybody_has_waiting(kit: HubKit, clock: Sto
     )
     post(kit, theirs, member="uslax")
     hub, collection = kit.hub, kit.collection_value("indicators")
-
-    def cancel(epoch: int) -> list[Row]:
-        return cancel_for(
-            hub.reader,
-            hub.writer,
-            collection,
-            epoch,
-            mine["id"],
-            now=hub.clock.now(),
-            new_request=lambda: uuid4().hex,
-        )
-
     epoch = hub.registry.epoch()
     with pytest.raises(Unavailable, match="rules changed"):
-        cancel(epoch - 1)
-    assert [row.id for row in cancel(epoch)] == [mine["id"]] * 2
+        cancel(kit, collection, epoch - 1, mine["id"])
+    assert [row.id for row in cancel(kit, collection, epoch, mine["id"])] == [mine["id"]] * 2
     with pytest.raises(NotFound):
-        cancel(epoch)
+        cancel(kit, collection, epoch, mine["id"])
     assert staged(kit).keys() == {terms["id"]}
     assert staged(kit, member="uslax").keys() == {own}
     pending = [one for one in hub.writer.pending() if one.act == "cancel-staged"]

@@ -15,7 +15,7 @@ from lightship.core.time import Micros
 from lightship.usecases import upkeep as upkeep_module
 from lightship.usecases.upkeep import Upkeep
 from lightship.wiring import make_app, open_hub
-from stixsamples import indicator, sharing_terms
+from stixsamples import indicator
 from upkeeplab import (
     COLLECTIONS,
     DAY,
@@ -73,8 +73,7 @@ def test_an_agreement_that_runs_out_is_loud_in_the_log_when_it_begins_and_every_
 
 def test_two_processes_on_one_store_release_and_withdraw_once(on_disk: HubKit, clock: StoppedClock) -> None:
     kit = on_disk
-    marking = sharing_terms(kit.agreement, release_at=moment(clock, 1))
-    many = [marking, *(indicator(object_marking_refs=[marking["id"]]) for _ in range(400))]
+    many = under(kit, 400, release_at=moment(clock, 1))
     brief = under(kit, share_until=moment(clock, 1))
     post(kit, *many, *brief)
     clock.advance(2)
@@ -107,7 +106,6 @@ def test_an_event_that_could_not_be_recorded_is_recorded_later(
         failed.set_exception(Unavailable("The disk is full"))
         return failed
 
-    assert kit.app.upkeep is not None
     with monkeypatch.context() as patch:
         patch.setattr(kit.hub.access, "record", full)
         look(kit)
