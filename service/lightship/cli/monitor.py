@@ -16,6 +16,7 @@ from lightship.cli import exits
 from lightship.cli.command import Command, json_option, profile_option
 from lightship.cli.local import wall_clock
 from lightship.cli.output import counting, dumps, explain, plain, say
+from lightship.cli.pins import Pin
 from lightship.cli.remote import client_of
 from lightship.core.time import format_stamp
 
@@ -40,7 +41,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Keep what was verified in this file; another one than that of a pull.",
 )
-@click.option("--root", "pinned", default="", help="Id of the key that must have signed the agreement first.")
+@click.option(
+    "--root",
+    "pinned",
+    type=Pin(),
+    default="",
+    help="Key that must have signed the agreement first: its id, or a file with it.",
+)
 @click.option("--follow", is_flag=True, help="Go on looking until SIGTERM or Ctrl-C.")
 @click.option(
     "--every",

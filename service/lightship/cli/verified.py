@@ -16,6 +16,7 @@ from lightship.cli.agreement_show import suspended
 from lightship.cli.command import together
 from lightship.cli.local import wall_clock
 from lightship.cli.output import counting, dumps, say
+from lightship.cli.pins import Pin
 from lightship.cli.remote import client_of
 from lightship.core.time import format_stamp
 
@@ -70,7 +71,11 @@ verifying_options = together(
         "--strict", is_flag=True, help="With --verify: warnings, such as old age, are failures too."
     ),
     click.option(
-        "--root", "pinned", default="", help="With --verify: id of the key that signed the agreement."
+        "--root",
+        "pinned",
+        type=Pin(),
+        default="",
+        help="With --verify: key that signed the agreement first: its id, or a file with it.",
     ),
     click.option(
         "--deletions",

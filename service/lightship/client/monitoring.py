@@ -16,7 +16,7 @@ from lightship.client.hub import Client
 from lightship.client.outbox import DELIVERED, SENDING, sent_payload
 from lightship.client.verified import machine_clock, opened
 from lightship.core.collection import WithdrawReason
-from lightship.core.errors import BadFile
+from lightship.core.errors import BadFile, NotFound
 from lightship.core.log.findings import Finding
 from lightship.core.log.leaf import Publication, RosterChange
 from lightship.core.log.look import Applied
@@ -81,7 +81,7 @@ def look(
         clock: monotonic, seconds; with it the place is kept every few seconds of a long look.
 
     Raises:
-        as `verified`.
+        NotFound: no version of the agreement has this member.  Else as `verified`.
     """
     looking = opened(client, collection, state, pinned_key=pinned_key, now=now, keeper=keeper)
     with looking as (kept, source, _):
@@ -94,6 +94,11 @@ def look(
                 found(finding)
 
         bring_up(source, kept, now(), thorough=False, clock=clock, progress=progress, watch=watch, tell=False)
+        if not any(member in link.content["members"] for link in kept.log.chain.links):
+            raise NotFound(
+                f"The agreement never had a member `{member}`",
+                todo="Name the member as the agreement does: a mistyped one has no statements to be found",
+            )
         kept.commit()
         return kept.log.size
 

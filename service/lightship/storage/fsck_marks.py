@@ -148,6 +148,9 @@ def _columns(row: tuple[Any, ...]) -> Iterator[tuple[str, object, object]]:
     except ValueError:
         yield "body", "JSON", "no JSON"
         return
+    if not isinstance(value, dict) or not isinstance(asked, dict):
+        yield "about", "an object", "no object"
+        return
     yield "id", object_id, value.get("id")
     yield "type", name, value.get("type")
     yield "spec_version", spec, value.get("spec_version", spec)

@@ -12,6 +12,7 @@ import pytest
 from lightship.client import following, log_source, monitoring
 from lightship.client.kept_file import StateBusy
 from lightship.client.monitoring import Foreign, Outboxes, look
+from lightship.core.errors import NotFound
 from lightship.core.log.findings import Failure, Finding, LogRefused
 from lightship.core.log.statement import digest_of
 from logworld import connect
@@ -44,6 +45,14 @@ class Desk:
 @pytest.fixture(name="desk")
 def _desk(tmp_path: Path) -> Desk:
     return Desk(Simulator(), tmp_path)
+
+
+def test_a_mistyped_member_is_not_told_that_all_is_well(desk: Desk) -> None:
+    """Nothing would ever be found in its name, and the command would end with 0 for good."""
+    desk.hub.attest("uslgb", indicator(1))
+    with pytest.raises(NotFound, match="never had a member `uslbg`"):
+        look(desk.client, "indicators", "uslbg", desk.state, Outboxes(desk.folder), desk.found.append)
+    assert desk.found == []
 
 
 def test_hub_attested_forgery(desk: Desk) -> None:
