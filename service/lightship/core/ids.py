@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 UNKNOWN_ID = "unknown--00000000-0000-4000-8000-000000000000"
 """Stands in a status for an item that has no usable id."""
@@ -13,8 +14,8 @@ MAX_COLLECTIONS = 2047
 _HEX = "[0-9a-f]"
 _UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
 _UUID4 = re.compile(f"{_HEX}{{8}}-{_HEX}{{4}}-4{_HEX}{{3}}-[89ab]{_HEX}{{3}}-{_HEX}{{12}}", re.ASCII)
-_STIX_ID = re.compile(rf"[a-z0-9][a-z0-9-]{{1,248}}[a-z0-9]--{_UUID}", re.ASCII)
-_SHA256 = re.compile(f"{_HEX}{{64}}", re.ASCII)
+_ANY_UUID = re.compile(_UUID, re.ASCII)
+_TYPE = re.compile(r"[a-z0-9][a-z0-9-]{1,248}[a-z0-9]", re.ASCII)
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 RESERVED_SLUGS = frozenset(
@@ -34,12 +35,21 @@ def is_uuid4(text: str) -> bool:
 
 def is_stix_id(text: str) -> bool:
     """True for `type--uuid` with a UUID of any version, lower case, at most 250 + 38 characters."""
-    return len(text) <= 300 and _STIX_ID.fullmatch(text) is not None
+    kind, _, uuid = text.rpartition("--")
+    return len(text) <= 300 and _ANY_UUID.fullmatch(uuid) is not None and _is_type(kind)
+
+
+@lru_cache(maxsize=256)
+def _is_type(text: str) -> bool:
+    return _TYPE.fullmatch(text) is not None
 
 
 def is_sha256(text: str) -> bool:
     """True for a SHA-256 in lower-case hex: a digest, a key's id, a pin."""
-    return _SHA256.fullmatch(text) is not None
+    try:
+        return len(text) == 64 and bytes.fromhex(text).hex() == text
+    except ValueError:
+        return False
 
 
 def is_slug(text: str) -> bool:

@@ -6,18 +6,15 @@ Verifies no signature and no hash.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Any
 
 import orjson
 
-from lightship.core import dsse
+from lightship.core import dsse, ids
 from lightship.core.errors import CallerError, MalformedRequest
-from lightship.core.ids import is_slug
 from lightship.core.stix.json import canonical, decode
 
-_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 MOST_NUMBER = 2**53 - 1
 
 
@@ -95,14 +92,14 @@ def text(kind: str, field: str, value: Any, most: int = 400) -> str:
 
 def slug(kind: str, field: str, value: Any, *, empty: bool = False) -> str:
     """Return a member's or agreement's name."""
-    if not isinstance(value, str) or not (is_slug(value) or (empty and not value)):
+    if not isinstance(value, str) or not (ids.is_slug(value) or (empty and not value)):
         raise BadRecord(kind, field, "must be a name: lower-case letters, digits and inner hyphens")
     return value
 
 
 def is_sha256(value: Any) -> bool:
     """True for a SHA-256 in lower-case hex."""
-    return isinstance(value, str) and _HEX.fullmatch(value) is not None
+    return isinstance(value, str) and ids.is_sha256(value)
 
 
 def sha256(kind: str, field: str, value: Any, *, empty: bool = False) -> str:

@@ -172,10 +172,10 @@ def read_payload(payload: bytes) -> Statement:
 
 def _adds(entries: Sequence[Any]) -> Iterator[Add]:
     for at, entry in enumerate(entries):
-        object_id, version, digest = _entry("add", at, entry)
+        _, _, digest = _entry("add", at, entry)
         if not record.is_sha256(digest):
             record.sha256(KIND, f"add[{at}]", digest)
-        yield Add(object_id, version, digest)
+        yield Add._make(entry)
 
 
 def _withdrawals(entries: Sequence[Any], key: str) -> Iterator[Withdrawal]:

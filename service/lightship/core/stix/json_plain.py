@@ -43,10 +43,10 @@ def read_plain(body: bytes, member: str) -> Plain | None:
         values = members.pop(member, None)
         if not isinstance(values, list) or not values:
             return None
-        others = list(members.values())
-        if not _plain_numbers([*others, values]) or any(jcs(one) is None for one in others):
+        beside = jcs(members)
+        if beside is None or not _plain_numbers([*members.values(), values]):
             return None
-        quotes = body.count(b'"') - orjson.dumps(members).count(b'"') - 2
+        quotes = body.count(b'"') - beside.count(b'"') - 2
         written = []
         for value in values:
             one = jcs(value)
