@@ -36,7 +36,8 @@ def read_plain(body: bytes, member: str) -> Plain | None:
     number. Without escapes by number as many quotes are written as were read, unless a member was
     dropped.
     """
-    if len(body) > MAX_WHOLE or body[:1] != b"{" or b"\\u" in body:
+    escapes = b"\\" in body and b"\\u" in body  # one byte is found far faster than two
+    if len(body) > MAX_WHOLE or body[:1] != b"{" or escapes:
         return None
     try:
         members = orjson.loads(body)
