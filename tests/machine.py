@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from livehub import LIGHTSHIP, LiveHub
+from livehub import LIGHTSHIP, LiveHub, live_hub
+
+M = TypeVar("M", bound="Machine")
 
 
 @dataclass
@@ -57,3 +61,16 @@ class Machine:
         """Put objects into a file; return its name."""
         (self.home / "o.ndjson").write_text("".join(json.dumps(one) + "\n" for one in objects))
         return "o.ndjson"
+
+
+@contextlib.contextmanager
+def two_machines(folder: Path, kind: Callable[[LiveHub, Path], M]) -> Iterator[tuple[M, M]]:
+    """Yield the machines of `uslax` and `uslgb`, logged in at a new hub that serves."""
+    with live_hub(folder, sample="exercise", members=("uslax", "uslgb")) as hub:
+        made = []
+        for member in ("uslax", "uslgb"):
+            home = folder / member
+            home.mkdir()
+            made.append(kind(hub, home))
+            made[-1].log_in(member)
+        yield made[0], made[1]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from base64 import b64decode
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from livehub import LiveHub, live_hub
+from livehub import LiveHub
 from machine import Machine
 from stixsamples import indicator
 
@@ -47,19 +44,6 @@ def version_1(hub: LiveHub) -> str:
     with hub.client("uslax") as client:
         answer = client.get(f"{hub.url}/agreements/exercise/1.json", headers={"Accept": "application/json"})
     return hashlib.sha256(b64decode(answer.json()["payload"])).hexdigest()
-
-
-@contextlib.contextmanager
-def two_ports(folder: Path) -> Iterator[tuple[Port, Port]]:
-    """Yield the machines of `uslax` and `uslgb` at a new hub that serves."""
-    with live_hub(folder, sample="exercise", members=("uslax", "uslgb")) as hub:
-        made = []
-        for member in ("uslax", "uslgb"):
-            home = folder / member
-            home.mkdir()
-            made.append(Port(hub, home))
-            made[-1].log_in(member)
-        yield made[0], made[1]
 
 
 def enrol(port: Port) -> None:

@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 
 from livehub import LIGHTSHIP
-from signingports import TO, Port, enrol, marked, two_ports
+from machine import two_machines
+from signingports import TO, Port, enrol, marked
 
 
 @pytest.fixture(name="ports")
 def _ports(tmp_path: Path) -> Iterator[tuple[Port, Port]]:
-    with two_ports(tmp_path) as ports:
+    with two_machines(tmp_path, Port) as ports:
         enrol(ports[1])
         yield ports
 

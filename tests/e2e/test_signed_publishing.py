@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from livehub import LIGHTSHIP
+from machine import two_machines
 from reference_docs import documented
-from signingports import TO, Port, delivered, enrol, marked, two_ports
+from signingports import TO, Port, delivered, enrol, marked
 from stixsamples import indicator
 
 
 @pytest.fixture(name="ports")
 def _ports(tmp_path: Path) -> Iterator[tuple[Port, Port]]:
-    with two_ports(tmp_path) as ports:
+    with two_machines(tmp_path, Port) as ports:
         yield ports
 
 

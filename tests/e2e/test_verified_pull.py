@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from livehub import live_hub
-from machine import Machine
+from machine import Machine, two_machines
 from stixsamples import indicator
 
 AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
@@ -43,14 +42,8 @@ class Port(Machine):
 
 @pytest.fixture(name="ports")
 def _ports(tmp_path: Path) -> Iterator[tuple[Port, Port]]:
-    with live_hub(tmp_path, sample="exercise", members=("uslax", "uslgb")) as hub:
-        made = []
-        for member in ("uslax", "uslgb"):
-            home = tmp_path / member
-            home.mkdir()
-            made.append(Port(hub, home))
-            made[-1].log_in(member)
-        yield made[0], made[1]
+    with two_machines(tmp_path, Port) as made:
+        yield made
 
 
 def test_what_is_published_is_pulled_with_its_proof(ports: tuple[Port, Port]) -> None:

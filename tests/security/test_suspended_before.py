@@ -28,22 +28,17 @@ from lightship.core.log.findings import Failure
 from lightship.core.log.leaf import AgreementChange, RosterChange, Suspension
 from lightship.core.log.statement import digest_of
 from lightship.core.time import Micros
-from lightship.crypto import sign
 from lightship.crypto.sign import SigningKey, new_signing_key, verify
-from lightship.keys.hub_key import load_hub_key
 from lightship.storage import memory_registry
 from lightship.storage.memory import MemoryStore
 from lightship.storage.sqlite import registry
-from lightship.usecases.suspensions import Suspending
 from logworld import Consumer
-from signedhub import SignedHub, signed_hub
+from signedhub import SignedHub
 from simulator import AGREEMENT, SECOND, Simulator
 from simulator import indicator as logged
 from stixsamples import indicator
+from suspendlab import HOUR_S, HOURS, TWO_O_CLOCK, resume, suspend, suspending, two_signers
 
-TWO_O_CLOCK = 1_790_042_400_000_000  # 2026-09-22T02:00:00Z
-HOURS = 12
-HOUR_S = 3_600
 NEW = "warnings"
 
 
@@ -54,26 +49,8 @@ def _clock() -> StoppedClock:
 
 @pytest.fixture(name="hub", params=["memory", "sqlite"])
 def _hub(tmp_path: Path, clock: StoppedClock, request: pytest.FixtureRequest) -> Iterator[SignedHub]:
-    made = signed_hub(tmp_path, request.param, clock=clock)
-    for member in ("uslax", "uslgb"):
-        made.enrol(member)
-    yield made
-    made.kit.close()
-
-
-def suspending(hub: SignedHub) -> Suspending:
-    held = hub.kit.hub
-    return Suspending(held.registry, held.directory, sign.verify, load_hub_key(held.dir), held.signing)
-
-
-def suspend(hub: SignedHub, key: SigningKey, hours: int = HOURS) -> None:
-    name, req, now = hub.kit.agreement, uuid4().hex, hub.kit.hub.clock.now()
-    suspending(hub).suspend(name, "", key=key.keyid, hours=hours, reason="Stolen at 02:00", req=req, now=now)
-
-
-def resume(hub: SignedHub, key: SigningKey) -> None:
-    name, req, now = hub.kit.agreement, uuid4().hex, hub.kit.hub.clock.now()
-    suspending(hub).resume(name, "", key=key.keyid, reason="Found", req=req, now=now)
+    with two_signers(tmp_path, request.param, clock) as made:
+        yield made
 
 
 def add_collection(hub: SignedHub, clock: StoppedClock, *names: str) -> None:

@@ -25,19 +25,13 @@ from lightship.core.log.findings import Failure
 from lightship.core.log.ledger import Ledger
 from lightship.core.log.statement import digest_of, read_envelope
 from lightship.core.time import Micros
-from lightship.crypto import sign
 from lightship.crypto.sign import SigningKey, new_signing_key
-from lightship.keys.hub_key import load_hub_key
-from lightship.usecases.suspensions import Suspending, Taken
 from logworld import Consumer
-from signedhub import SignedHub, signed_hub
+from signedhub import SignedHub
 from simulator import AGREEMENT, Simulator
 from simulator import indicator as logged
 from stixsamples import indicator
-
-TWO_O_CLOCK = 1_790_042_400_000_000  # 2026-09-22T02:00:00Z
-HOURS = 12
-HOUR_S = 3_600
+from suspendlab import HOUR_S, HOURS, TWO_O_CLOCK, resume, suspend, suspending, two_signers
 
 
 @pytest.fixture(name="clock")
@@ -47,30 +41,8 @@ def _clock() -> StoppedClock:
 
 @pytest.fixture(name="hub", params=["memory", "sqlite"])
 def _hub(tmp_path: Path, clock: StoppedClock, request: pytest.FixtureRequest) -> Iterator[SignedHub]:
-    made = signed_hub(tmp_path, request.param, clock=clock)
-    for member in ("uslax", "uslgb"):
-        made.enrol(member)
-    yield made
-    made.kit.close()
-
-
-def suspending(hub: SignedHub) -> Suspending:
-    held = hub.kit.hub
-    return Suspending(held.registry, held.directory, sign.verify, load_hub_key(held.dir), held.signing)
-
-
-def suspend(hub: SignedHub, key: SigningKey, hours: int = HOURS) -> Taken:
-    now = hub.kit.hub.clock.now()
-    return suspending(hub).suspend(
-        hub.kit.agreement, "", key=key.keyid, hours=hours, reason="Stolen at 02:00", req=uuid4().hex, now=now
-    )
-
-
-def resume(hub: SignedHub, key: SigningKey) -> Taken:
-    now = hub.kit.hub.clock.now()
-    return suspending(hub).resume(
-        hub.kit.agreement, "", key=key.keyid, reason="Found", req=uuid4().hex, now=now
-    )
+    with two_signers(tmp_path, request.param, clock) as made:
+        yield made
 
 
 class Thief:

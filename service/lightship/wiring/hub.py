@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from lightship.core.ports import (
     Access,
@@ -35,6 +34,7 @@ from lightship.storage.sqlite.access_tree import Sealer
 from lightship.storage.sqlite.probe import probe, probe_access_log
 from lightship.storage.sqlite.store import open_store
 from lightship.system_clock import SystemClock
+from lightship.system_random import random_uuid
 from lightship.usecases.clients import Clients, Tokens
 from lightship.usecases.directory import Directory
 from lightship.usecases.draft import ReadRules
@@ -82,7 +82,7 @@ class Hub:
     def close(self) -> None:
         """Finish what is queued and let go of every file."""
         self.executor.shutdown()
-        record(self.floods.take(None), self.access, uuid4)
+        record(self.floods.take(None), self.access, random_uuid)
         for close in self.closing:
             close()
 
